@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"context"
+	"time"
+)
+
+// Decision kinds of an AuditEvent.
+const (
+	// DecisionRefused: nothing was signed; Stage and Reasons say why.
+	DecisionRefused = "refused"
+	// DecisionGranted: policy granted it and the intent is recorded.
+	DecisionGranted = "granted"
+	// DecisionSigned: logged, attached, receipt given.
+	DecisionSigned = "signed"
+	// DecisionVoided: a granted intent ended without a signature.
+	DecisionVoided = "voided"
+	// DecisionFailed: could not decide or could not finish (network, disk).
+	DecisionFailed = "failed"
+)
+
+// AuditEvent is one decision, as an auditor reads it years later. It never
+// holds a token or key.
+type AuditEvent struct {
+	Time     time.Time `json:"time"`
+	Decision string    `json:"decision"`
+	// Stage names the step of the flow that decided: authenticate, resolve,
+	// policy, intent, sign, log, attach.
+	Stage         string    `json:"stage,omitempty"`
+	Action        Action    `json:"action"`
+	Image         string    `json:"image" doc:"as asked, at most 512 bytes"`
+	Digest        string    `json:"digest,omitempty"`
+	PredicateType string    `json:"predicateType,omitempty"`
+	Requester     Requester `json:"requester"`
+	Rule          string    `json:"rule,omitempty"`
+	PolicyDigest  string    `json:"policyDigest,omitempty"`
+	Reasons       []string  `json:"reasons,omitempty"`
+	IntentID      string    `json:"intentId,omitempty"`
+	LogIndex      int64     `json:"logIndex,omitempty"`
+	RequestID     string    `json:"requestId,omitempty"`
+	RemoteAddr    string    `json:"remoteAddr,omitempty"`
+}
+
+// Audit records decisions, append only. Record returns when the event is
+// durable; an error means the decision must not take effect.
+type Audit interface {
+	Record(ctx context.Context, ev AuditEvent) error
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Unauthenticated says that a token does not prove a CI run this service
+// accepts. Reason is one word for machines; Detail is for people and never
+// contains the token. Issuer and Subject are what the token claims, if it
+// could be read: unverified, for the audit record.
+type Unauthenticated struct {
+	Reason  string
+	Detail  string
+	Issuer  string
+	Subject string
+}
+
+// Error implements error.
+func (e *Unauthenticated) Error() string {
+	return fmt.Sprintf("token refused (%s): %s", e.Reason, e.Detail)
+}
+
+// Refused says that an authenticated run may not have what it asked for.
+type Refused struct {
+	// Stage is the step of the flow that refused.
+	Stage   string
+	Reasons []string
+}
+
+// Error implements error.
+func (e *Refused) Error() string {
+	return "refused: " + strings.Join(e.Reasons, "; ")
+}
+
+// ErrBadRequest says that a request is malformed; its message says what to
+// change.
+var ErrBadRequest = errors.New("bad request")

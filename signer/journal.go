@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+)
+
+// Intent is a decided, not yet finished signature. It is written before the
+// key is used, so that a crash at any instant leaves evidence of what was
+// about to happen, and start-up can finish it or void it.
+//
+// An intent moves through three states, each one durable write:
+//
+//	recorded   Signed and Receipt are nil. No signature left the process:
+//	           after a crash the ephemeral key is gone and the intent is void.
+//	signed     Signed is set. The log may or may not have the entry: appending
+//	           it again is harmless, so a crash is repaired by going on.
+//	finished   Receipt is set. The bundle is logged and attached.
+type Intent struct {
+	// ID is a random name, 32 hex digits; the receipt carries it.
+	ID string
+	// RequestKey identifies the request: SHA-256 (hex) over who, which run,
+	// what and about which digest. At most one intent that is not void has it.
+	RequestKey    string
+	Created       time.Time
+	Action        Action
+	Artifact      oci.Artifact
+	PredicateType string
+	Requester     Requester
+	// SAN and Issuer are those of the certificate: the workflow's for a
+	// signature, the service's attestor identity for an attestation.
+	SAN          string
+	Issuer       string
+	Rule         string
+	PolicyDigest string
+	// Statement is the exact payload that is signed.
+	Statement []byte
+	Signed    *Signed
+	Receipt   *Receipt
+}
+
+// Requester is the part of a Principal that is kept.
+type Requester struct {
+	Identity string
+	Provider string
+	Issuer   string
+	Subject  string
+	SAN      string
+	Run      string
+	TokenID  string
+}
+
+// Signed is the signature material of an intent: an ASN.1 ECDSA signature over
+// the PAE of the statement, the DER certificate and the TimeStampResp.
+type Signed struct {
+	Signature   []byte
+	Certificate []byte
+	Timestamp   []byte
+}
+
+// Receipt is what the job gets. It exists only for a logged and attached
+// bundle.
+type Receipt struct {
+	ID            string        `json:"id"`
+	Action        Action        `json:"action"`
+	Image         string        `json:"image" doc:"registry/repository@digest"`
+	Digest        attest.Digest `json:"digest"`
+	Kind          string        `json:"kind" doc:"image, index, chart or artifact"`
+	PredicateType string        `json:"predicateType"`
+	Identity      string        `json:"identity" doc:"URI in the certificate"`
+	Issuer        string        `json:"issuer" doc:"issuer in the certificate"`
+	Requester     string        `json:"requester" doc:"URI of the CI workflow that asked"`
+	Run           string        `json:"run"`
+	Rule          string        `json:"rule" doc:"policy rule that granted the request"`
+	PolicyDigest  string        `json:"policyDigest"`
+	LogIndex      int64         `json:"logIndex"`
+	LogID         string        `json:"logID" doc:"hex"`
+	TreeSize      int64         `json:"treeSize"`
+	Manifest      attest.Digest `json:"manifest" doc:"digest of the referrer in the registry"`
+	BundleDigest  attest.Digest `json:"bundleDigest"`
+	Bundle        []byte        `json:"bundle" doc:"Sigstore bundle v0.3, base64"`
+	SignedAt      time.Time     `json:"signedAt"`
+}
+
+// ErrNoIntent says that the journal has no open intent of that name.
+var ErrNoIntent = errors.New("no such open intent")
+
+// Journal keeps intents. Every method is one transaction, durable when it
+// returns; the audit event is part of the same transaction. Methods may be
+// called concurrently. They are not retried by the caller: an error leaves
+// either all or nothing, and start-up recovery looks.
+type Journal interface {
+	// Begin stores the intent in state recorded. If an intent with the same
+	// RequestKey exists that is not void, nothing is stored and that one is
+	// returned with created false.
+	Begin(ctx context.Context, in Intent, ev AuditEvent) (stored Intent, created bool, err error)
+	// Sign moves a recorded intent to signed. ErrNoIntent if it is not in that
+	// state.
+	Sign(ctx context.Context, id string, s Signed) error
+	// Finish moves a signed intent to finished. ErrNoIntent if it is not in
+	// that state.
+	Finish(ctx context.Context, id string, r Receipt, ev AuditEvent) error
+	// Void ends a recorded intent for good and frees its RequestKey.
+	Void(ctx context.Context, id string, ev AuditEvent) error
+	// Unfinished returns the intents in state recorded or signed, oldest
+	// first.
+	Unfinished(ctx context.Context) ([]Intent, error)
+}
