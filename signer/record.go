@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/attest/oci"
+)
+
+// newEvent starts the audit record of a request.
+func (s *Service) newEvent(req Request) AuditEvent {
+	return AuditEvent{
+		Time: s.cfg.Clock().UTC(), Action: req.Action, Image: clip(req.Image, maxAskedImage), PredicateType: clip(req.PredicateType, maxAskedImage),
+		RequestID: req.Origin.RequestID, RemoteAddr: req.Origin.RemoteAddr,
+	}
+}
+
+// eventOf is the audit record of something that happens to an intent.
+func eventOf(in Intent, now time.Time) AuditEvent {
+	return AuditEvent{
+		Time: now.UTC(), Action: in.Action, Image: in.Artifact.String(), Digest: string(in.Artifact.Digest), PredicateType: in.PredicateType,
+		Requester: in.Requester, Rule: in.Rule, PolicyDigest: in.PolicyDigest, IntentID: in.ID,
+	}
+}
+
+// refuse records why nothing was granted and returns the error that the caller
+// sees. A refusal that cannot be recorded is an error of its own: the service
+// does not run unaudited.
+func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause error) error {
+	ev.Stage, ev.Reasons = stage, []string{cause.Error()}
+	ev.Decision = DecisionFailed
+	var (
+		unauthenticated *Unauthenticated
+		refused         *Refused
+	)
+	switch {
+	case errors.As(cause, &unauthenticated):
+		ev.Decision = DecisionRefused
+		ev.Requester.Issuer, ev.Requester.Subject = clip(unauthenticated.Issuer, maxAskedImage), clip(unauthenticated.Subject, maxAskedImage)
+	case errors.As(cause, &refused):
+		ev.Decision, ev.Reasons = DecisionRefused, refused.Reasons
+	case isNo(cause):
+		ev.Decision = DecisionRefused
+	}
+	// The client may be gone; the record is written all the same.
+	if err := s.cfg.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
+		return fmt.Errorf("record refusal: %w", err)
+	}
+	return cause
+}
+
+// isNo tells a request that cannot succeed from a registry that did not
+// answer.
+func isNo(err error) bool {
+	for _, no := range []error{ErrBadRequest, oci.ErrForeignRegistry, oci.ErrBadReference, oci.ErrNotFound, oci.ErrDigestMismatch, oci.ErrBadManifest, oci.ErrTooLarge} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}
+
+// void ends an intent whose signature could not be made.
+func (s *Service) void(ctx context.Context, in Intent, ev AuditEvent, cause error) error {
+	ev.Decision, ev.Stage, ev.IntentID, ev.Reasons = DecisionVoided, stageSign, in.ID, []string{cause.Error()}
+	if err := s.cfg.Journal.Void(ctx, in.ID, ev); err != nil {
+		return errors.Join(cause, fmt.Errorf("void intent %s: %w", in.ID, err))
+	}
+	return cause
+}
+
+// fail records that a signed intent could not be finished now. It stays: the
+// same request again, or the next start-up, goes on with it.
+func (s *Service) fail(ctx context.Context, ev AuditEvent, stage string, cause error) error {
+	ev.Decision, ev.Stage, ev.Reasons = DecisionFailed, stage, []string{cause.Error()}
+	if err := s.cfg.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
+		return errors.Join(cause, fmt.Errorf("record failure: %w", err))
+	}
+	return cause
+}
+
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "…"
+}

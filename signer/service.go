@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/policy"
+)
+
+// finishTimeout bounds the part of the flow that goes on when the client has
+// gone away: from the recorded intent to the receipt. It covers a slow
+// registry and leaves no request hanging.
+const finishTimeout = 30 * time.Second
+
+// Config is what a Service is made of. Every member is compulsory but Logger
+// and Clock.
+type Config struct {
+	// Origin is the service's public URL without a path, for example
+	// https://hallmark.corp.example. Attestations are made by the identity
+	// <Origin>/attestor of issuer <Origin>.
+	Origin        string
+	Authenticator Authenticator
+	Registry      Registry
+	Policy        *policy.SigningPolicy
+	Certificates  Certificates
+	Timestamper   Timestamper
+	Log           Log
+	Verifier      Verifier
+	Journal       Journal
+	Audit         Audit
+	Logger        *slog.Logger
+	Clock         func() time.Time
+}
+
+// Service signs. It is safe for concurrent use.
+type Service struct {
+	cfg Config
+	// inflight serialises requests with one RequestKey, so that the second of
+	// two identical requests waits for the first one's receipt.
+	inflight keyedMutex
+}
+
+// New checks the configuration and returns a Service. It does no I/O.
+func New(cfg Config) (*Service, error) {
+	missing := map[string]bool{
+		"Authenticator": cfg.Authenticator == nil, "Registry": cfg.Registry == nil, "Policy": cfg.Policy == nil,
+		"Certificates": cfg.Certificates == nil, "Timestamper": cfg.Timestamper == nil, "Log": cfg.Log == nil,
+		"Verifier": cfg.Verifier == nil, "Journal": cfg.Journal == nil, "Audit": cfg.Audit == nil,
+	}
+	for name, absent := range missing {
+		if absent {
+			return nil, fmt.Errorf("new signer: %s is missing", name)
+		}
+	}
+	if err := checkOrigin(cfg.Origin); err != nil {
+		return nil, fmt.Errorf("new signer: %w", err)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	return &Service{cfg: cfg}, nil
+}
+
+// AttestorSAN is the identity of attestations made by the service at origin.
+// It differs from every CI identity, because stock cosign takes any bundle of
+// an accepted identity for a signature.
+func AttestorSAN(origin string) string { return origin + "/attestor" }
+
+func checkOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return fmt.Errorf("origin %q: %w", origin, err)
+	}
+	if (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
+		return fmt.Errorf("origin %q: want a URL like https://hallmark.corp.example", origin)
+	}
+	if u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return errors.New("origin must have no path, query, fragment or user: " + origin)
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sigstore/fulcio/pkg/certificate"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
+)
+
+// Stages of the flow, as refusals and the audit record name them.
+const (
+	stageAuthenticate = "authenticate"
+	stageResolve      = "resolve"
+	stagePolicy       = "policy"
+	stageIntent       = "intent"
+	stageSign         = "sign"
+	stageLog          = "log"
+	stageAttach       = "attach"
+)
+
+// draft is what will be signed, and as whom.
+type draft struct {
+	statement     []byte
+	predicateType string
+	san           string
+	extensions    certificate.Extensions
+}
+
+// Sign makes a signature over the artifact's digest under the identity of the
+// workflow that asks. See run for the steps.
+func (s *Service) Sign(ctx context.Context, req Request) (Receipt, error) {
+	req.Action = ActionSign
+	req.PredicateType = attest.PredicateSignature
+	return s.run(ctx, req, s.draftSignature)
+}
+
+func (s *Service) draftSignature(p Principal, a oci.Artifact, _ Request) (draft, error) {
+	st, err := attest.NewStatement(a.Digest, attest.PredicateSignature, nil)
+	if err != nil {
+		return draft{}, err
+	}
+	payload, err := st.Encode()
+	if err != nil {
+		return draft{}, err
+	}
+	return draft{statement: payload, predicateType: attest.PredicateSignature, san: p.SAN, extensions: p.Extensions}, nil
+}
+
+// run is the flow of DESIGN section 2, for signatures and attestations alike;
+// compose makes the statement that is signed. Its errors are an
+// *Unauthenticated, a *Refused, ErrBadRequest, one of package oci's, or
+// anything else for "could not finish".
+func (s *Service) run(ctx context.Context, req Request, compose func(Principal, oci.Artifact, Request) (draft, error)) (Receipt, error) {
+	ev := s.newEvent(req)
+
+	// 1. Who asks? Nothing of the request is believed before this.
+	principal, err := s.cfg.Authenticator.Authenticate(ctx, req.Token)
+	if err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stageAuthenticate, err)
+	}
+	ev.Requester = requesterOf(principal)
+
+	// 2. About what? The manifest's bytes are read from the central registry
+	// and re-hashed; from here on only the digest counts.
+	artifact, err := s.cfg.Registry.Resolve(ctx, req.Image)
+	if err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stageResolve, err)
+	}
+	ev.Digest = string(artifact.Digest)
+
+	// 3. May they? Only a Grant goes on, and it is good for one signature.
+	decision := s.cfg.Policy.Decide(s.policyInput(principal, artifact, req))
+	grant, ok := decision.Grant()
+	if !ok {
+		return Receipt{}, s.refuse(ctx, ev, stagePolicy, &Refused{Stage: stagePolicy, Reasons: decision.Refusal().Reasons})
+	}
+	d, err := compose(principal, artifact, req)
+	if err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stageIntent, err)
+	}
+
+	// From here on the client may go away: what was begun is brought to an end.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+
+	// Two identical requests at a time would both see no receipt.
+	key := requestKey(principal, artifact, req)
+	unlock, err := s.inflight.lock(ctx, key)
+	if err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stageIntent, err)
+	}
+	defer unlock()
+
+	// 4. Record the intent. Power fails here: an intent without a signature,
+	// which start-up voids.
+	intent, err := s.begin(ctx, key, ev, grant, d, principal, artifact)
+	if err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stageIntent, err)
+	}
+	if intent.Receipt != nil {
+		return s.repeat(ctx, intent)
+	}
+
+	// 5. Sign, timestamp, and check what was signed. Power fails here: the key
+	// and the signature existed in memory only.
+	if intent.Signed == nil {
+		signed, err := s.sign(ctx, intent, d)
+		if err != nil {
+			return Receipt{}, s.void(ctx, intent, ev, err)
+		}
+		// Power fails here, before the write returns: as above. After it: the
+		// signature is kept, and finish brings it into the log exactly once.
+		if err := s.cfg.Journal.Sign(ctx, intent.ID, signed); err != nil {
+			return Receipt{}, fmt.Errorf("record signature of intent %s: %w", intent.ID, err)
+		}
+		intent.Signed = &signed
+	}
+
+	// 6. Log, check as a stranger would, attach, receipt.
+	return s.finish(ctx, intent)
+}
+
+// finish takes a signed intent to its receipt. The flow, a repeated request
+// and start-up recovery all call it; each step may be done any number of times
+// with the same result.
+func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
+	ev := eventOf(in, s.cfg.Clock())
+
+	// 6a. Log, and wait for the inclusion proof. Power fails here: the entry
+	// may be in the log; appending it again returns it.
+	pae := attest.PAE(attest.PayloadType, in.Statement)
+	entry, err := s.cfg.Log.Append(ctx, Entry{
+		Digest: attest.DigestOf(pae).Bytes(), Signature: in.Signed.Signature, Certificate: in.Signed.Certificate,
+	})
+	if err != nil {
+		return Receipt{}, s.fail(ctx, ev, stageLog, err)
+	}
+
+	// 6b. Check the whole bundle with the published trusted root.
+	bundle := attest.Bundle{
+		Payload: in.Statement, Signature: in.Signed.Signature, Certificate: in.Signed.Certificate,
+		Entry: entry, Timestamp: in.Signed.Timestamp,
+	}
+	encoded, err := bundle.Encode()
+	if err != nil {
+		return Receipt{}, s.fail(ctx, ev, stageAttach, err)
+	}
+	claim := Claim{Digest: in.Artifact.Digest, PredicateType: in.PredicateType, SAN: in.SAN, Issuer: in.Issuer}
+	if err := s.cfg.Verifier.Check(ctx, encoded, claim); err != nil {
+		return Receipt{}, s.fail(ctx, ev, stageAttach, fmt.Errorf("the finished bundle does not verify, nothing was attached: %w", err))
+	}
+
+	// 6c. Attach and read back. Power fails here: start-up attaches the same
+	// bytes again (a grown log gives another proof, hence a second referrer of
+	// the same signature and entry, which verifies as well).
+	manifest, err := s.cfg.Registry.AttachBundle(ctx, in.Artifact, oci.BundleBlob{
+		Bytes: encoded, PredicateType: in.PredicateType, Created: in.Created,
+	})
+	if err != nil {
+		return Receipt{}, s.fail(ctx, ev, stageAttach, err)
+	}
+
+	// 6d. Receipt and audit record in one transaction. Power fails here: the
+	// repeated request or start-up walks 6a to 6d again.
+	receipt := receiptOf(in, entry, manifest, encoded)
+	ev.Decision, ev.LogIndex = DecisionSigned, entry.LogIndex
+	if err := s.cfg.Journal.Finish(ctx, in.ID, receipt, ev); err != nil {
+		return Receipt{}, fmt.Errorf("record receipt of intent %s: %w", in.ID, err)
+	}
+	return receipt, nil
+}
+
+// repeat answers a request that was served before: the first receipt, with its
+// bundle back in the registry should somebody have deleted it.
+func (s *Service) repeat(ctx context.Context, in Intent) (Receipt, error) {
+	_, err := s.cfg.Registry.AttachBundle(ctx, in.Artifact, oci.BundleBlob{
+		Bytes: in.Receipt.Bundle, PredicateType: in.PredicateType, Created: in.Created,
+	})
+	if err != nil {
+		return Receipt{}, s.fail(ctx, eventOf(in, s.cfg.Clock()), stageAttach, err)
+	}
+	return *in.Receipt, nil
+}
+
+// begin redeems the grant and records the intent. It returns the intent of an
+// earlier, identical request if there is one that can be gone on with.
+func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *policy.Grant, d draft, p Principal, a oci.Artifact) (Intent, error) {
+	terms, err := grant.Redeem()
+	if err != nil {
+		return Intent{}, err
+	}
+	in, err := newIntent(key, s.cfg.Clock(), terms, d, p, a)
+	if err != nil {
+		return Intent{}, err
+	}
+	ev.Decision, ev.Rule, ev.PolicyDigest, ev.IntentID = DecisionGranted, in.Rule, in.PolicyDigest, in.ID
+	stored, created, err := s.cfg.Journal.Begin(ctx, in, ev)
+	if err != nil {
+		return Intent{}, fmt.Errorf("record intent: %w", err)
+	}
+	if created || stored.Signed != nil {
+		return stored, nil
+	}
+	// An intent of ours without a signature, and nobody works on it (its key
+	// is locked here): a crash left it. Void it and take its place.
+	old := eventOf(stored, s.cfg.Clock())
+	old.Decision, old.Reasons = DecisionVoided, []string{"the service stopped before anything was signed"}
+	if err := s.cfg.Journal.Void(ctx, stored.ID, old); err != nil {
+		return Intent{}, fmt.Errorf("void intent %s: %w", stored.ID, err)
+	}
+	stored, created, err = s.cfg.Journal.Begin(ctx, in, ev)
+	if err != nil {
+		return Intent{}, fmt.Errorf("record intent: %w", err)
+	}
+	if !created && stored.Signed == nil {
+		return Intent{}, errors.New("another replica works on the same request (hint: repeat the request in a few seconds)")
+	}
+	return stored, nil
+}
+
+// Recover finishes or voids what a crash left. It is called at start-up and
+// may be called again at any time: what cannot be finished now (registry down)
+// stays and is in the returned error.
+func (s *Service) Recover(ctx context.Context) (finished, voided int, err error) {
+	open, err := s.cfg.Journal.Unfinished(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read unfinished intents: %w", err)
+	}
+	var failures []error
+	for _, in := range open {
+		did, err := s.recoverOne(ctx, in)
+		switch {
+		case err != nil:
+			failures = append(failures, fmt.Errorf("intent %s: %w", in.ID, err))
+		case did == DecisionSigned:
+			finished++
+		case did == DecisionVoided:
+			voided++
+		}
+	}
+	return finished, voided, errors.Join(failures...)
+}
