@@ -17,18 +17,29 @@ import (
 // a signature, so a failed scan report must never carry the workflow's name.
 func (s *Service) Attest(ctx context.Context, req Request) (Receipt, error) {
 	req.Action = ActionAttest
+	predicateType, err := attestationType(req.PredicateType)
+	if err != nil {
+		return Receipt{}, s.refuse(ctx, s.newEvent(req), stageRequest, err)
+	}
+	req.PredicateType = predicateType
 	return s.run(ctx, req, s.draftAttestation)
 }
 
-func (s *Service) draftAttestation(p Principal, a oci.Artifact, req Request) (draft, error) {
-	predicateType, err := attest.CanonicalPredicateType(req.PredicateType)
+// attestationType spells out cosign's short names, so that policy and the
+// statement see one and the same URI.
+func attestationType(asked string) (string, error) {
+	predicateType, err := attest.CanonicalPredicateType(asked)
 	if err != nil {
-		return draft{}, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		return "", fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
 	if predicateType == attest.PredicateSignature {
-		return draft{}, fmt.Errorf("%w: predicate type %s is a signature, not an attestation (hint: hallmark sign)", ErrBadRequest, predicateType)
+		return "", fmt.Errorf("%w: predicate type %s is a signature, not an attestation (hint: hallmark sign)", ErrBadRequest, predicateType)
 	}
-	st, err := attest.NewStatement(a.Digest, predicateType, req.Predicate)
+	return predicateType, nil
+}
+
+func (s *Service) draftAttestation(p Principal, a oci.Artifact, req Request) (draft, error) {
+	st, err := attest.NewStatement(a.Digest, req.PredicateType, req.Predicate)
 	if err != nil {
 		return draft{}, fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
@@ -38,5 +49,5 @@ func (s *Service) draftAttestation(p Principal, a oci.Artifact, req Request) (dr
 	}
 	extensions := p.Extensions
 	extensions.Issuer = s.cfg.Origin
-	return draft{statement: payload, predicateType: predicateType, san: AttestorSAN(s.cfg.Origin), extensions: extensions}, nil
+	return draft{statement: payload, predicateType: req.PredicateType, san: AttestorSAN(s.cfg.Origin), extensions: extensions}, nil
 }

@@ -39,3 +39,7 @@ func (e *Refused) Error() string {
 // ErrBadRequest says that a request is malformed; its message says what to
 // change.
 var ErrBadRequest = errors.New("bad request")
+
+// ErrBusy says that the service has as much work as it can hold; the same
+// request may be repeated after a second.
+var ErrBusy = errors.New("the service is busy")

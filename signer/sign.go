@@ -16,6 +16,7 @@ import (
 
 // Stages of the flow, as refusals and the audit record name them.
 const (
+	stageRequest      = "request"
 	stageAuthenticate = "authenticate"
 	stageResolve      = "resolve"
 	stagePolicy       = "policy"

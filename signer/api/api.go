@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package api is Hallmark's own HTTP API, described by OpenAPI 3.1 at
+// /hallmark/v1/openapi.json.
+//
+// An endpoint is a typed function and a table entry: decoding, validation,
+// size limits and the description come from huma, and problem.go maps every
+// error of the service to problem+json (RFC 9457). The package holds no rules
+// about signing; those are in package signer.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+// Limits on request bodies, bytes.
+const (
+	// maxSignBody: a reference and nothing else.
+	maxSignBody = 16 << 10
+	// maxAttestBody: a predicate such as an SBOM of a large image. The whole
+	// statement is held in memory and kept in the journal.
+	maxAttestBody = 32 << 20
+)
+
+// Signer is what the API calls; *signer.Service is one.
+type Signer interface {
+	Sign(ctx context.Context, req signer.Request) (signer.Receipt, error)
+	Attest(ctx context.Context, req signer.Request) (signer.Receipt, error)
+}
+
+// Receipts looks receipts up for people who ask where something came from,
+// newest first.
+type Receipts interface {
+	Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error)
+}
+
+// Config is what the API is made of. TrustedRoot and SigningConfig are served
+// as they are.
+type Config struct {
+	Version       string
+	Signer        Signer
+	Receipts      Receipts
+	TrustedRoot   []byte
+	SigningConfig []byte
+	// RequestID names the request in answers and records; it is also in the
+	// server's log.
+	RequestID func(ctx context.Context) string
+	Logger    *slog.Logger
+}
+
+type server struct{ Config }
+
+// New returns the handler of everything under /hallmark/v1/.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Signer == nil || cfg.Receipts == nil || cfg.RequestID == nil || cfg.Logger == nil {
+		return nil, errors.New("new API: Signer, Receipts, RequestID and Logger are compulsory")
+	}
+	s := &server{cfg}
+	mux := http.NewServeMux()
+	config := huma.DefaultConfig("Hallmark", cfg.Version)
+	config.OpenAPIPath = "/hallmark/v1/openapi"
+	config.DocsPath, config.SchemasPath = "", ""
+	config.CreateHooks = nil // no $schema members: answers hold data only
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"ci": {Type: "http", Scheme: "bearer", BearerFormat: "OIDC token of a CI run"},
+	}
+	api := humago.New(mux, config)
+	huma.Register(api, huma.Operation{
+		OperationID: "sign", Method: http.MethodPost, Path: "/hallmark/v1/sign", Summary: "Sign an artifact of the central registry",
+		MaxBodyBytes: maxSignBody, Security: []map[string][]string{{"ci": {}}}, Errors: signingErrors,
+	}, s.sign)
+	huma.Register(api, huma.Operation{
+		OperationID: "attest", Method: http.MethodPost, Path: "/hallmark/v1/attest", Summary: "Attest a statement about an artifact",
+		MaxBodyBytes: maxAttestBody, Security: []map[string][]string{{"ci": {}}}, Errors: signingErrors,
+	}, s.attest)
+	huma.Register(api, huma.Operation{
+		OperationID: "artifact", Method: http.MethodGet, Path: "/hallmark/v1/artifacts/{digest}", Summary: "Receipts of an artifact, newest first",
+		Errors: []int{http.StatusNotFound},
+	}, s.artifact)
+	mux.HandleFunc("GET /hallmark/v1/trusted_root.json", serveJSON(cfg.TrustedRoot))
+	mux.HandleFunc("GET /hallmark/v1/signing_config.json", serveJSON(cfg.SigningConfig))
+	return mux, nil
+}
+
+// serveJSON answers with fixed bytes. Trust material may change at a restart:
+// clients may keep it for a minute.
+func serveJSON(body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "max-age=60")
+		_, _ = w.Write(body) // the client went away
+	}
+}

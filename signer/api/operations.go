@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+// signingErrors are the answers of sign and attest that clients should expect.
+var signingErrors = []int{
+	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+	http.StatusUnprocessableEntity, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+}
+
+type signInput struct {
+	Authorization string `header:"Authorization" doc:"Bearer token of the CI run, for this service's audience"`
+	Body          struct {
+		Image string `json:"image" minLength:"1" maxLength:"1024" doc:"Reference in the central registry, by digest; a tag is resolved once" example:"registry.corp.example/acme/app@sha256:…"`
+	}
+}
+
+type attestInput struct {
+	Authorization string `header:"Authorization" doc:"Bearer token of the CI run, for this service's audience"`
+	Body          struct {
+		Image         string          `json:"image" minLength:"1" maxLength:"1024" doc:"Reference in the central registry, by digest; a tag is resolved once"`
+		PredicateType string          `json:"predicateType" minLength:"1" maxLength:"1024" doc:"URI, or one of cosign's short names" example:"https://spdx.dev/Document"`
+		Predicate     json.RawMessage `json:"predicate" doc:"JSON object, embedded in the statement byte for byte"`
+	}
+}
+
+type receiptOutput struct{ Body signer.Receipt }
+
+func (s *server) sign(ctx context.Context, in *signInput) (*receiptOutput, error) {
+	receipt, err := s.Signer.Sign(ctx, signer.Request{
+		Token: bearer(in.Authorization), Image: in.Body.Image, Origin: s.origin(ctx),
+	})
+	return s.answer(ctx, receipt, err)
+}
+
+func (s *server) attest(ctx context.Context, in *attestInput) (*receiptOutput, error) {
+	receipt, err := s.Signer.Attest(ctx, signer.Request{
+		Token: bearer(in.Authorization), Image: in.Body.Image, Origin: s.origin(ctx),
+		PredicateType: in.Body.PredicateType, Predicate: in.Body.Predicate,
+	})
+	return s.answer(ctx, receipt, err)
+}
+
+func (s *server) answer(ctx context.Context, receipt signer.Receipt, err error) (*receiptOutput, error) {
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &receiptOutput{Body: receipt}, nil
+}
+
+type artifactInput struct {
+	Digest string `path:"digest" maxLength:"128" doc:"sha256:<64 hex digits>"`
+}
+
+type artifactOutput struct {
+	Body struct {
+		Receipts []signer.Receipt `json:"receipts"`
+	}
+}
+
+func (s *server) artifact(ctx context.Context, in *artifactInput) (*artifactOutput, error) {
+	digest, err := attest.ParseDigest(in.Digest)
+	if err != nil {
+		return nil, huma.Error400BadRequest(err.Error())
+	}
+	receipts, err := s.Receipts.Receipts(ctx, digest)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	if len(receipts) == 0 {
+		return nil, huma.Error404NotFound("nothing was signed or attested for " + in.Digest)
+	}
+	out := &artifactOutput{}
+	out.Body.Receipts = receipts
+	return out, nil
+}
+
+func (s *server) origin(ctx context.Context) signer.Origin {
+	return signer.Origin{RequestID: s.RequestID(ctx), RemoteAddr: remoteAddr(ctx)}
+}
+
+// bearer returns the token of an Authorization header, or "" if there is none;
+// the authenticator refuses the empty token.
+func bearer(header string) string {
+	scheme, token, ok := strings.Cut(header, " ")
+	if !ok || !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+type remoteAddrKey struct{}
+
+// WithRemoteAddr remembers the caller's network address for the audit record.
+// The server wraps the API's handler in it.
+func WithRemoteAddr(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), remoteAddrKey{}, r.RemoteAddr)))
+	})
+}
+
+func remoteAddr(ctx context.Context) string {
+	addr, _ := ctx.Value(remoteAddrKey{}).(string)
+	return addr
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+// problemTypes maps the errors of the flow to problem+json. The first match
+// counts; what is not here is a bare 500 with an id.
+var problemTypes = []struct {
+	is     error
+	status int
+	name   string // urn:hallmark:problem:<name>
+}{
+	{signer.ErrBusy, http.StatusServiceUnavailable, "busy"},
+	{signer.ErrBadRequest, http.StatusBadRequest, "bad-request"},
+	{oci.ErrForeignRegistry, http.StatusForbidden, "foreign-registry"},
+	{oci.ErrBadReference, http.StatusBadRequest, "bad-reference"},
+	{oci.ErrNotFound, http.StatusNotFound, "artifact-not-found"},
+	{oci.ErrDigestMismatch, http.StatusBadGateway, "registry-served-other-bytes"},
+	{oci.ErrBadManifest, http.StatusUnprocessableEntity, "bad-manifest"},
+	{oci.ErrTooLarge, http.StatusUnprocessableEntity, "artifact-too-large"},
+	{oci.ErrTooMany, http.StatusUnprocessableEntity, "too-many-referrers"},
+	{oci.ErrDenied, http.StatusBadGateway, "registry-denied"},
+	{oci.ErrUnavailable, http.StatusBadGateway, "registry-unavailable"},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout"},
+}
+
+// retryAfter is what a client waits when the service is busy, seconds: the
+// pool empties in a fraction of one.
+const retryAfter = "1"
+
+// problem turns an error into the answer. Its text names object, reason and
+// what to do; it comes from our own error values, which hold no secrets.
+func (s *server) problem(ctx context.Context, err error) error {
+	var (
+		unauthenticated *signer.Unauthenticated
+		refused         *signer.Refused
+	)
+	switch {
+	case errors.As(err, &unauthenticated):
+		p := newProblem(http.StatusUnauthorized, "unauthenticated", unauthenticated.Error())
+		p.Errors = []*huma.ErrorDetail{{Message: unauthenticated.Reason, Location: "header.Authorization"}}
+		return huma.ErrorWithHeaders(p, http.Header{"WWW-Authenticate": {`Bearer realm="hallmark", error="invalid_token"`}})
+	case errors.As(err, &refused):
+		p := newProblem(http.StatusForbidden, "refused", refused.Error())
+		for _, reason := range refused.Reasons {
+			p.Errors = append(p.Errors, &huma.ErrorDetail{Message: reason, Location: refused.Stage})
+		}
+		return p
+	}
+	for _, t := range problemTypes {
+		if errors.Is(err, t.is) {
+			p := newProblem(t.status, t.name, err.Error())
+			if t.status == http.StatusServiceUnavailable {
+				return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {retryAfter}})
+			}
+			return p
+		}
+	}
+	id := s.RequestID(ctx)
+	s.Logger.ErrorContext(ctx, "request failed", "request_id", id, "error", err)
+	return newProblem(http.StatusInternalServerError, "internal", "internal error; the service's log has it under request id "+id)
+}
+
+func newProblem(status int, name, detail string) *huma.ErrorModel {
+	return &huma.ErrorModel{
+		Type: "urn:hallmark:problem:" + name, Title: http.StatusText(status), Status: status, Detail: detail,
+	}
+}
