@@ -1,6 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package trustroot publishes what verifiers need to know of a deployment.
+//
+// A verifier never asks the service anything. It holds one file, the trusted
+// root, with the public half of every key that ever mattered: certificate
+// authorities, certificate logs, transparency logs and time-stamping
+// authorities, each with the window of time in which it is believed. Rotating
+// a key therefore means adding one item and closing the window of another; what
+// was signed before stays valid, and there is no day on which everybody has to
+// change.
+//
+// Two files are made here, both as sigstore/protobuf-specs defines them in JSON:
+// trusted_root.json for those who verify and signing_config.v0.2.json for
+// stock clients that sign. The bytes depend on the material alone, so that two
+// replicas publish the same file and a signature over it can be compared.
 package trustroot
 
 import (
@@ -10,48 +23,85 @@ import (
 	"time"
 )
 
-// Window is when a key is believed. A zero End is open.
-type Window struct{ Start, End time.Time }
+// Window is when a key is believed. Start is compulsory; a zero End means that
+// the key is in use. Both are rounded down to whole seconds, the unit of
+// certificates and timestamp tokens: a token of the same second as Start must
+// not appear to be older.
+type Window struct {
+	Start time.Time
+	End   time.Time
+}
 
 // Authority is a certificate authority or a time-stamping authority.
 type Authority struct {
-	URL   *url.URL
+	// URL is where it was reached; verifiers only count different ones.
+	URL *url.URL
+	// Chain is the issuing certificate (CA) or the leaf (TSA) first and the
+	// self-signed root last.
 	Chain []*x509.Certificate
 	Window
 }
 
-// Log is a transparency log's public key.
+// Log is a certificate log or a transparency log.
 type Log struct {
+	// URL of the log. The host name of a Rekor v2 log is its origin: the first
+	// line of its checkpoints has to be exactly that.
 	URL *url.URL
+	// Key is ECDSA P-256, or Ed25519 for transparency logs.
 	Key crypto.PublicKey
 	Window
 }
 
-// Material is every key a verifier has to know, past ones included.
+// Origin is the name in the checkpoints of a Rekor v2 log.
+func (l Log) Origin() string { return l.URL.Hostname() }
+
+// Material is every key that a verifier has to know, past ones included. Lists
+// are published in the order given.
 type Material struct {
-	Authorities []Authority
-	CTLogs      []Log
-	Logs        []Log
-	Timestamps  []Authority
+	// CertificateAuthorities issue signing certificates.
+	CertificateAuthorities []Authority
+	// CertificateLogs sign the timestamps embedded in them.
+	CertificateLogs []Log
+	// Logs are the transparency logs.
+	Logs []Log
+	// TimestampAuthorities sign RFC 3161 tokens.
+	TimestampAuthorities []Authority
 }
 
-// Deployment is a service that has never rotated anything: one key of each.
+// Deployment is a service that has never rotated anything: one key of each
+// kind, all of them believed from Start on.
 type Deployment struct {
-	Origin            *url.URL
-	CAChain, TSAChain []*x509.Certificate
-	CT, LogV2         crypto.PublicKey
-	LogV2URL          *url.URL
-	Start             time.Time
+	// Origin is the service's public URL, for example https://hallmark.example.
+	Origin *url.URL
+	// CAChain is the issuing certificate first, root last; TSAChain the leaf
+	// first, root last.
+	CAChain  []*x509.Certificate
+	TSAChain []*x509.Certificate
+	CT       crypto.PublicKey
+	LogV2    crypto.PublicKey
+	// LogV2URL is Origin when nil.
+	LogV2URL *url.URL
+	Start    time.Time
 }
+
+// timestampPath is the endpoint below Origin; see signer/tsa.
+const timestampPath = "/api/v1/timestamp"
 
 // Material lists the deployment's keys.
-func (d Deployment) Material() Material { panic("unwritten") }
-
-// URLs are the endpoints that clients may use for signing; an empty one is not offered.
-type URLs struct{ Operator, CA, OIDC, Log, TSA string }
-
-// TrustedRoot encodes trusted_root.json.
-func TrustedRoot(m Material) ([]byte, error) { panic("unwritten") }
-
-// SigningConfig encodes signing_config.v0.2.json.
-func SigningConfig(m Material, u URLs) ([]byte, error) { panic("unwritten") }
+func (d Deployment) Material() Material {
+	since := Window{Start: d.Start}
+	logURL := d.LogV2URL
+	if logURL == nil {
+		logURL = d.Origin
+	}
+	var tsaURL *url.URL
+	if d.Origin != nil {
+		tsaURL = d.Origin.JoinPath(timestampPath)
+	}
+	return Material{
+		CertificateAuthorities: []Authority{{URL: d.Origin, Chain: d.CAChain, Window: since}},
+		CertificateLogs:        []Log{{URL: d.Origin, Key: d.CT, Window: since}},
+		Logs:                   []Log{{URL: logURL, Key: d.LogV2, Window: since}},
+		TimestampAuthorities:   []Authority{{URL: tsaURL, Chain: d.TSAChain, Window: since}},
+	}
+}
