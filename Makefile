@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Needs git, make, gcc and Go; everything else is built from source by the
+# targets themselves. docs/DEVELOPING.md explains the tiers of tests.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS   += --no-print-directory
+.DEFAULT_GOAL := help
+
+GO ?= go
+# A binary tells the commit it was built from; outside a git checkout, "dev".
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Trimmed paths and no cgo, so that two builds of one commit are the same bytes;
+# for tests and tools too, so that everything shares one build cache, which is
+# most of a cold run's time.
+export CGO_ENABLED ?= 0
+export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS) -trimpath)
+# The CLI is downloaded by every CI job: no symbol tables.
+LDFLAGS = -s -w -X main.version=$(VERSION)
+
+# One package's tests may take this long; the whole of `make test` warm is
+# expected below ten minutes.
+TEST_TIMEOUT ?= 15m
+# Each fuzz target's share of `make fuzz`: a smoke test, not a campaign.
+FUZZ_TIME ?= 10s
+
+##@ Everyday
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+.PHONY: build
+build: ## Build bin/hallmark, bin/hallmark-server and bin/hallmark-controller
+	@echo "==> build $(VERSION)"
+	@mkdir -p bin
+	@$(GO) build -v -ldflags "$(LDFLAGS)" -o bin/ ./cmd/... 2>&1 | $(PROGRESS)
+
+.PHONY: demo
+demo: build ## Sign an image as a CI job, verify it, then fail to as a workstation
+	@$(GO) run ./internal/demo
+
+.PHONY: fmt
+fmt: ## Format the code
+	@gofmt -w $$(git ls-files --cached --others --exclude-standard -- '*.go')
+
+##@ Tests
+
+.PHONY: test
+test: build tools ## Unit, integration and whole-system tests against stock programs
+	@echo "==> compile what the tests import"
+	@$(GO) list -f '{{range .TestImports}}{{println .}}{{end}}{{range .XTestImports}}{{println .}}{{end}}' ./... \
+	  | sed '/^$$/d' | sort -u | xargs $(GO) build -v 2>&1 | $(PROGRESS)
+	@echo "==> test"
+	@$(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: test-peers
+test-peers: ## Tests against heavy peers (e2e/peers)
+	@echo "==> test against heavy peers"
+	@# Says so, and succeeds, only as long as the folder itself says so.
+	@grep '^No heavy peers yet' e2e/peers/README.md
+
+.PHONY: race
+race: ## Tests of everything but e2e under the race detector
+	@CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /e2e)
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for ten seconds (FUZZ_TIME=10s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+	    echo "==> $$file $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) "./$$(dirname "$$file")"; \
+	  done; \
+	done
+
+.PHONY: lint
+lint: ## Run the linters
+	@echo "==> lint"
+	@linter=$$($(GO) run ./e2e/tools/install golangci-lint); "$$linter" run ./...
+
+.PHONY: bench
+bench: build ## Measure signing and the log, each beside its floor
+	@echo "==> micro-benchmarks"
+	@dirs=$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -r -n1 dirname | sort -u); \
+	  [ -z "$$dirs" ] || $(GO) test -run '^$$' -bench . -benchmem $$dirs
+	@echo "==> end to end"
+	@$(GO) run ./internal/bench
+
+##@ House
+
+.PHONY: tools
+tools: ## Build the stock programs that the tests run, once per machine
+	@echo "==> stock programs (cold: about 15 minutes on two cores)"
+	@$(GO) run ./e2e/tools/install test
+
+.PHONY: clean
+clean: ## Remove bin/ (not the tools cache, which other work trees share)
+	@rm -rf bin
+
+# Turns the package names that `go build -v` prints into a line per hundred, so
+# that a cold build is neither silent nor a flood; errors pass through.
+PROGRESS = awk '/^[a-zA-Z0-9._~-]+(\/[a-zA-Z0-9._~+-]+)*$$/ { if (++n % 100 == 0) { print "compiled " n " packages, now " $$1; fflush() } next } { print; fflush() }'
