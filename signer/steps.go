@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -71,27 +72,31 @@ func checkSigned(in Intent, signed Signed) error {
 	return nil
 }
 
-// recoverOne finishes or voids one intent under its key's lock.
-func (s *Service) recoverOne(ctx context.Context, in Intent) (string, error) {
-	unlock, err := s.inflight.lock(ctx, in.RequestKey)
+// recoverOne finishes or voids one intent under its key's lock. The intent may
+// have been one that a request was working on: what counts is what the journal
+// says under the lock.
+func (s *Service) recoverOne(ctx context.Context, seen Intent) (string, error) {
+	unlock, err := s.inflight.lock(ctx, seen.RequestKey)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
+	open, err := s.cfg.Journal.Unfinished(ctx)
+	if err != nil {
+		return "", err
+	}
+	at := slices.IndexFunc(open, func(in Intent) bool { return in.ID == seen.ID })
+	if at < 0 {
+		return "", nil
+	}
+	in := open[at]
 	if in.Signed != nil {
 		_, err := s.finish(ctx, in)
-		if errors.Is(err, ErrNoIntent) { // a repeated request was faster
-			return "", nil
-		}
 		return DecisionSigned, err
 	}
 	ev := eventOf(in, s.cfg.Clock())
 	ev.Decision, ev.Reasons = DecisionVoided, []string{"the service stopped before anything was signed"}
-	err = s.cfg.Journal.Void(ctx, in.ID, ev)
-	if errors.Is(err, ErrNoIntent) {
-		return "", nil
-	}
-	return DecisionVoided, err
+	return DecisionVoided, s.cfg.Journal.Void(ctx, in.ID, ev)
 }
 
 func (s *Service) policyInput(p Principal, a oci.Artifact, req Request) policy.Input {

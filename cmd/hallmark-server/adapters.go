@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/hallmark-dev/hallmark/signer/tlog"
+	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
+	"github.com/hallmark-dev/hallmark/verifier"
+)
+
+// transparency is signer.Log over the Rekor v2 personality.
+type transparency struct{ log *rekorv2.Service }
+
+func (t transparency) Append(ctx context.Context, e signer.Entry) (attest.LogEntry, error) {
+	entry, err := t.log.Append(ctx, e.Digest, e.Signature, e.Certificate)
+	if errors.Is(err, tlog.ErrPoolFull) {
+		return attest.LogEntry{}, fmt.Errorf("%w: %w", signer.ErrBusy, err)
+	}
+	return entry, err
+}
+
+// stranger is signer.Verifier over the verifier library and the trusted root
+// that the service publishes.
+type stranger struct{ verifier *verifier.Crypto }
+
+func (s stranger) Check(ctx context.Context, bundle []byte, want signer.Claim) error {
+	fact, err := s.verifier.Facts(ctx, want.Digest, bundle)
+	if err != nil {
+		return err
+	}
+	if fact.PredicateType != want.PredicateType || fact.SAN != want.SAN || fact.Issuer != want.Issuer || !fact.Bound {
+		return fmt.Errorf("the bundle says %s by %s of %s, want %s by %s of %s",
+			fact.PredicateType, fact.SAN, fact.Issuer, want.PredicateType, want.SAN, want.Issuer)
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/internal/obs"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/hallmark-dev/hallmark/signer/api"
+	"github.com/hallmark-dev/hallmark/signer/ca"
+	"github.com/hallmark-dev/hallmark/signer/identity"
+	"github.com/hallmark-dev/hallmark/signer/keys"
+	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/tlog"
+	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
+	"github.com/hallmark-dev/hallmark/signer/tsa"
+	"github.com/hallmark-dev/hallmark/verifier"
+	"github.com/hallmark-dev/hallmark/verifier/trust"
+)
+
+// clockBackdate is how far certificates begin in the past, against verifiers
+// whose clock is a little late.
+const clockBackdate = 10 * time.Second
+
+// service is an assembled Hallmark: two handlers and what must be closed.
+type service struct {
+	public, admin http.Handler
+	signer        *signer.Service
+	logger        *slog.Logger
+	close         func() error
+}
+
+// assemble loads what init made and connects the rooms. It is the one place
+// where they meet.
+func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service, err error) {
+	d, err := loadDeployment(cfg)
+	if err != nil {
+		return nil, err
+	}
+	signingPolicy, err := readPolicy(cfg.path(cfg.Policy))
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, cfg.path(databaseName))
+	if err != nil {
+		return nil, err
+	}
+	closers := []func() error{db.Close}
+	closeAll := func() error { return closeReversed(closers) }
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeAll())
+		}
+	}()
+
+	// The log, and its Rekor v2 face.
+	lc, err := logConfig(cfg, d.keys[keyLogV2])
+	if err != nil {
+		return nil, err
+	}
+	lc.Logger = logger
+	log, err := tlog.Load(ctx, db, lc)
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, func() error { return log.Close(context.WithoutCancel(ctx)) })
+	rekor, err := rekorv2.New(rekorv2.Config{
+		Log: log, Writers: rekorv2.Writers(cfg.Log.Writers), CheckIssued: issuedBy(d.caChain), Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	// Certificates and time.
+	authority, err := ca.New(ca.Config{Chain: d.caChain, Signer: d.keys[keyCA], CTSigner: d.keys[keyCT], Backdate: clockBackdate})
+	if err != nil {
+		return nil, err
+	}
+	timestamper, err := tsa.New(tsa.Config{Chain: d.tsaChain, Signer: d.keys[keyTSA], Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+
+	// Who asks, about what, and what a stranger would say of the result.
+	sources := append([]identity.Source(nil), cfg.Identities...)
+	for i := range sources {
+		for _, file := range []*string{&sources[i].CAFile, &sources[i].BearerTokenFile} {
+			if *file != "" {
+				*file = cfg.path(*file)
+			}
+		}
+	}
+	authenticator, err := identity.New(identity.Config{Audience: cfg.Audience, Sources: sources, Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := keychain(cfg)
+	if err != nil {
+		return nil, err
+	}
+	registry, err := oci.New(oci.Config{
+		Registries: []oci.Registry{{Host: cfg.Registry.Host, Insecure: cfg.Registry.Insecure}},
+		Keychain:   credentials, Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	root, err := trust.Parse(d.trustedRoot)
+	if err != nil {
+		return nil, err
+	}
+	crypto, err := verifier.NewCrypto(root)
+	if err != nil {
+		return nil, err
+	}
+
+	s, err := signer.New(signer.Config{
+		Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
+		Certificates: authority, Timestamper: timestamper, Log: transparency{rekor}, Verifier: stranger{crypto},
+		Journal: db, Audit: db, Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	public, err := publicHandler(d, s, db, rekor, timestamper, logger)
+	if err != nil {
+		return nil, err
+	}
+	admin := obs.NewAdmin()
+	admin.AddCheck("database", db.Ping)
+	return &service{public: public, admin: admin.Handler(), signer: s, logger: logger, close: closeAll}, nil
+}
+
+// publicHandler lays the faces of the service out by path (DESIGN section 7).
+func publicHandler(d *deployment, s *signer.Service, db *store.DB, rekor, timestamper http.Handler, logger *slog.Logger) (http.Handler, error) {
+	own, err := api.New(api.Config{
+		Version: version, Signer: s, Receipts: db, TrustedRoot: d.trustedRoot, SigningConfig: d.signingConfig,
+		RequestID: obs.RequestID, Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/hallmark/v1/", api.WithRemoteAddr(own))
+	mux.Handle("/api/v2/", rekor)
+	mux.Handle("/checkpoint", rekor)
+	mux.Handle("/tile/", rekor)
+	mux.Handle("/api/v1/timestamp", timestamper)
+	mux.Handle("/api/v1/timestamp/certchain", timestamper)
+	return obs.Requests(logger, mux), nil
+}
+
+// recoverUntil finishes what a crash left, at once and then as long as
+// something is left: the registry may be down when the service starts.
+func (s *service) recoverUntil(ctx context.Context) {
+	tick := time.NewTicker(recoverEvery)
+	defer tick.Stop()
+	for {
+		finished, voided, err := s.signer.Recover(ctx)
+		if finished+voided > 0 || err != nil {
+			s.logger.InfoContext(ctx, "recovered intents", "finished", finished, "voided", voided, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func readPolicy(path string) (*policy.SigningPolicy, error) {
+	raw, err := os.ReadFile(path) //nolint:gosec // a path of the configuration
+	if err != nil {
+		return nil, fmt.Errorf("read signing policy: %w", err)
+	}
+	p, err := policy.ParseSigningPolicy(raw)
+	if err != nil {
+		return nil, fmt.Errorf("signing policy %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// registryCredentials is a keychain of one host.
+type registryCredentials struct {
+	host string
+	auth authn.Authenticator
+}
+
+// Resolve implements authn.Keychain.
+func (c registryCredentials) Resolve(r authn.Resource) (authn.Authenticator, error) {
+	if r.RegistryStr() != c.host {
+		return authn.Anonymous, nil
+	}
+	return c.auth, nil
+}
+
+// keychain reads the credentials of the central registry, if there are any.
+func keychain(cfg *Config) (authn.Keychain, error) {
+	if cfg.Registry.Username == "" {
+		return nil, nil //nolint:nilnil // nil is oci's word for anonymous
+	}
+	password, err := keys.ReadPassword(cfg.path(cfg.Registry.PasswordFile), "")
+	if err != nil {
+		return nil, fmt.Errorf("registry credentials: %w", err)
+	}
+	return registryCredentials{cfg.Registry.Host, &authn.Basic{Username: cfg.Registry.Username, Password: string(password)}}, nil
+}
+
+func closeReversed(closers []func() error) error {
+	var errs []error
+	for i := len(closers) - 1; i >= 0; i-- {
+		errs = append(errs, closers[i]())
+	}
+	return errors.Join(errs...)
+}

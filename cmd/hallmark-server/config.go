@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/hallmark-dev/hallmark/signer/identity"
+)
+
+// maxConfig bounds the configuration file, bytes.
+const maxConfig = 1 << 20
+
+// Config is hallmark.yaml. It is read strictly: an unknown member is an error.
+// Relative paths are relative to the file's folder, which also holds the
+// database (hallmark.db), keys/, certs/ and trust/.
+type Config struct {
+	// Origin is the public URL of this service, without a path. Its host name
+	// is the origin of the transparency log, and <origin>/attestor is the
+	// identity of attestations, so it cannot be changed later.
+	Origin string `yaml:"origin"`
+	// Listen is the public address, host:port.
+	Listen string `yaml:"listen"`
+	// TLS names the certificate and key of the public address. Without it the
+	// address must be a loopback one.
+	TLS *TLSConfig `yaml:"tls,omitempty"`
+	// Admin is the private address of /healthz, /readyz and /metrics.
+	Admin string `yaml:"admin"`
+	// Registry is the central registry: nothing outside it is ever signed.
+	Registry RegistryConfig `yaml:"registry"`
+	// Password opens the keys.
+	Password PasswordConfig `yaml:"password"`
+	// Policy is the SigningPolicy file.
+	Policy string `yaml:"policy"`
+	// Audience is the one audience that tokens must have. Default: origin.
+	Audience string `yaml:"audience,omitempty"`
+	// Identities are the CI systems whose tokens are accepted.
+	Identities []identity.Source `yaml:"identities"`
+	// Log configures the transparency log.
+	Log LogConfig `yaml:"log"`
+
+	dir string // the file's folder
+}
+
+// TLSConfig names PEM files.
+type TLSConfig struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// RegistryConfig is the central registry.
+type RegistryConfig struct {
+	// Host is host[:port].
+	Host string `yaml:"host"`
+	// Insecure allows plain HTTP, to a loopback address only.
+	Insecure bool `yaml:"insecure,omitempty"`
+	// Username and PasswordFile are the credentials for Host, and are sent
+	// nowhere else. Without them the service is anonymous there.
+	Username     string `yaml:"username,omitempty"`
+	PasswordFile string `yaml:"passwordFile,omitempty"`
+}
+
+// PasswordConfig says where the password of the keys is: a file that only the
+// service's user can read, or an environment variable.
+type PasswordConfig struct {
+	File string `yaml:"file,omitempty"`
+	Env  string `yaml:"env,omitempty"`
+}
+
+// LogConfig configures the transparency log.
+type LogConfig struct {
+	// Writers says whose entries the HTTP API takes: issued (signed under a
+	// certificate of this service; the default), closed (nobody's: only the
+	// service itself writes), or open (anybody's; development).
+	Writers string `yaml:"writers,omitempty"`
+}
+
+// readConfig reads and checks a configuration file.
+func readConfig(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open configuration: no file %s (hint: hallmark-server init --dir %s)", path, filepath.Dir(path))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open configuration: %w", err)
+	}
+	defer func() { _ = f.Close() }() // read only
+	raw, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	if len(raw) > maxConfig {
+		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, maxConfig)
+	}
+	cfg := &Config{dir: filepath.Dir(path)}
+	if err := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict()).Decode(cfg); err != nil {
+		return nil, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	if cfg.Audience == "" {
+		cfg.Audience = cfg.Origin
+	}
+	if cfg.Log.Writers == "" {
+		cfg.Log.Writers = "issued"
+	}
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	if cfg.TLS != nil {
+		cfg.TLS.Cert, cfg.TLS.Key = cfg.path(cfg.TLS.Cert), cfg.path(cfg.TLS.Key)
+	}
+	return cfg, nil
+}
+
+func (c *Config) check() error {
+	for name, value := range map[string]string{
+		"origin": c.Origin, "listen": c.Listen, "admin": c.Admin, "registry.host": c.Registry.Host, "policy": c.Policy,
+	} {
+		if value == "" {
+			return fmt.Errorf("%s is missing", name)
+		}
+	}
+	if (c.Password.File == "") == (c.Password.Env == "") {
+		return errors.New("password: exactly one of file and env")
+	}
+	if u, err := url.Parse(c.Origin); err != nil || u.Hostname() == "" {
+		return fmt.Errorf("origin %q is not a URL like https://hallmark.corp.example", c.Origin)
+	}
+	if c.TLS == nil && !isLoopback(c.Listen) {
+		return fmt.Errorf("listen %s: without tls only a loopback address is allowed", c.Listen)
+	}
+	if (c.Registry.Username == "") != (c.Registry.PasswordFile == "") {
+		return errors.New("registry: username and passwordFile go together")
+	}
+	if c.Registry.Insecure && !isLoopback(c.Registry.Host) {
+		return fmt.Errorf("registry %s: insecure is for loopback addresses only", c.Registry.Host)
+	}
+	return nil
+}
+
+// path resolves a path of the configuration file.
+func (c *Config) path(elem ...string) string {
+	joined := filepath.Join(elem...)
+	if filepath.IsAbs(joined) {
+		return joined
+	}
+	return filepath.Join(c.dir, joined)
+}
+
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

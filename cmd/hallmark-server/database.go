@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/tlog"
+)
+
+const (
+	databaseName = "hallmark.db"
+	// logV2 is the name of the Rekor v2 log in the database.
+	logV2 = "v2"
+)
+
+// logConfig describes the Rekor v2 log: its origin is the bare host name.
+func logConfig(cfg *Config, key crypto.Signer) (tlog.Config, error) {
+	origin, err := url.Parse(cfg.Origin)
+	if err != nil {
+		return tlog.Config{}, fmt.Errorf("origin: %w", err)
+	}
+	return tlog.Config{Name: logV2, Origin: origin.Hostname(), Signer: key}, nil
+}
+
+func createDatabase(ctx context.Context, dir string, cfg *Config, made map[string]crypto.Signer) (err error) {
+	db, err := store.Create(ctx, filepath.Join(dir, databaseName))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	lc, err := logConfig(cfg, made[keyLogV2])
+	if err != nil {
+		return err
+	}
+	return tlog.Create(ctx, db, lc)
+}
+
+func fsckCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "fsck --dir DIR", Short: "Read the whole log and recompute every hash", Args: noArguments,
+		Long: "Read every entry, tile and checkpoint and check that they are one tree. The service must be stopped.\n" +
+			"Exit code 1: the log is damaged, every problem is on stdout.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := readConfig(filepath.Join(dir, configName))
+			if err != nil {
+				return err
+			}
+			d, err := loadDeployment(cfg)
+			if err != nil {
+				return err
+			}
+			db, err := store.Open(cmd.Context(), cfg.path(databaseName))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = db.Close() }() // only read
+			lc, err := logConfig(cfg, d.keys[keyLogV2])
+			if err != nil {
+				return err
+			}
+			report, err := tlog.Fsck(cmd.Context(), db, lc.Name, lc.Origin, lc.Signer.Public())
+			if err != nil {
+				return err
+			}
+			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "log\t%s\nentries\t%d\nroot\t%s\n", lc.Origin, report.Size, report.Root)
+			for _, problem := range report.Problems {
+				_, _ = fmt.Fprintf(cmd.OutOrStdout(), "problem\t%s\n", problem)
+			}
+			if len(report.Problems) > 0 {
+				return fmt.Errorf("%w: the log is damaged, %d problems (hint: docs/OPERATIONS.md, restore)", errNo, len(report.Problems))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "folder of the deployment")
+	_ = cmd.MarkFlagRequired("dir") // the flag exists
+	return cmd
+}

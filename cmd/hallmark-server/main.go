@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command hallmark-server is the signing service: it authenticates CI jobs,
+// checks policy, signs, logs and attaches.
+//
+//	hallmark-server init --dir DIR --origin URL --registry HOST
+//	hallmark-server serve --dir DIR
+//	hallmark-server fsck --dir DIR
+//
+// init creates keys, database, log and trust material once; serve only loads
+// them, so that a mistyped path is an error and never a second, empty log.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is stamped by the Makefile.
+var version = "devel"
+
+// Exit codes, the same for every Hallmark command.
+const (
+	exitNo        = 1
+	exitUsage     = 2
+	exitUndecided = 3
+)
+
+// errNo marks an answer of "no", as opposed to a failure to answer.
+var errNo = errors.New("no")
+
+// usageError marks a command line that cannot be right.
+type usageError struct{ error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use: "hallmark-server", Short: "The Hallmark signing service", Version: version,
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(initCommand(), serveCommand(), fsckCommand())
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	_, _ = fmt.Fprintln(stderr, "hallmark-server:", err)
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, errNo):
+		return exitNo
+	default:
+		return exitUndecided
+	}
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hallmark-dev/hallmark/internal/obs"
+)
+
+const (
+	// headerTimeout and idleTimeout end connections that only hold a place.
+	headerTimeout = 5 * time.Second
+	idleTimeout   = 2 * time.Minute
+	// requestTimeout bounds reading a request: an SBOM over a slow line.
+	requestTimeout = 60 * time.Second
+	// maxHeader bounds request headers, bytes: a token is at most 16 KiB.
+	maxHeader = 32 << 10
+	// drainTimeout is how long running requests may take after SIGTERM.
+	drainTimeout = 30 * time.Second
+	// recoverEvery is how often unfinished intents are tried again.
+	recoverEvery = 30 * time.Second
+)
+
+func serveCommand() *cobra.Command {
+	var dir, logFormat string
+	var untilEOF bool
+	cmd := &cobra.Command{
+		Use: "serve --dir DIR", Short: "Run the service", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := readConfig(filepath.Join(dir, configName))
+			if err != nil {
+				return err
+			}
+			logger, err := obs.NewLogger(cmd.ErrOrStderr(), logFormat, slog.LevelInfo)
+			if err != nil {
+				return usageError{err}
+			}
+			ctx := cmd.Context()
+			if untilEOF {
+				ctx = untilClosed(ctx, cmd.InOrStdin())
+			}
+			return serve(ctx, cfg, logger, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "folder of the deployment")
+	cmd.Flags().StringVar(&logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
+	cmd.Flags().BoolVar(&untilEOF, "until-eof", false, "stop when stdin is closed: the service ends with the program that started it")
+	_ = cmd.MarkFlagRequired("dir") // the flag exists
+	return cmd
+}
+
+// untilClosed returns a context that ends when r does.
+func untilClosed(ctx context.Context, r io.Reader) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, r)
+		cancel()
+	}()
+	return ctx
+}
+
+// serve runs the service until ctx ends, then lets running requests finish.
+func serve(ctx context.Context, cfg *Config, logger *slog.Logger, stdout io.Writer) (err error) {
+	s, err := assemble(ctx, cfg, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+
+	public, err := listen(ctx, cfg.Listen)
+	if err != nil {
+		return err
+	}
+	admin, err := listen(ctx, cfg.Admin)
+	if err != nil {
+		return errors.Join(err, public.Close())
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serveUntil(gctx, public, s.public, cfg.TLS) })
+	group.Go(func() error { return serveUntil(gctx, admin, s.admin, nil) })
+	group.Go(func() error { s.recoverUntil(gctx); return nil })
+	logger.InfoContext(ctx, "serving", "origin", cfg.Origin, "listen", public.Addr().String(), "admin", admin.Addr().String())
+	_, _ = fmt.Fprintln(stdout, "ready")
+	return group.Wait()
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return l, nil
+}
+
+func serveUntil(ctx context.Context, l net.Listener, handler http.Handler, tls *TLSConfig) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	}
+	done := make(chan error, 1)
+	go func() {
+		if tls != nil {
+			done <- server.ServeTLS(l, tls.Cert, tls.Key)
+			return
+		}
+		done <- server.Serve(l)
+	}()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		return server.Shutdown(drain)
+	}
+}
+
+// issuedBy says whether a certificate chains to the issuing CA, at its own
+// start: log entries outlive the ten minutes of their certificates.
+func issuedBy(chain []*x509.Certificate) func(*x509.Certificate) error {
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(chain[len(chain)-1])
+	for _, c := range chain[:len(chain)-1] {
+		intermediates.AddCert(c)
+	}
+	return func(leaf *x509.Certificate) error {
+		_, err := leaf.Verify(x509.VerifyOptions{
+			Roots: roots, Intermediates: intermediates, CurrentTime: leaf.NotBefore,
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
+		})
+		return err
+	}
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/signer/ca"
+	"github.com/hallmark-dev/hallmark/signer/keys"
+	"github.com/hallmark-dev/hallmark/signer/trustroot"
+	"github.com/hallmark-dev/hallmark/signer/tsa"
+)
+
+const (
+	trustedRootName   = "trusted_root.json"
+	signingConfigName = "signing_config.v0.2.json"
+	caChainName       = "ca-chain.pem"
+	tsaChainName      = "tsa-chain.pem"
+	// maxChain bounds a certificate file, bytes.
+	maxChain = 64 << 10
+)
+
+// createTrust certifies the CA and the TSA and writes what verifiers need.
+func createTrust(dir string, cfg *Config, made map[string]crypto.Signer, now time.Time) error {
+	origin, err := url.Parse(cfg.Origin)
+	if err != nil {
+		return fmt.Errorf("origin: %w", err)
+	}
+	organisation := origin.Hostname()
+	root, err := ca.NewRoot(made[keyCARoot], ca.Name{Organization: organisation, CommonName: "Hallmark root"}, now)
+	if err != nil {
+		return err
+	}
+	issuing, err := ca.NewIntermediate(root, made[keyCARoot], made[keyCA].Public(), ca.Name{Organization: organisation, CommonName: "Hallmark issuing CA"}, now)
+	if err != nil {
+		return err
+	}
+	caChain := []*x509.Certificate{issuing, root}
+	tsaChain, err := tsa.NewCertificates(made[keyTSARoot], made[keyTSA].Public(), tsa.Name{Organization: organisation, CommonName: "Hallmark TSA"}, now)
+	if err != nil {
+		return err
+	}
+	material := trustroot.Deployment{
+		Origin: origin, CAChain: caChain, TSAChain: tsaChain, CT: made[keyCT].Public(), LogV2: made[keyLogV2].Public(), LogV2URL: origin, Start: now,
+	}.Material()
+	trustedRoot, err := trustroot.TrustedRoot(material)
+	if err != nil {
+		return err
+	}
+	signingConfig, err := trustroot.SigningConfig(material, trustroot.URLs{
+		Operator: origin.Hostname(), Log: cfg.Origin, TSA: cfg.Origin + "/api/v1/timestamp",
+	})
+	if err != nil {
+		return err
+	}
+	for path, content := range map[string][]byte{
+		filepath.Join("certs", caChainName):       encodeChain(caChain),
+		filepath.Join("certs", tsaChainName):      encodeChain(tsaChain),
+		filepath.Join("trust", trustedRootName):   trustedRoot,
+		filepath.Join("trust", signingConfigName): signingConfig,
+	} {
+		if err := writeNew(filepath.Join(dir, path), content); err != nil {
+			return fmt.Errorf("initialise: %w", err)
+		}
+	}
+	return nil
+}
+
+func encodeChain(chain []*x509.Certificate) []byte {
+	var out []byte
+	for _, c := range chain {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return out
+}
+
+// deployment is what init made and serve uses.
+type deployment struct {
+	keys                       map[string]crypto.Signer
+	caChain, tsaChain          []*x509.Certificate
+	trustedRoot, signingConfig []byte
+}
+
+// loadDeployment opens the online keys and reads certificates and trust
+// material.
+func loadDeployment(cfg *Config) (*deployment, error) {
+	password, err := cfg.password()
+	if err != nil {
+		return nil, err
+	}
+	d := &deployment{keys: map[string]crypto.Signer{}}
+	for _, name := range []string{keyCA, keyCT, keyLogV2, keyTSA} {
+		if d.keys[name], err = keys.ReadEncrypted(cfg.path("keys", name+".key"), password); err != nil {
+			return nil, err
+		}
+	}
+	if d.caChain, err = readChain(cfg.path("certs", caChainName)); err != nil {
+		return nil, err
+	}
+	if d.tsaChain, err = readChain(cfg.path("certs", tsaChainName)); err != nil {
+		return nil, err
+	}
+	if d.trustedRoot, err = os.ReadFile(cfg.path("trust", trustedRootName)); err != nil {
+		return nil, fmt.Errorf("read trusted root: %w", err)
+	}
+	if d.signingConfig, err = os.ReadFile(cfg.path("trust", signingConfigName)); err != nil {
+		return nil, fmt.Errorf("read signing config: %w", err)
+	}
+	return d, nil
+}
+
+func readChain(path string) ([]*x509.Certificate, error) {
+	rest, err := os.ReadFile(path) //nolint:gosec // a path of the deployment
+	if err != nil {
+		return nil, fmt.Errorf("read certificates: %w", err)
+	}
+	if len(rest) > maxChain {
+		return nil, fmt.Errorf("read certificates: %s is larger than %d bytes", path, maxChain)
+	}
+	var chain []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("read certificates %s: %w", path, err)
+		}
+		chain = append(chain, c)
+	}
+	if len(chain) < 2 {
+		return nil, fmt.Errorf("read certificates %s: want at least two, found %d", path, len(chain))
+	}
+	return chain, nil
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+const (
+	// maxAnswer bounds an answer of the service, bytes: a receipt holds one
+	// bundle.
+	maxAnswer = 64 << 20
+	// callTimeout bounds a call: the service itself gives up after 30 s.
+	callTimeout = 60 * time.Second
+)
+
+// client calls the service's own API.
+type client struct {
+	server string // URL without a trailing slash
+	http   *http.Client
+}
+
+// newClient takes the server from the flag or HALLMARK_URL.
+func newClient(env environment, flag string) (*client, error) {
+	server := flag
+	if server == "" {
+		server = env.getenv("HALLMARK_URL")
+	}
+	if server == "" {
+		return nil, usage("which service? (hint: --server URL or HALLMARK_URL)")
+	}
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return nil, usage("server %q is not a URL like https://hallmark.corp.example", server)
+	}
+	if u.Scheme == "http" && !isLoopbackHost(u.Hostname()) {
+		return nil, usage("server %q: a token is sent over HTTPS, or to a loopback address", server)
+	}
+	return &client{server: strings.TrimRight(server, "/"), http: &http.Client{
+		Timeout: callTimeout,
+		// A token goes where it was meant to go.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// problem is the answer of the service to what it does not do (RFC 9457).
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+// call posts a request with the job's token and returns the receipt. A refusal
+// is an answer of "no".
+func (c *client) call(ctx context.Context, path, token string, payload []byte) (signer.Receipt, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server+path, bytes.NewReader(payload))
+	if err != nil {
+		return signer.Receipt{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return signer.Receipt{}, fmt.Errorf("call the signing service: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read to the end or given up
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return signer.Receipt{}, fmt.Errorf("read the service's answer: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return signer.Receipt{}, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), answer)
+	}
+	var receipt signer.Receipt
+	if err := json.Unmarshal(answer, &receipt); err != nil {
+		return signer.Receipt{}, fmt.Errorf("read the service's answer: %w", err)
+	}
+	return receipt, nil
+}
+
+// problemError gives a problem its exit code: what the service refuses is
+// "no", what it does not understand is wrong usage, the rest is undecided.
+func problemError(status int, contentType string, body []byte) error {
+	var p problem
+	if !strings.HasPrefix(contentType, "application/problem+json") || json.Unmarshal(body, &p) != nil || p.Detail == "" {
+		return fmt.Errorf("the service answered %d %s", status, http.StatusText(status))
+	}
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict:
+		return no("%s (%d)", p.Detail, status)
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
+		return usage("%s (%d)", p.Detail, status)
+	default:
+		return fmt.Errorf("%s (%d)", p.Detail, status)
+	}
+}

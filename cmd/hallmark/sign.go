@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+// maxPredicate bounds a predicate file, bytes; the service takes statements up
+// to its own limit.
+const maxPredicate = 32 << 20
+
+type signFlags struct {
+	token, server, audience string
+	output                  *string
+}
+
+func addSignFlags(cmd *cobra.Command) *signFlags {
+	f := &signFlags{output: outputFlag(cmd)}
+	cmd.Flags().StringVar(&f.token, "token", "", "file with the CI token, or - for stdin (default: the CI's environment)")
+	cmd.Flags().StringVar(&f.server, "server", "", "URL of the signing service (default: HALLMARK_URL)")
+	cmd.Flags().StringVar(&f.audience, "audience", "", "audience to ask GitHub for (default: HALLMARK_AUDIENCE, or the server's URL)")
+	return f
+}
+
+func signCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "sign IMAGE", Short: "Sign an artifact of the central registry", Args: oneArgument("image"),
+		Long: "Ask the service for a signature over an image or Helm chart in the central registry.\n" +
+			"Works in CI jobs only: the token of the job is the only credential there is.",
+	}
+	flags := addSignFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		body, err := requestBody(map[string]string{"image": args[0]}, nil)
+		if err != nil {
+			return err
+		}
+		return flags.request(cmd, env, "/hallmark/v1/sign", body)
+	}
+	return cmd
+}
+
+func attestCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "attest IMAGE --type URI --predicate FILE", Short: "Attest a statement about an artifact", Args: oneArgument("image"),
+	}
+	flags := addSignFlags(cmd)
+	predicateType := cmd.Flags().String("type", "", "predicate type: a URI, or one of spdxjson, cyclonedx, vuln, openvex, slsaprovenance1, …")
+	predicate := cmd.Flags().String("predicate", "", "file with the predicate, a JSON object, or - for stdin")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *predicateType == "" || *predicate == "" {
+			return usage("--type and --predicate are compulsory (hint: %s)", cmd.UseLine())
+		}
+		if *predicate == "-" && flags.token == "-" {
+			return usage("stdin cannot hold the token and the predicate")
+		}
+		raw, err := readBounded(env, *predicate, maxPredicate)
+		if err != nil {
+			return err
+		}
+		if !json.Valid(raw) {
+			return usage("predicate %s is not JSON", *predicate)
+		}
+		body, err := requestBody(map[string]string{"image": args[0], "predicateType": *predicateType}, raw)
+		if err != nil {
+			return err
+		}
+		return flags.request(cmd, env, "/hallmark/v1/attest", body)
+	}
+	return cmd
+}
+
+// requestBody encodes a request. The predicate goes in byte for byte, which
+// json.Marshal would not do: it compacts a json.RawMessage, and the digest of
+// the signed statement would no longer be that of the file.
+func requestBody(members map[string]string, predicate []byte) ([]byte, error) {
+	body, err := json.Marshal(members)
+	if err != nil || predicate == nil {
+		return body, err
+	}
+	body = append(body[:len(body)-1], `,"predicate":`...)
+	body = append(body, predicate...)
+	return append(body, '}'), nil
+}
+
+func (f *signFlags) request(cmd *cobra.Command, env environment, path string, body []byte) error {
+	c, err := newClient(env, f.server)
+	if err != nil {
+		return err
+	}
+	audience := f.audience
+	if audience == "" {
+		audience = env.getenv("HALLMARK_AUDIENCE")
+	}
+	if audience == "" {
+		audience = c.server
+	}
+	token, err := findToken(cmd.Context(), env, f.token, audience)
+	if err != nil {
+		return err
+	}
+	receipt, err := c.call(cmd.Context(), path, token, body)
+	if err != nil {
+		return err
+	}
+	return printAs(*f.output, env.stdout, receipt, func(w io.Writer) { printReceipt(w, receipt) })
+}
+
+func printReceipt(w io.Writer, r signer.Receipt) {
+	verb := "signed"
+	if r.Action == signer.ActionAttest {
+		verb = "attested"
+	}
+	_, _ = fmt.Fprintf(w, "%s\t%s\n", verb, r.Image)
+	_, _ = fmt.Fprintf(w, "identity\t%s\n", r.Identity)
+	_, _ = fmt.Fprintf(w, "issuer\t%s\n", r.Issuer)
+	_, _ = fmt.Fprintf(w, "type\t%s\n", r.PredicateType)
+	_, _ = fmt.Fprintf(w, "log entry\t%d\n", r.LogIndex)
+	_, _ = fmt.Fprintf(w, "referrer\t%s\n", r.Manifest)
+	_, _ = fmt.Fprintf(w, "granted by\t%s\n", r.Rule)
+}
+
+// readBounded reads a file, or stdin for "-".
+func readBounded(env environment, path string, limit int64) ([]byte, error) {
+	r := env.stdin
+	if path != "-" {
+		f, err := os.Open(path) //nolint:gosec // the user names the file
+		if err != nil {
+			return nil, usage("%w", err)
+		}
+		defer func() { _ = f.Close() }() // read only
+		r = f
+	}
+	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if int64(len(raw)) > limit {
+		return nil, usage("%s is larger than %d bytes", path, limit)
+	}
+	return raw, nil
+}
+
+func isLoopbackHost(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
