@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stock
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// registryStart bounds the wait for a registry's first answer. It starts in a
+// tenth of a second on an idle machine.
+const registryStart = 30 * time.Second
+
+// pollPause is the pause between two looks at a registry that is starting.
+const pollPause = 20 * time.Millisecond
+
+// listening is the line by which the registry tells the port that the kernel
+// chose. Choosing a port here would race with every other test.
+var listening = regexp.MustCompile(`msg="listening on (127\.0\.0\.1:[0-9]+)"`)
+
+// RegistryServer is a running CNCF distribution registry. It speaks plain HTTP
+// on loopback, stores in a temporary folder and allows deletion. This registry
+// has no referrers API, so clients list signatures by the fallback tag.
+type RegistryServer struct {
+	// Host is host:port, the first part of an image reference.
+	Host string
+
+	user, password string
+	output         *output
+	stop           func()
+}
+
+// RegistryOption changes how Registry starts.
+type RegistryOption func(*RegistryServer)
+
+// WithBasicAuth makes the registry refuse everybody but this user.
+func WithBasicAuth(user, password string) RegistryOption {
+	return func(r *RegistryServer) { r.user, r.password = user, password }
+}
+
+// Registry starts a registry and returns when it answers. It is stopped when
+// the test ends; if the test failed, its log is printed.
+func Registry(t testing.TB, options ...RegistryOption) *RegistryServer {
+	t.Helper()
+	r := &RegistryServer{output: &output{}}
+	for _, o := range options {
+		o(r)
+	}
+	// The process outlives t.Context, which ends before cleanup functions run
+	// that may still want to talk to the registry.
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := Command{Tool: "registry"}.prepare(ctx, t, []string{"serve", r.configFile(t)})
+	cmd.Stdout, cmd.Stderr = r.output, r.output
+	if err := cmd.Start(); err != nil {
+		cancel()
+		t.Fatalf("start registry: %v", err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // ends by our signal; an early end shows in await
+	}()
+	r.stop = sync.OnceFunc(func() { cancel(); <-exited })
+	t.Cleanup(func() {
+		r.stop()
+		if t.Failed() {
+			t.Logf("registry %s:\n%s", r.Host, r.output.String())
+		}
+	})
+	r.await(t, exited)
+	return r
+}
+
+// Stop ends the registry before the test does, for tests of a registry that is
+// down. Its port stays closed.
+func (r *RegistryServer) Stop() { r.stop() }
+
+// await waits until the registry has told its port and answers there.
+func (r *RegistryServer) await(t testing.TB, exited <-chan struct{}) {
+	t.Helper()
+	deadline := time.After(registryStart)
+	tick := time.NewTicker(pollPause)
+	defer tick.Stop()
+	for {
+		if m := listening.FindStringSubmatch(r.output.String()); m != nil {
+			r.Host = m[1]
+			if r.answers(t.Context()) {
+				return
+			}
+		}
+		select {
+		case <-exited:
+			t.Fatalf("registry ended early:\n%s", r.output.String())
+		case <-deadline:
+			t.Fatalf("registry did not answer within %s:\n%s", registryStart, r.output.String())
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *RegistryServer) answers(ctx context.Context) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.Host+"/v2/", nil)
+	if err != nil {
+		return false
+	}
+	if r.user != "" {
+		req.SetBasicAuth(r.user, r.password)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// configFile writes the registry's configuration. JSON is YAML.
+func (r *RegistryServer) configFile(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	config := map[string]any{
+		"version": "0.1",
+		"log":     map[string]any{"level": "info"},
+		"storage": map[string]any{
+			"filesystem": map[string]any{"rootdirectory": filepath.Join(dir, "data")},
+			"delete":     map[string]any{"enabled": true},
+		},
+		"http": map[string]any{"addr": "127.0.0.1:0"},
+	}
+	if r.user != "" {
+		hash, err := bcrypt.GenerateFromPassword([]byte(r.password), bcrypt.MinCost)
+		if err != nil {
+			t.Fatalf("hash registry password: %v", err)
+		}
+		users := filepath.Join(dir, "htpasswd")
+		write(t, users, fmt.Appendf(nil, "%s:%s\n", r.user, hash))
+		config["auth"] = map[string]any{"htpasswd": map[string]any{"realm": "stock", "path": users}}
+	}
+	b, err := json.Marshal(config)
+	if err != nil {
+		t.Fatalf("encode registry configuration: %v", err)
+	}
+	path := filepath.Join(dir, "config.yml")
+	write(t, path, b)
+	return path
+}
+
+func write(t testing.TB, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// output keeps what a server prints while it runs.
+type output struct {
+	mu sync.Mutex
+	b  strings.Builder // guarded by mu
+}
+
+// Write never fails.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
