@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package identity turns the OpenID Connect token of a CI job into a
+// signer.Principal, or says why it does not.
+//
+// A CI system gives each running job a signed JSON Web Token whose claims say
+// what runs: repository, ref, workflow, run. Such a token is a bearer secret,
+// made by somebody else, about somebody else's users, so almost everything a
+// general OIDC library leaves to its caller is decided here:
+//
+//   - The issuer is compared, as exact text, with a configured list before
+//     anything is fetched or believed. There are no patterns.
+//   - The audience is exactly one and exactly ours, so that a token made for
+//     another service is worth nothing here, and ours nothing there.
+//   - Tokens are short: their age and their whole life are capped per source.
+//   - The bytes are read once, strictly: no duplicate members, no second
+//     spelling of a claim, numbers kept digit for digit, a claim of an
+//     unexpected type is a refusal and never a conversion.
+//   - Keys come from the issuer only, never from the token's header, and die
+//     soon after the issuer removes them.
+//   - A token that stands for a person, or that lacks the claims which only a
+//     run has, is refused whatever its signature.
+//
+// What a kind of CI adds to that is one file (github.go, gitlab.go,
+// kubernetes.go): which claims a run must have, and how they map to the
+// certificate's URI and the Fulcio extensions 1.3.6.1.4.1.57264.1.N.
+//
+// A refusal is a *signer.Unauthenticated with one of the Reason words of this
+// package. Every other error means that it could not be decided, for example
+// because the issuer's keys cannot be read; it is no verdict on the token.
+package identity
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+// Authenticator checks tokens of the configured sources. It is safe for
+// concurrent use and implements signer.Authenticator.
+type Authenticator struct {
+	audience string
+	clock    func() time.Time
+	// sources is keyed by the exact issuer text and never changes.
+	sources map[string]*source
+}
+
+var _ signer.Authenticator = (*Authenticator)(nil)
+
+// source is a validated Source with its key set.
+type source struct {
+	Source
+	provider provider
+	keys     *keySet
+}
+
+// New checks the configuration and returns an Authenticator. It reads CA files
+// but makes no request: an issuer that is down must not keep the service from
+// starting. Its errors name the source and what to change.
+func New(cfg Config) (*Authenticator, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	a := &Authenticator{audience: cfg.Audience, clock: cfg.Clock, sources: map[string]*source{}}
+	for _, s := range cfg.Sources {
+		src, err := newSource(cfg, s)
+		if err != nil {
+			return nil, fmt.Errorf("identity source %q: %w", s.Name, err)
+		}
+		a.sources[s.Issuer] = src
+	}
+	return a, nil
+}
+
+func newSource(cfg Config, s Source) (*source, error) {
+	p, err := providerFor(s.Provider)
+	if err != nil {
+		return nil, err
+	}
+	s = s.withDefaults(cfg, p)
+	if err := s.check(p); err != nil {
+		return nil, err
+	}
+	client, err := newClient(cfg.HTTPClient, s)
+	if err != nil {
+		return nil, err
+	}
+	fetch := &fetcher{source: s, client: client}
+	return &source{Source: s, provider: p, keys: newKeySet(fetch.keys, cfg.Clock, cfg.Logger.With("identity", s.Name))}, nil
+}
+
+// Authenticate verifies the token and returns the run it stands for.
+func (a *Authenticator) Authenticate(ctx context.Context, token string) (signer.Principal, error) {
+	// 1. Read it, believing nothing. From here on refusals name what the token
+	// claims to be.
+	tok, err := parseToken(token)
+	if err != nil {
+		return signer.Principal{}, tok.refusal(err)
+	}
+
+	// 2. Only issuers of the list, compared as text.
+	src, ok := a.sources[tok.issuer()]
+	if !ok {
+		return signer.Principal{}, tok.refusal(refuse(ReasonUnknownIssuer,
+			"no identity source is configured for issuer %.200q", tok.issuer()))
+	}
+
+	// 3. What can be refused without a key is refused before one is fetched,
+	// so that a flood of old or foreign tokens costs the issuer nothing.
+	now := a.clock()
+	if err := tok.check(src.Source, a.audience, now); err != nil {
+		return signer.Principal{}, tok.refusal(err)
+	}
+
+	// 4. The signature, with go-oidc's own view of issuer, audience and expiry
+	// as a second reader of the same bytes.
+	if err := a.verify(ctx, src, tok, now); err != nil {
+		return signer.Principal{}, tok.refusal(err)
+	}
+
+	// 5. What a run of this kind of CI must say of itself, and how a
+	// certificate says it.
+	r := newReader(tok.claims)
+	run := src.provider.read(r, src.Source)
+	if err := r.err(); err != nil {
+		return signer.Principal{}, tok.refusal(err)
+	}
+	return src.principal(tok, run), nil
+}
+
+// verify checks the signature and that the bytes that were signed are the
+// bytes that were read.
+func (a *Authenticator) verify(ctx context.Context, src *source, tok token, now time.Time) error {
+	check := &signatureCheck{keys: src.keys, header: tok.header}
+	verifier := oidc.NewVerifier(src.Issuer, check, &oidc.Config{
+		ClientID:             a.audience,
+		SupportedSigningAlgs: src.Algorithms,
+		// go-oidc has no leeway of its own at the end of a token's life.
+		Now: func() time.Time { return now.Add(-maxSkew) },
+	})
+	verified, err := verifier.Verify(ctx, tok.raw)
+	if check.err != nil { // go-oidc does not wrap it
+		return check.err
+	}
+	if err != nil {
+		return refuse(ReasonMalformed, "%v", err)
+	}
+	var payload json.RawMessage
+	if err := verified.Claims(&payload); err != nil || !bytes.Equal(payload, tok.payload) {
+		return refuse(ReasonMalformed, "the signed payload is not the payload that was read")
+	}
+	return nil
+}
+
+// principal joins what every token says with what the provider read.
+func (s *source) principal(tok token, run run) signer.Principal {
+	run.extensions.Issuer = s.Issuer
+	run.extensions.Subject = tok.subject()
+	return signer.Principal{
+		Identity: s.Name, Provider: s.Provider, Issuer: s.Issuer, Subject: tok.subject(),
+		SAN: run.san, Extensions: run.extensions, Run: run.id,
+		TokenID: tok.id(), Expiry: tok.expiry, Claims: tok.claims,
+	}
+}
+
+// Refresh fetches the keys of every source now. An error names the sources
+// whose keys could not be read; the others are fresh. Authenticate does not
+// need it, but after it does not wait for an issuer.
+func (a *Authenticator) Refresh(ctx context.Context) error {
+	return refreshAll(ctx, a.sources)
+}
+
+// Run refreshes keys in the background until ctx ends, so that no request
+// waits for an issuer. It logs failures and returns nil.
+func (a *Authenticator) Run(ctx context.Context) error {
+	ticker := time.NewTicker(backgroundRefresh)
+	defer ticker.Stop()
+	for {
+		_ = a.Refresh(ctx) // each key set logs its own failure
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
