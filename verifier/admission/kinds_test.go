@@ -103,11 +103,13 @@ func TestEveryImageFieldOfAPodSpecIsKnown(t *testing.T) {
 		"containers[].imagePullPolicy", // when to pull, not what
 		"ephemeralContainers[].image",  // judged
 		"ephemeralContainers[].imagePullPolicy",
-		"imagePullSecrets",       // credentials
+		"imagePullSecrets", // credentials
+		"imagePullSecrets[]",
 		"initContainers[].image", // judged
 		"initContainers[].imagePullPolicy",
-		"volumes[].image",     // judged: its reference
-		"volumes[].rbd.image", // a Ceph block device, not an OCI image
+		"volumes[].image",            // judged: its reference
+		"volumes[].quobyte.registry", // a storage server's address
+		"volumes[].rbd.image",        // a Ceph block device
 	}
 	sort.Strings(got)
 	got = slices.Compact(got)
@@ -170,7 +172,10 @@ func TestDecodeRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"pod":                          {`{"spec":{"containers":[{"name":"a","image":"x"}]}}`, true},
 		"unknown field of a newer API": {`{"spec":{"containers":[{"name":"a","image":"x"}],"newThing":{"a":1}}}`, true},
 		"unknown field about images":   {`{"spec":{"containers":[{"name":"a","image":"x","sideImages":["y"]}]}}`, false},
-		"unknown list of images":       {`{"spec":{"containers":[{"name":"a","image":"x"}],"moreContainers":[{"image":"y"}]}}`, true}, // only its own name is reported
+		"unknown list of containers":   {`{"spec":{"containers":[{"name":"a","image":"x"}],"moreContainers":[{"image":"y"}]}}`, false},
+		"unknown field of a container": {`{"spec":{"containers":[{"name":"a","image":"x","newThing":1}]}}`, true},
+		"unknown kind of volume":       {`{"spec":{"containers":[{"name":"a","image":"x"}],"volumes":[{"name":"v","layer":{"from":"y"}}]}}`, false},
+		"unknown option of a volume":   {`{"spec":{"containers":[{"name":"a","image":"x"}],"volumes":[{"name":"v","secret":{"newThing":1}}]}}`, true},
 		"image in other case":          {`{"spec":{"containers":[{"name":"a","Image":"x"}]}}`, false},
 		"duplicate image":              {`{"spec":{"containers":[{"name":"a","image":"x","image":"y"}]}}`, false},
 		"duplicate list":               {`{"spec":{"containers":[],"containers":[{"name":"a","image":"x"}]}}`, false},

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verifier
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/verify"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/verifier/trust"
+)
+
+// How much of each kind of witness a bundle needs. One of each is what Sigstore's own clients demand of keyless signatures; v2 log
+// entries carry no time, so with them the observer's time is an RFC 3161 timestamp.
+const (
+	needSCTs          = 1
+	needLogEntries    = 1
+	needObserverTimes = 1
+)
+
+// Crypto makes facts of bundles. It is the half that knows no policy. It is immutable and safe for concurrent use.
+type Crypto struct {
+	root     *trust.Root
+	sigstore *verify.Verifier
+	clock    func() time.Time
+}
+
+// NewCrypto makes a Crypto that trusts the root. Of the options only WithClock concerns it.
+func NewCrypto(root *trust.Root, opts ...Option) (*Crypto, error) {
+	cfg, err := configure(opts)
+	if err != nil {
+		return nil, err
+	}
+	if root == nil {
+		return nil, errors.New("new verifier: no trusted root (hint: trust.FromFile)")
+	}
+	// The predicate is read from the signed bytes, strictly, by attest; sigstore-go need not build a second copy of a large SBOM.
+	v, err := verify.NewVerifier(root.Material(),
+		verify.WithSignedCertificateTimestamps(needSCTs),
+		verify.WithTransparencyLog(needLogEntries),
+		verify.WithObserverTimestamps(needObserverTimes),
+		verify.WithoutStatementPredicate())
+	if err != nil {
+		return nil, fmt.Errorf("new verifier: %w", err)
+	}
+	return &Crypto{root: root, sigstore: v, clock: cfg.clock}, nil
+}
+
+// Facts returns what the bundle proves about the artifact with this digest. The error is a *Refusal when the bundle was judged and
+// proves nothing; the Fact is then the zero value.
+//
+// Facts says nothing about whether the signer is trusted. Give the fact to a policy.
+func (c *Crypto) Facts(digest attest.Digest, bundle []byte) (policy.Fact, error) {
+	blob, err := blobOf(digest)
+	if err != nil {
+		return policy.Fact{}, err
+	}
+	return c.BlobFacts(blob, bundle)
+}
+
+// BlobFacts is Facts for an artifact that may be known by other digests than SHA-256. The fact of a signature over the blob itself,
+// without a statement, has no predicate type.
+func (c *Crypto) BlobFacts(blob Blob, bundle []byte) (policy.Fact, error) {
+	// 1. Read it, once and strictly. Everything below looks at this one result.
+	e, err := readBundle(bundle)
+	if err != nil {
+		return policy.Fact{}, err
+	}
+
+	// 2. Does it speak about this artifact at all? Nothing is verified yet, so this can only refuse; it comes first because it is cheap
+	// and the most useful thing to say about somebody else's bundle.
+	algorithm, err := e.speaksAbout(blob)
+	if err != nil {
+		return policy.Fact{}, refuse(ReasonOtherArtifact, "speaks about another artifact: %w", err)
+	}
+
+	// 3. Signature, certificate chain, SCT, log inclusion and timestamps, by sigstore-go, for exactly this digest.
+	//
+	// WithoutIdentitiesUnsafe IS DELIBERATE AND SAFE ONLY HERE: sigstore-go then accepts ANY signer that the trusted root's
+	// authorities vouch for. Crypto proves who signed and leaves to package policy whether that signer will do; a trust policy
+	// cannot be made without identities, and a Fact that no policy has judged allows nothing.
+	result, err := c.sigstore.Verify(e.bundle, verify.NewPolicy(
+		verify.WithArtifactDigest(algorithm, blob.digests[algorithm]),
+		verify.WithoutIdentitiesUnsafe()))
+	if err != nil {
+		return policy.Fact{}, refuse(ReasonUnverified, "%w", err)
+	}
+
+	// 4. When: every time that it shows was proven, and none lies in the future.
+	times, err := c.proveTimes(e, result.VerifiedTimestamps)
+	if err != nil {
+		return policy.Fact{}, err
+	}
+
+	// 5. Where: the log entries are the entries of this signature, in logs whose keys were in use at those times.
+	if err := c.checkEntries(e, times.all); err != nil {
+		return policy.Fact{}, err
+	}
+
+	// 6. Who: one signer, one issuer.
+	who, err := readSigner(e.leaf)
+	if err != nil {
+		return policy.Fact{}, err
+	}
+
+	return policy.Fact{
+		PredicateType: e.statement.PredicateType,
+		Bound:         true, // steps 2 and 3; a bundle about something else is no fact
+		SAN:           who.san,
+		Issuer:        who.issuer,
+		Extensions:    who.extensions,
+		SignedAt:      times.earliest,
+		LogIndex:      e.entries[0].LogIndex(),
+		LogID:         hex.EncodeToString([]byte(e.entries[0].LogKeyID())),
+		Bundle:        string(attest.DigestOf(bundle)),
+		Predicate:     e.statement.Predicate,
+	}, nil
+}
+
+// speaksAbout returns the algorithm by which the unverified content names the blob.
+func (e *evidence) speaksAbout(blob Blob) (string, error) {
+	if e.message != nil {
+		return blob.holds(e.message.algorithm, e.message.digest)
+	}
+	return blob.boundBy(e.statement)
+}

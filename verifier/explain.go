@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verifier
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/policy"
+)
+
+var errDecisionIsMade = errors.New("a Decision is made by a Verifier, not read (hint: verify again)")
+
+// ruleEvidence is the rule under which a decision lists the bundles it looked at. A failed check of this rule does not deny by itself:
+// anybody who can push may put junk beside good evidence.
+const ruleEvidence = "evidence"
+
+// refTo records what became of one bundle.
+func refTo(ev Evidence, fact policy.Fact, err error) EvidenceRef {
+	ref := EvidenceRef{Origin: ev.Origin, Bundle: string(attest.DigestOf(ev.Bundle))}
+	if err != nil {
+		ref.Detail = err.Error()
+		var refusal *Refusal
+		if errors.As(err, &refusal) {
+			ref.Reason = refusal.Reason
+		}
+		return ref
+	}
+	ref.Verified = true
+	ref.PredicateType, ref.Signer, ref.Issuer = fact.PredicateType, fact.SAN, fact.Issuer
+	ref.SignedAt, ref.LogIndex, ref.LogID = fact.SignedAt, fact.LogIndex, fact.LogID
+	return ref
+}
+
+// check turns the record into a check.
+func (r EvidenceRef) check() policy.Check {
+	c := policy.Check{Rule: ruleEvidence, Name: r.Origin, Passed: r.Verified, Detail: r.Detail}
+	if r.Verified {
+		c.Detail = fmt.Sprintf("%s by %s (issuer %s) at %s, log index %d", r.what(), r.Signer, r.Issuer, r.SignedAt.UTC().Format(time.RFC3339), r.LogIndex)
+	}
+	return c
+}
+
+func (r EvidenceRef) what() string {
+	switch r.PredicateType {
+	case attest.PredicateSignature:
+		return "signature"
+	case "":
+		return "signature over the bytes"
+	}
+	return "attestation " + r.PredicateType
+}
+
+// explain sets the reasons of a denial: the policy's, preceded or followed by what a developer can do about it.
+func (d *Decision) explain(covered bool, fromPolicy []string) {
+	d.reasons = nil
+	if !covered {
+		d.reasons = append(d.reasons, fmt.Sprintf("policy %q does not speak about %s, and what no policy speaks about is denied", d.Policy, d.Artifact))
+	}
+	if covered && len(d.Evidence) == 0 {
+		d.reasons = append(d.reasons, fmt.Sprintf("no signature found for %s: sign it in CI with `hallmark sign`", d.Artifact))
+	}
+	d.reasons = append(d.reasons, fromPolicy...)
+	for _, ref := range d.Evidence {
+		if !ref.Verified {
+			d.reasons = append(d.reasons, fmt.Sprintf("%s (%s) does not count: %s", ref.Origin, ref.Bundle, ref.Detail))
+		}
+	}
+}
