@@ -2,47 +2,135 @@
 
 package tlog
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"fmt"
+	"sync/atomic"
+
+	merkle "golang.org/x/mod/sumdb/tlog"
+)
 
 // Leaf is what Append logs.
 type Leaf struct {
-	// Body is the leaf, at most MaxLeaf bytes.
+	// Body is the leaf, 1 to MaxLeaf bytes. Append copies it.
 	Body []byte
 }
 
 // Inclusion proves that a leaf is in the log.
 type Inclusion struct {
-	// Index is the leaf's index, Time its integratedTime (Unix seconds).
+	// Index is the leaf's index, Time its integratedTime (Unix seconds). They
+	// never change.
 	Index int64
 	Time  int64
 	// TreeSize, Root and Proof are an RFC 6962 audit path; Checkpoint is the
-	// signed note that commits to them.
+	// signed note that commits to TreeSize and Root.
 	TreeSize   int64
 	Root       Hash
 	Proof      []Hash
 	Checkpoint []byte
-	// Existing says that the leaf was in the log before this call.
+	// Existing says that the leaf was in the log before this call, or was
+	// sent by another call at the same time.
 	Existing bool
 }
 
-// Log is an open log.
-type Log struct{}
+// Log is an open log. Its methods may be called concurrently.
+type Log struct {
+	cfg     Config
+	storage Storage
+	key     *noteKey
+	pool    *pool
+	tiles   *tileCache
+	// published is the tree that everybody may see. Only the batch goroutine
+	// replaces it, and only by a tree whose commit is certain.
+	published atomic.Pointer[snapshot]
+	// ended is closed when the batch goroutine has answered everybody.
+	ended chan struct{}
+}
 
-// Create makes a log: a row with the signed checkpoint of the empty tree.
-// ErrLogExists if there is one of that name.
-func Create(ctx context.Context, st Storage, cfg Config) error { panic("unwritten") }
+// ID is the 32-byte id of the log's key, see KeyID.
+func (l *Log) ID() []byte { return bytes.Clone(l.key.id) }
 
-// Load opens a log. ErrNoLog if it was never created.
-func Load(ctx context.Context, st Storage, cfg Config) (*Log, error) { panic("unwritten") }
+// Origin is the first line of the log's checkpoints.
+func (l *Log) Origin() string { return l.cfg.Origin }
 
-// Append logs a leaf.
-func (l *Log) Append(ctx context.Context, leaf Leaf) (Inclusion, error) { panic("unwritten") }
+// PublicKey is the key that verifies checkpoints.
+func (l *Log) PublicKey() crypto.PublicKey { return l.key.public }
 
-// Close ends the log.
-func (l *Log) Close(ctx context.Context) error { panic("unwritten") }
+// Append logs a leaf and returns when it is durable and covered by a published
+// checkpoint. A leaf that is in the log already is not added again: the answer
+// has its index and time, and a fresh proof.
+//
+// ErrEmptyLeaf and ErrTooLarge are the caller's fault, ErrPoolFull is
+// back-pressure, ErrUnavailable (with the cause) says that storage failed. When
+// ctx ends first the error wraps ctx's, and ErrUnavailable too if the leaf may
+// be in the log all the same.
+func (l *Log) Append(ctx context.Context, leaf Leaf) (Inclusion, error) {
+	switch {
+	case len(leaf.Body) == 0:
+		return Inclusion{}, ErrEmptyLeaf
+	case len(leaf.Body) > MaxLeaf:
+		return Inclusion{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(leaf.Body), MaxLeaf)
+	}
+	w := &waiter{
+		hash: merkle.RecordHash(leaf.Body),
+		body: bytes.Clone(leaf.Body),
+		done: make(chan outcome, 1),
+	}
+	if err := l.pool.add(w); err != nil {
+		return Inclusion{}, err
+	}
+	select {
+	case out := <-w.done:
+		if out.err != nil {
+			return Inclusion{}, out.err
+		}
+		return l.include(ctx, out, w.hash)
+	case <-ctx.Done():
+		if l.pool.remove(w) {
+			return Inclusion{}, fmt.Errorf("append to log: %w", context.Cause(ctx))
+		}
+		return Inclusion{}, fmt.Errorf("append to log: %w: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}
 
-// Checkpoint returns the published checkpoint.
-func (l *Log) Checkpoint() []byte { panic("unwritten") }
+// include proves a leaf and checks the proof as a stranger would.
+func (l *Log) include(ctx context.Context, out outcome, leaf Hash) (Inclusion, error) {
+	s := out.snapshot
+	proof, err := s.auditPath(out.place.Index, l.completeNode(ctx))
+	if err != nil {
+		return Inclusion{}, fmt.Errorf("%w: prove entry %d: %w", ErrUnavailable, out.place.Index, err)
+	}
+	if err := merkle.CheckRecord(proof, s.head.Size, s.head.Root, out.place.Index, leaf); err != nil {
+		return Inclusion{}, fmt.Errorf("%w: proof of entry %d: %w", ErrCorrupt, out.place.Index, err)
+	}
+	return Inclusion{
+		Index: out.place.Index, Time: out.place.Time, Existing: out.existing,
+		TreeSize: s.head.Size, Root: s.head.Root, Proof: proof, Checkpoint: bytes.Clone(s.head.Checkpoint),
+	}, nil
+}
 
-// ID is the log's id.
-func (l *Log) ID() []byte { panic("unwritten") }
+// Close refuses further entries, commits those that wait, and returns when the
+// log is idle. If ctx ends first, those that still wait are answered ErrClosed
+// and Close returns ctx's error; a commit that is under way ends in the
+// background. The storage is the caller's to close.
+func (l *Log) Close(ctx context.Context) error {
+	l.pool.close()
+	select {
+	case <-l.ended:
+		return nil
+	case <-ctx.Done():
+		for batch := l.pool.take(maxBatch); len(batch) > 0; batch = l.pool.take(maxBatch) {
+			answer(batch, ErrClosed)
+		}
+		return fmt.Errorf("close log %q: %w", l.cfg.Name, context.Cause(ctx))
+	}
+}
+
+// answer gives all of them the same error.
+func answer(waiters []*waiter, err error) {
+	for _, w := range waiters {
+		w.done <- outcome{err: err}
+	}
+}

@@ -38,7 +38,8 @@ type Entry struct {
 	Index int64
 	// Time is the integratedTime, Unix seconds.
 	Time int64
-	// Hash is SHA-256(0x00 || Body), the leaf hash.
+	// Hash is SHA-256(0x00 || Body), the leaf hash, for Storage to look up
+	// again. It is set in a Write; who reads entries computes it from Body.
 	Hash Hash
 	Body []byte
 }

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	merkle "golang.org/x/mod/sumdb/tlog"
+)
+
+const (
+	// batchTimeout bounds how long a batch waits for the log's row, all
+	// attempts together: less than the five seconds after which the least
+	// patient client (sigstore-js) gives up.
+	batchTimeout = 4 * time.Second
+	// maxAttempts: one, one more to learn how an unanswered commit ended, and
+	// one more if the edge had to be rebuilt in between.
+	maxAttempts = 3
+)
+
+// errStale says that the edge in memory is too far behind to be caught up
+// under the lock.
+var errStale = errors.New("edge in memory is far behind")
+
+// run commits batches until the log is closed and nobody waits.
+func (l *Log) run() {
+	defer close(l.ended)
+	for {
+		waiters := l.pool.take(maxBatch)
+		if len(waiters) == 0 {
+			return
+		}
+		l.runBatch(waiters)
+	}
+}
+
+// runBatch takes waiters from the pool to their answers. Read it from top to
+// bottom: it is where an entry becomes part of the log.
+func (l *Log) runBatch(waiters []*waiter) {
+	started := time.Now()
+	base := l.published.Load()
+
+	// 1. One leaf, one place: a leaf that was sent twice is appended once.
+	// Power fails here: nobody was answered, nothing is written.
+	fresh, hashes := distinct(waiters)
+
+	var next *snapshot // the tree after this batch
+	var filled []StoredTile
+	var existing, added map[Hash]Place
+	plan := func(locked Locked) (Write, error) {
+		if err := l.cfg.Fault(InLock); err != nil {
+			return Write{}, err
+		}
+		// 3. Catch up. The head is ours unless another process appended, or a
+		// commit of ours succeeded without our knowing.
+		s, err := l.catchUp(base, locked)
+		if err != nil {
+			return Write{}, err
+		}
+		next, filled, existing, added = s, nil, locked.Existing, make(map[Hash]Place)
+
+		// 4. Extend the edge by the leaves that are new, in the order they
+		// came. Time never goes back, whatever the clock does.
+		write := Write{Head: Head{Time: max(l.cfg.Clock().Unix(), locked.Head.Time)}}
+		e := s.edge.clone()
+		for _, w := range fresh {
+			if _, ok := existing[w.hash]; ok {
+				continue
+			}
+			place := Place{Index: e.size, Time: write.Head.Time}
+			added[w.hash] = place
+			write.Entries = append(write.Entries, Entry{Index: place.Index, Time: place.Time, Hash: w.hash, Body: w.body})
+			filled = append(filled, e.add(w.hash)...)
+		}
+		if len(write.Entries) == 0 {
+			return Write{}, nil
+		}
+		write.Tiles = append(append(write.Tiles, filled...), e.unfinished(locked.Head.Size)...)
+
+		// 5. Sign the new tree. The note exists in memory only, and is thrown
+		// away if the transaction does not end well: two notes of one size
+		// may be made, but never seen.
+		next = newSnapshot(e)
+		write.Head.Size, write.Head.Root = e.size, next.root()
+		write.Head.Checkpoint, err = l.key.sign(Checkpoint{Origin: l.cfg.Origin, Size: e.size, Root: write.Head.Root})
+		if err != nil {
+			return Write{}, err
+		}
+		next.head = write.Head
+		return write, l.cfg.Fault(Signed)
+	}
+
+	// 2. One transaction: lock the log's row, look up duplicates, plan, write
+	// entries, tiles and head, commit.
+	// Power fails before the commit: as before. After it: the entries are in
+	// the log though nobody was answered; who asks again gets them.
+	ctx, cancel := context.WithTimeout(context.Background(), batchTimeout)
+	defer cancel()
+	var err error
+	for range maxAttempts {
+		if err = l.commit(ctx, hashes, base.head.Size, plan); err == nil || final(err) {
+			break
+		}
+		// 6. Not known how it ended, if it was the commit that failed. The
+		// next attempt takes the lock after it and finds out: what was
+		// written is then an existing entry.
+		if errors.Is(err, errStale) {
+			s, rereadErr := l.reread(ctx, base)
+			if rereadErr != nil {
+				err = rereadErr
+				break
+			}
+			base = s
+		}
+	}
+	if err != nil {
+		l.fail(waiters, started, err)
+		return
+	}
+
+	// 7. Publish. From here on the new checkpoint, its tiles and proofs are
+	// seen. Power fails here: they were durable before.
+	for _, tile := range filled {
+		l.tiles.put(tile.TileID, tile.Data)
+	}
+	l.published.Store(next)
+	_ = l.cfg.Fault(Published) // what is published cannot fail
+
+	// 8. Answer. The proofs are made by those who wait, from the snapshot.
+	l.cfg.Observe(BatchStats{Waiting: len(waiters), New: len(added), Size: next.head.Size, Took: time.Since(started)})
+	first := make(map[Hash]bool, len(added))
+	for _, w := range waiters {
+		place, isNew := added[w.hash]
+		if !isNew {
+			place = existing[w.hash]
+		}
+		w.done <- outcome{place: place, existing: !isNew || first[w.hash], snapshot: next}
+		first[w.hash] = true
+	}
+}
+
+// commit runs the transaction once.
+func (l *Log) commit(ctx context.Context, leaves []Hash, edgeSize int64, plan func(Locked) (Write, error)) error {
+	if err := l.cfg.Fault(Taken); err != nil {
+		return err
+	}
+	b := Batch{Log: l.cfg.Name, Leaves: leaves, EdgeSize: edgeSize, Fault: l.cfg.Fault}
+	return l.storage.Commit(ctx, b, plan)
+}
+
+// catchUp returns the tree under the lock: base itself, or base extended by
+// what others have committed, checked against their signed checkpoint.
+func (l *Log) catchUp(base *snapshot, locked Locked) (*snapshot, error) {
+	head := locked.Head
+	switch {
+	case head.Size < base.head.Size:
+		return nil, fmt.Errorf("%w: %d entries are published, storage has %d", ErrForked, base.head.Size, head.Size)
+	case head.Size == base.head.Size && head.Root != base.head.Root:
+		return nil, fmt.Errorf("%w: two trees of size %d", ErrForked, head.Size)
+	case head.Size == base.head.Size:
+		return base, nil
+	case int64(len(locked.Missed)) != head.Size-base.head.Size:
+		return nil, errStale
+	}
+	e := base.edge.clone()
+	for _, hash := range locked.Missed {
+		e.add(hash)
+	}
+	s := newSnapshot(e)
+	s.head = head
+	if err := l.checkHead(s); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrForked, err)
+	}
+	return s, nil
+}
+
+// reread builds the committed tree anew, and checks that it continues the one
+// that was published.
+func (l *Log) reread(ctx context.Context, base *snapshot) (*snapshot, error) {
+	s, err := l.read(ctx)
+	if err != nil || base.head.Size == 0 {
+		return s, err
+	}
+	if s.head.Size < base.head.Size {
+		return nil, fmt.Errorf("%w: %d entries are published, storage has %d", ErrForked, base.head.Size, s.head.Size)
+	}
+	proof, err := merkle.ProveTree(s.head.Size, base.head.Size, l.nodesOf(ctx, s))
+	if err != nil {
+		return nil, fmt.Errorf("prove that the log continues: %w", err)
+	}
+	if err := merkle.CheckTree(proof, s.head.Size, s.head.Root, base.head.Size, base.head.Root); err != nil {
+		return nil, fmt.Errorf("%w: the tree of %d entries does not continue that of %d: %w",
+			ErrForked, s.head.Size, base.head.Size, err)
+	}
+	return s, nil
+}
+
+// final says whether trying again is pointless: the storage holds something
+// else than this log.
+func final(err error) bool {
+	return errors.Is(err, ErrForked) || errors.Is(err, ErrCorrupt) ||
+		errors.Is(err, ErrWrongKey) || errors.Is(err, ErrNoLog)
+}
+
+// fail answers everybody that the batch did not make it. The next batch starts
+// anew from what is published, so the log resumes when the fault ends.
+func (l *Log) fail(waiters []*waiter, started time.Time, err error) {
+	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	l.cfg.Logger.Error("log batch failed", "log", l.cfg.Name, "waiting", len(waiters), "err", err)
+	l.cfg.Observe(BatchStats{Waiting: len(waiters), Size: l.Size(), Took: time.Since(started), Err: err})
+	answer(waiters, err)
+}
+
+// distinct returns one waiter per leaf, in order, and their hashes.
+func distinct(waiters []*waiter) ([]*waiter, []Hash) {
+	seen := make(map[Hash]bool, len(waiters))
+	fresh, hashes := make([]*waiter, 0, len(waiters)), make([]Hash, 0, len(waiters))
+	for _, w := range waiters {
+		if !seen[w.hash] {
+			seen[w.hash] = true
+			fresh, hashes = append(fresh, w), append(hashes, w.hash)
+		}
+	}
+	return fresh, hashes
+}

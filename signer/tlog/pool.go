@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tlog
+
+import "sync"
+
+// waiter is one call of Append that has not been answered.
+type waiter struct {
+	hash Hash
+	body []byte
+	// done receives exactly one outcome once the waiter has left the pool. It
+	// has room for it, so that the batch goroutine never waits for anybody.
+	done chan outcome
+}
+
+// outcome is where a leaf is, and the tree that proves it.
+type outcome struct {
+	place    Place
+	existing bool
+	snapshot *snapshot
+	err      error
+}
+
+// pool holds the appends that the next batch will take. It is bounded in number
+// and bytes, and refuses instead of blocking.
+type pool struct {
+	maxWaiting, maxBytes int
+	// wake has room for one token: "look again".
+	wake chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	waiting []*waiter
+	bytes   int
+	closed  bool
+}
+
+func newPool(maxWaiting, maxBytes int) *pool {
+	return &pool{maxWaiting: maxWaiting, maxBytes: maxBytes, wake: make(chan struct{}, 1)}
+}
+
+// add puts w into the pool, or says why not.
+func (p *pool) add(w *waiter) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return ErrClosed
+	case len(p.waiting) >= p.maxWaiting || p.bytes+len(w.body) > p.maxBytes:
+		return ErrPoolFull
+	}
+	p.waiting = append(p.waiting, w)
+	p.bytes += len(w.body)
+	p.signal()
+	return nil
+}
+
+// remove takes w out again and reports whether it was still there.
+func (p *pool) remove(w *waiter) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.waiting {
+		if p.waiting[i] == w {
+			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
+			p.bytes -= len(w.body)
+			return true
+		}
+	}
+	return false
+}
+
+// take waits until somebody waits and returns at most max of them, oldest
+// first. It returns nil when the pool is closed and empty.
+func (p *pool) take(limit int) []*waiter {
+	for {
+		p.mu.Lock()
+		n := min(limit, len(p.waiting))
+		batch := append([]*waiter(nil), p.waiting[:n]...)
+		p.waiting = append(p.waiting[:0], p.waiting[n:]...)
+		for _, w := range batch {
+			p.bytes -= len(w.body)
+		}
+		closed := p.closed
+		p.mu.Unlock()
+		if n > 0 || closed {
+			return batch
+		}
+		<-p.wake
+	}
+}
+
+// close refuses further entries. Those that wait are still taken.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.signal()
+}
+
+func (p *pool) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // a token is there already
+	}
+}
