@@ -118,7 +118,11 @@ func decrypt(file, password []byte) (crypto.Signer, error) {
 	if _, err := KindOf(parsed); err != nil {
 		return nil, err
 	}
-	return parsed.(crypto.Signer), nil
+	key, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%w: %T cannot sign", ErrUnsupported, parsed)
+	}
+	return key, nil
 }
 
 // readSecret reads a file that only its owner may read. The permissions are
