@@ -122,7 +122,7 @@ func moduleHash(dir string) (string, error) {
 		if err != nil && (name == "go.mod" || !errors.Is(err, os.ErrNotExist)) {
 			return "", fmt.Errorf("read nested module: %w", err)
 		}
-		fmt.Fprintf(h, "%s %d\n", name, len(b))
+		h.Write(fmt.Appendf(nil, "%s %d\n", name, len(b)))
 		h.Write(b)
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)), nil
