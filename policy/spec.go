@@ -2,6 +2,8 @@
 
 package policy
 
+import "slices"
+
 // TrustPolicySpec says which images a trust policy speaks about and what must be proven about them before they run. It is the spec
 // of the ImageTrustPolicy custom resource as it stands: plain strings, slices and structs, so that a generated deep copy is enough.
 type TrustPolicySpec struct {
@@ -69,4 +71,29 @@ type NamespaceMode struct {
 	Mode      Mode   `json:"mode"`
 	// Until is when the override ends, RFC 3339. Compulsory for Warn: a relaxation without an end is an opening.
 	Until string `json:"until,omitempty"`
+}
+
+// DeepCopy returns a copy that shares nothing with the spec, as Kubernetes' generated types have it.
+func (s *TrustPolicySpec) DeepCopy() *TrustPolicySpec {
+	if s == nil {
+		return nil
+	}
+	out := new(TrustPolicySpec)
+	s.DeepCopyInto(out)
+	return out
+}
+
+// DeepCopyInto makes out a copy that shares nothing with the spec.
+func (s *TrustPolicySpec) DeepCopyInto(out *TrustPolicySpec) {
+	*out = *s
+	out.Images = slices.Clone(s.Images)
+	out.Signers = slices.Clone(s.Signers)
+	out.Namespaces = slices.Clone(s.Namespaces)
+	out.Require.Signature.Signers = slices.Clone(s.Require.Signature.Signers)
+	out.Require.Attestations = slices.Clone(s.Require.Attestations)
+	for i := range out.Require.Attestations {
+		requirement := &out.Require.Attestations[i]
+		requirement.PredicateTypes = slices.Clone(requirement.PredicateTypes)
+		requirement.Signers = slices.Clone(requirement.Signers)
+	}
 }

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxReasons bounds a refusal. The nearest rules come first, and the checks have everything.
+const maxReasons = 16
+
+// Decide answers whether the input's action is allowed. The first rule of the file that holds allows it; what none allows is refused.
+// It has no side effect and is safe for concurrent use.
+func (p *SigningPolicy) Decide(in Input) Decision {
+	if p == nil || len(p.rules) == 0 {
+		return refuseInput("no signing policy is loaded")
+	}
+	vars, err := variables(in)
+	if err != nil {
+		return refuseInput(err.Error())
+	}
+	var decision Decision
+	var failures []outcome
+	for i := range p.rules {
+		result := p.rules[i].judge(in, vars)
+		decision.Checks = append(decision.Checks, result.checks...)
+		if result.holds() {
+			decision.grant = p.grant(result.rule, in)
+			return decision
+		}
+		failures = append(failures, result)
+	}
+	decision.reasons = reasonsOf(failures, in)
+	return decision
+}
+
+// refuseInput is the decision about a request that no rule gets to see.
+func refuseInput(why string) Decision {
+	return Decision{Checks: []Check{{Name: "request", Detail: why}}, reasons: []string{why}}
+}
+
+// grant makes the one permission of a decision. This is the only place that makes a permit.
+func (p *SigningPolicy) grant(rule *signingRule, in Input) *Grant {
+	in.Claims, _ = copyClaims(in.Claims).(map[string]any)
+	return &Grant{permit: &permit{terms: Terms{Rule: rule.Name, Input: in, PolicyDigest: p.digest}}}
+}
+
+// variables checks the input's form and returns what expressions see of it. Callers have verified all of it; a form that none of them
+// can produce means a mistake on the way, and mistakes are refused.
+func variables(in Input) (map[string]any, error) {
+	vars := make(map[string]any)
+	for name, text := range textVariables(in) {
+		if len(text) > maxClaimText {
+			return nil, fmt.Errorf("%s of %d bytes is longer than %d", name, len(text), maxClaimText)
+		}
+		vars[name] = text
+	}
+	switch {
+	case !isRepository(in.Repository):
+		return nil, fmt.Errorf("repository %s is not in canonical form", shown(in.Repository))
+	case !isDigest(in.Digest):
+		return nil, fmt.Errorf("digest %s is not sha256 and 64 lower-case hex digits", shown(in.Digest))
+	case in.Action == ActionAttest && in.PredicateType == PredicateSignature:
+		// Whoever may attest could otherwise approve, even by a rule with anyPredicateType.
+		return nil, fmt.Errorf("%s is a signature and cannot be attested; ask to sign", PredicateSignature)
+	}
+	claims, err := claimValues(in.Claims)
+	if err != nil {
+		return nil, err
+	}
+	vars[varClaims] = claims
+	return vars, nil
+}
+
+// outcome is what one rule said.
+type outcome struct {
+	rule   *signingRule
+	checks []Check
+	// How far from holding the rule was: failed checks of its scope, failed conditions.
+	scopeFailures, conditionFailures int
+}
+
+// holds reports whether the rule allows: its scope fits and every condition was evaluated and held.
+func (o outcome) holds() bool {
+	return o.scopeFailures == 0 && o.conditionFailures == 0 && len(o.rule.expressions) > 0 &&
+		len(o.rule.expressions) == len(o.rule.Conditions)
+}
+
+// judge holds a rule against the input. Conditions are evaluated, all of them, only if the rule is about such requests at all: claims
+// of another provider would fail them for no reason worth reading.
+func (r *signingRule) judge(in Input, vars map[string]any) outcome {
+	result := outcome{rule: r}
+	for _, check := range r.scope(in) {
+		if !check.Passed {
+			result.scopeFailures++
+		}
+		result.checks = append(result.checks, check)
+	}
+	if result.scopeFailures > 0 {
+		return result
+	}
+	for i, compiled := range r.expressions {
+		holds, detail := compiled.evaluate(vars)
+		if !holds {
+			result.conditionFailures++
+			detail = joinDetails(detail, r.Conditions[i].Message)
+		}
+		result.checks = append(result.checks, Check{Rule: r.Name, Name: r.Conditions[i].Name, Passed: holds, Detail: detail})
+	}
+	return result
+}
+
+// scope checks whether the rule is about such a request: who, what and where, before any condition.
+func (r *signingRule) scope(in Input) []Check {
+	repository := func(pattern string) bool { return underPrefix(in.Repository, pattern) }
+	checks := []Check{
+		r.scopeCheck(checkIdentity, in.Identity, []string{r.Identity}, in.Identity == r.Identity),
+		r.scopeCheck(checkAction, in.Action, r.Actions, slices.Contains(r.Actions, in.Action)),
+		r.scopeCheck(checkKind, in.Kind, r.Kinds, slices.Contains(r.Kinds, in.Kind)),
+		r.scopeCheck(checkRepository, in.Repository, r.Repositories, slices.ContainsFunc(r.Repositories, repository)),
+	}
+	if in.Action == ActionAttest {
+		checks = append(checks, r.predicateTypeCheck(in.PredicateType))
+	}
+	return checks
+}
+
+func (r *signingRule) predicateTypeCheck(predicateType string) Check {
+	if r.AnyPredicateType {
+		return r.scopeCheck(checkPredicateType, predicateType, []string{"any absolute URI"}, isAbsoluteURI(predicateType))
+	}
+	return r.scopeCheck(checkPredicateType, predicateType, r.PredicateTypes, slices.Contains(r.PredicateTypes, predicateType))
+}
+
+func (r *signingRule) scopeCheck(name, seen string, allowed []string, passed bool) Check {
+	detail := shown(seen)
+	if !passed {
+		detail += "; the rule is for " + shownList(allowed)
+	}
+	return Check{Rule: r.Name, Name: name, Passed: passed, Detail: detail}
+}
+
+// reasonsOf turns failed rules into sentences, those of the rule that came nearest to allowing first. Rules for other identity sources
+// are mentioned only if there is no rule for the one at hand.
+func reasonsOf(failures []outcome, in Input) []string {
+	mine := slices.DeleteFunc(slices.Clone(failures), func(o outcome) bool { return o.rule.Identity != in.Identity })
+	if len(mine) == 0 {
+		return []string{fmt.Sprintf("no rule is for the identity source %s; there are rules for %s", shown(in.Identity), identities(failures))}
+	}
+	slices.SortStableFunc(mine, func(a, b outcome) int {
+		return cmp.Or(cmp.Compare(a.scopeFailures, b.scopeFailures), cmp.Compare(a.conditionFailures, b.conditionFailures),
+			strings.Compare(a.rule.Name, b.rule.Name)) // not the file's order: it decides nothing
+	})
+	var reasons []string
+	for _, o := range mine {
+		reasons = append(reasons, o.reasons()...)
+	}
+	return reasons[:min(len(reasons), maxReasons)]
+}
+
+func identities(failures []outcome) string {
+	var names []string
+	for _, o := range failures {
+		names = append(names, o.rule.Identity)
+	}
+	slices.Sort(names)
+	return shownList(slices.Compact(names))
+}
+
+// reasons are the rule's failed checks as sentences.
+func (o outcome) reasons() []string {
+	format := "rule %q: condition %q failed: %s"
+	if o.scopeFailures > 0 {
+		format = "rule %q: %s is %s"
+	}
+	var reasons []string
+	for _, check := range o.checks {
+		if !check.Passed {
+			reasons = append(reasons, fmt.Sprintf(format, check.Rule, check.Name, check.Detail))
+		}
+	}
+	return reasons
+}
