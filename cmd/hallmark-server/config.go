@@ -12,7 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/hallmark-dev/hallmark/signer/identity"
 )
@@ -102,7 +102,9 @@ func readConfig(path string) (*Config, error) {
 		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, maxConfig)
 	}
 	cfg := &Config{dir: filepath.Dir(path)}
-	if err := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict()).Decode(cfg); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(raw))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(cfg); err != nil {
 		return nil, fmt.Errorf("read configuration %s: %w", path, err)
 	}
 	if cfg.Audience == "" {

@@ -10,7 +10,6 @@ import (
 	_ "github.com/digitorus/timestamp"
 	_ "github.com/go-jose/go-jose/v4"
 	_ "github.com/go-jose/go-jose/v4/jwt"
-	_ "github.com/goccy/go-yaml"
 	_ "github.com/google/cel-go/cel"
 	_ "github.com/google/cel-go/ext"
 	_ "github.com/google/certificate-transparency-go"

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/deploy/policy"
+	"github.com/hallmark-dev/hallmark/internal/devissuer"
+)
+
+// devAddresses are kept in DIR/dev.json: the trusted root, the signatures and
+// the tokens of earlier runs name them.
+type devAddresses struct {
+	Server   string `json:"server"`
+	Admin    string `json:"admin"`
+	Registry string `json:"registry"`
+	Issuer   string `json:"issuer"`
+}
+
+func (a devAddresses) origin() string { return "http://" + a.Server }
+
+// devDeployment is the content of DIR and the listeners that are ours.
+type devDeployment struct {
+	dir                              string
+	addr                             devAddresses
+	issuer                           *devissuer.Issuer
+	registryListener, issuerListener net.Listener
+}
+
+func (d *devDeployment) serverDir() string { return filepath.Join(d.dir, "server") }
+
+// openDev reads DIR, or makes it with free addresses and a new issuer key.
+func openDev(ctx context.Context, dir string) (_ *devDeployment, err error) {
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create %s: %w", dir, err)
+	}
+	d := &devDeployment{dir: dir}
+	if err := d.readOrMakeAddresses(ctx); err != nil {
+		return nil, err
+	}
+	if d.issuer, err = openIssuer(dir, d.addr); err != nil {
+		return nil, err
+	}
+	var lc net.ListenConfig
+	if d.registryListener, err = lc.Listen(ctx, "tcp", d.addr.Registry); err != nil {
+		return nil, fmt.Errorf("registry: %w (hint: is another `hallmark dev --dir %s` running?)", err, dir)
+	}
+	if d.issuerListener, err = lc.Listen(ctx, "tcp", d.addr.Issuer); err != nil {
+		return nil, errors.Join(fmt.Errorf("token issuer: %w", err), d.registryListener.Close())
+	}
+	return d, nil
+}
+
+func (d *devDeployment) close() {
+	_ = d.registryListener.Close() // closed by their servers already
+	_ = d.issuerListener.Close()
+}
+
+func (d *devDeployment) readOrMakeAddresses(ctx context.Context) error {
+	path := filepath.Join(d.dir, "dev.json")
+	raw, err := os.ReadFile(path)
+	if err == nil {
+		if err := json.Unmarshal(raw, &d.addr); err != nil {
+			return fmt.Errorf("read %s: %w", path, err)
+		}
+		return nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, addr := range []*string{&d.addr.Server, &d.addr.Admin, &d.addr.Registry, &d.addr.Issuer} {
+		if *addr, err = freeAddress(ctx); err != nil {
+			return err
+		}
+	}
+	raw, err = json.MarshalIndent(d.addr, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, raw, 0o600)
+}
+
+// freeAddress returns a loopback address that was free a moment ago.
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// openIssuer opens DIR/issuer.key, or makes it. The key is in the clear: it
+// signs nothing that anybody but this deployment believes.
+func openIssuer(dir string, addr devAddresses) (*devissuer.Issuer, error) {
+	path := filepath.Join(dir, "issuer.key")
+	raw, err := os.ReadFile(path) //nolint:gosec // a path of the deployment
+	if errors.Is(err, os.ErrNotExist) {
+		return makeIssuer(path, addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := devissuer.ParseKey(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return devissuer.New(key, "http://"+addr.Issuer)
+}
+
+func makeIssuer(path string, addr devAddresses) (*devissuer.Issuer, error) {
+	key, err := devissuer.NewKey()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := devissuer.MarshalKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		return nil, err
+	}
+	return devissuer.New(key, "http://"+addr.Issuer)
+}
+
+// initialise writes the server's configuration and runs its init, once.
+func (d *devDeployment) initialise(ctx context.Context, env environment, server string) error {
+	if _, err := os.Stat(filepath.Join(d.serverDir(), "hallmark.db")); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(d.serverDir(), 0o700); err != nil {
+		return err
+	}
+	var secret [16]byte
+	if _, err := rand.Read(secret[:]); err != nil {
+		return err
+	}
+	for name, content := range map[string]string{
+		"hallmark.yaml": d.config(), "password": hex.EncodeToString(secret[:]) + "\n", "signing-policy.yaml": string(policyfiles.SigningPolicy),
+	} {
+		if err := os.WriteFile(filepath.Join(d.serverDir(), name), []byte(content), 0o600); err != nil {
+			return err
+		}
+	}
+	cmd := exec.CommandContext(ctx, server, "init", "--dir", d.serverDir()) //nolint:gosec // our own server
+	var words strings.Builder
+	cmd.Stderr = &words
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s init: %w\n%s", server, err, words.String())
+	}
+	_, _ = fmt.Fprintf(env.stderr, "created a development deployment in %s\n", d.dir)
+	return nil
+}
+
+func (d *devDeployment) config() string {
+	return fmt.Sprintf(`# Written by hallmark dev. DEVELOPMENT ONLY: anybody may write to the log, and
+# the token issuer gives a token to anybody who asks.
+origin: %s
+listen: %s
+admin: %s
+registry: {host: "%s", insecure: true}
+password: {file: password}
+policy: signing-policy.yaml
+identities:
+- {name: github, provider: github, issuer: "http://%[5]s/github", url: https://github.com}
+- {name: gitlab, provider: gitlab, issuer: "http://%[5]s/gitlab", url: https://gitlab.com}
+log: {writers: open}
+`, d.addr.origin(), d.addr.Server, d.addr.Admin, d.addr.Registry, d.addr.Issuer)
+}
+
+// writeEnv writes DIR/env.
+func (d *devDeployment) writeEnv() error {
+	origin := d.addr.origin()
+	var b strings.Builder
+	for _, kv := range [][2]string{
+		{"HALLMARK_URL", origin},
+		{"HALLMARK_AUDIENCE", origin},
+		{"REKOR_V2_URL", origin},
+		{"TSA_URL", origin + "/api/v1/timestamp"},
+		{"TRUSTED_ROOT", filepath.Join(d.serverDir(), "trust", "trusted_root.json")},
+		{"SIGNING_CONFIG", filepath.Join(d.serverDir(), "trust", "signing_config.v0.2.json")},
+		{"REGISTRY", d.addr.Registry},
+		{"OIDC_ISSUER", "http://" + d.addr.Issuer + "/github"},
+		{"ADMIN_URL", "http://" + d.addr.Admin},
+	} {
+		fmt.Fprintf(&b, "export %s='%s'\n", kv[0], kv[1])
+	}
+	return os.WriteFile(filepath.Join(d.dir, "env"), []byte(b.String()), 0o600)
+}
+
+// waitReady returns when every endpoint answers.
+func (d *devDeployment) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, devReady)
+	defer cancel()
+	for _, url := range []string{
+		"http://" + d.addr.Registry + "/v2/", "http://" + d.addr.Issuer + "/github/.well-known/openid-configuration",
+		"http://" + d.addr.Admin + "/readyz", d.addr.origin() + "/api/v2/checkpoint", d.addr.origin() + "/hallmark/v1/trusted_root.json",
+	} {
+		if err := waitFor(ctx, url); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func waitFor(ctx context.Context, url string) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
+			_ = resp.Body.Close() // read to the end
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+			err = errors.New(resp.Status)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not answer: %w", url, err)
+		case <-tick.C:
+		}
+	}
+}
+
+func quietLogger() *log.Logger { return log.New(io.Discard, "", 0) }

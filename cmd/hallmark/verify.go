@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/verifier"
+	"github.com/hallmark-dev/hallmark/verifier/trust"
+)
+
+// maxPolicy bounds a policy file, bytes.
+const maxPolicy = 1 << 20
+
+// verifyFlags are named as cosign names them, but regular expressions are
+// always anchored.
+type verifyFlags struct {
+	trustedRoot                  string
+	identity, identityRegexp     string
+	issuer, issuerRegexp         string
+	policy, bundle, bundles, key string
+	output                       *string
+}
+
+func verifyCommand(env environment) *cobra.Command {
+	f := verifyFlags{}
+	cmd := &cobra.Command{
+		Use: "verify IMAGE", Short: "Check who signed an artifact, and that it is logged", Args: oneArgument("image, file or digest"),
+		Long: "Verify an image of a registry by its attached bundles:\n" +
+			"  hallmark verify IMAGE --trusted-root FILE --certificate-identity X --certificate-oidc-issuer Y\n" +
+			"  hallmark verify IMAGE --trusted-root FILE --policy FILE\n" +
+			"or anybody's bundle about a file or a digest, offline:\n" +
+			"  hallmark verify --bundle FILE --trusted-root FILE --certificate-identity X --certificate-oidc-issuer Y FILE|sha256:HEX\n" +
+			"Regular expressions match the whole value. Exit codes: 0 verified, 1 not verified, 2 wrong usage, 3 could not decide.",
+	}
+	f.output = outputFlag(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.trustedRoot, "trusted-root", "", "trusted_root.json (default: TRUSTED_ROOT)")
+	flags.StringVar(&f.identity, "certificate-identity", "", "exact identity in the certificate")
+	flags.StringVar(&f.identityRegexp, "certificate-identity-regexp", "", "regular expression for the whole identity")
+	flags.StringVar(&f.issuer, "certificate-oidc-issuer", "", "exact OIDC issuer in the certificate")
+	flags.StringVar(&f.issuerRegexp, "certificate-oidc-issuer-regexp", "", "regular expression for the whole issuer")
+	flags.StringVar(&f.policy, "policy", "", "ImageTrustPolicy file, instead of the certificate flags")
+	flags.StringVar(&f.bundles, "bundles", "", "folder with the image's bundles, instead of its registry's")
+	flags.StringVar(&f.bundle, "bundle", "", "bundle about the file or digest given as argument")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		root, err := f.root(env)
+		if err != nil {
+			return err
+		}
+		var decision verifier.Decision
+		if f.bundle != "" {
+			decision, err = f.verifyBlob(cmd, env, root, args[0])
+		} else {
+			decision, err = f.verifyImage(cmd, env, root, args[0])
+		}
+		if err != nil {
+			return err
+		}
+		if err := printAs(*f.output, env.stdout, decision, func(w io.Writer) { printDecision(w, decision) }); err != nil {
+			return err
+		}
+		if !decision.Allowed() {
+			return no("%s is not verified:%s", decision.Artifact, indented(decision.Reasons()))
+		}
+		return nil
+	}
+	return cmd
+}
+
+func (f *verifyFlags) root(env environment) (*trust.Root, error) {
+	path := f.trustedRoot
+	if path == "" {
+		path = env.getenv("TRUSTED_ROOT")
+	}
+	if path == "" {
+		return nil, usage("whom to trust? (hint: --trusted-root FILE, from https://<service>/hallmark/v1/trusted_root.json)")
+	}
+	return trust.FromFile(path)
+}
+
+// verifyImage verifies an artifact of a registry.
+func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, root *trust.Root, image string) (verifier.Decision, error) {
+	ref, err := oci.ParseReference(image)
+	if err != nil {
+		return verifier.Decision{}, usage("%w", err)
+	}
+	p, err := f.trustPolicy(env, ref.Registry+"/")
+	if err != nil {
+		return verifier.Decision{}, err
+	}
+	client, err := oci.New(oci.Config{Registries: []oci.Registry{{Host: ref.Registry, Insecure: isLoopbackAddress(ref.Registry)}}})
+	if err != nil {
+		return verifier.Decision{}, err
+	}
+	opts := []verifier.Option{verifier.WithRegistry(client)}
+	if f.bundles != "" {
+		opts = append(opts, verifier.WithSource(verifier.Directory(f.bundles)))
+	}
+	v, err := verifier.New(root, p, opts...)
+	if err != nil {
+		return verifier.Decision{}, usage("%w", err)
+	}
+	decision, err := v.Verify(cmd.Context(), image)
+	if err != nil && isNotFound(err) {
+		return verifier.Decision{}, no("%w", err)
+	}
+	return decision, err
+}
+
+// trustPolicy reads --policy, or makes a policy of the certificate flags that
+// asks for a signature on images below prefix.
+func (f *verifyFlags) trustPolicy(env environment, prefix string) (*policy.TrustPolicy, error) {
+	if f.policy != "" {
+		if f.identity+f.identityRegexp+f.issuer+f.issuerRegexp != "" {
+			return nil, usage("--policy and the --certificate flags exclude each other")
+		}
+		raw, err := readBounded(env, f.policy, maxPolicy)
+		if err != nil {
+			return nil, err
+		}
+		p, err := policy.ParseTrustPolicy(raw)
+		if err != nil {
+			return nil, usage("policy %s: %w", f.policy, err)
+		}
+		return p, nil
+	}
+	if f.identity+f.identityRegexp == "" || f.issuer+f.issuerRegexp == "" {
+		return nil, usage("whose signature? (hint: --certificate-identity and --certificate-oidc-issuer, or --policy FILE)")
+	}
+	p, err := policy.NewTrustPolicy("command-line", policy.TrustPolicySpec{
+		Images: []string{prefix},
+		Signers: []policy.Signer{{
+			Name: "expected", Issuer: f.issuer, IssuerRegexp: f.issuerRegexp, Subject: f.identity, SubjectRegexp: f.identityRegexp,
+		}},
+		Require: policy.Requirements{Signature: policy.SignatureRequirement{Signers: []string{"expected"}}},
+	})
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	return p, nil
+}
+
+func printDecision(w io.Writer, d verifier.Decision) {
+	verdict := "not verified"
+	if d.Allowed() {
+		verdict = "verified"
+	}
+	_, _ = fmt.Fprintf(w, "%s\t%s\n", verdict, d.Artifact)
+	for _, e := range d.Evidence {
+		if e.Verified {
+			_, _ = fmt.Fprintf(w, "%s\tby %s of %s, log entry %d, %s\n", e.PredicateType, e.Signer, e.Issuer, e.LogIndex, e.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+		} else {
+			_, _ = fmt.Fprintf(w, "ignored\t%s: %s\n", e.Origin, e.Detail)
+		}
+	}
+}
+
+func indented(lines []string) string {
+	out := ""
+	for _, line := range lines {
+		out += "\n  " + line
+	}
+	return out
+}
+
+func isLoopbackAddress(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	return isLoopbackHost(host)
+}
