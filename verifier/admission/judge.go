@@ -19,12 +19,12 @@ const (
 	// Timeout is how long a judge thinks about one request. The webhook configuration grants ten seconds; the two between them carry our
 	// reason to the user, who would else read "context deadline exceeded".
 	Timeout = 8 * time.Second
-	// maxAnswers is how many different questions (digest and policy) one request may raise. Real pods raise a handful.
-	maxAnswers = 128
-	// workersPerRequest leaves room for other requests when one raises many questions.
-	workersPerRequest = 8
-	// workersInTotal bounds connections to the registry and the memory that bundles take, 32 MiB each at the worst.
-	workersInTotal = 32
+	// maxImages is how many different images one request may bring. Real pods bring a handful.
+	maxImages = 64
+	// workersPerRequest leaves room for other requests when one brings many images.
+	workersPerRequest = 4
+	// workersInTotal bounds connections to the registry, and the memory that evidence takes.
+	workersInTotal = 16
 )
 
 // Decision is the part of a verifier.Decision that a verdict is made of. Its zero value denies.
@@ -41,9 +41,10 @@ type Config struct {
 	Registries []string
 	// Parse turns a reference as a person wrote it into its canonical form, or fails: strict, inventing no defaults.
 	Parse func(reference string) (policy.Image, error)
-	// Decide answers for one image, named by digest, under one policy. An error means that it could not be decided. It is called from
-	// several goroutines at once and must return when the context ends.
-	Decide func(ctx context.Context, p *policy.TrustPolicy, image policy.Image) (Decision, error)
+	// Decide answers for one image, named by digest, under each of some policies: decisions[i] is that of policies[i]. An error means
+	// that nothing could be decided about the image. It is called from several goroutines at once and must return when the context ends.
+	// Decider.Decide is the one that verifies.
+	Decide func(ctx context.Context, image policy.Image, policies []*policy.TrustPolicy) (decisions []Decision, err error)
 	// Log receives what must not be lost, such as panics.
 	Log *slog.Logger
 	// Timeout ends the work on one request; zero means the constant Timeout.
@@ -80,7 +81,7 @@ func NewJudge(c Config) (*Judge, error) {
 }
 
 // Judge answers a question in four steps: the policies in force, the grid of image positions and policies, the answers that the grid needs
-// (each different one once), and their entry into the grid. An error means that nothing could be decided; a position that could not be
+// (each different image is looked at once), and their entry into the grid. An error means that nothing could be decided; a position that could not be
 // decided is a denied cell of the verdict.
 func (j *Judge) Judge(ctx context.Context, q Question) (Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.config.Timeout)
@@ -92,15 +93,15 @@ func (j *Judge) Judge(ctx context.Context, q Question) (Verdict, error) {
 	}
 
 	verdict := Verdict{Namespace: q.Namespace, Object: q.Object, Findings: make([]Finding, len(q.Judge))}
-	var ask asked
+	var ask inquiries
 	for i, position := range q.Judge {
 		verdict.Findings[i] = j.lay(position, policies, q.Namespace, &ask)
 	}
-	if len(ask.questions) > maxAnswers {
-		return Verdict{}, fmt.Errorf("the object raises %d questions (different images times policies), more than the limit of %d", len(ask.questions), maxAnswers)
+	if len(ask.all) > maxImages {
+		return Verdict{}, fmt.Errorf("the object names %d different images, more than the limit of %d", len(ask.all), maxImages)
 	}
 
-	answers := j.answerAll(ctx, ask.questions)
+	answers := j.answerAll(ctx, ask.all)
 
 	for i := range verdict.Findings {
 		for c := range verdict.Findings[i].Cells {
@@ -111,7 +112,7 @@ func (j *Judge) Judge(ctx context.Context, q Question) (Verdict, error) {
 }
 
 // lay makes the row of the grid for one position. What can be told from the reference alone is told here; the rest is asked.
-func (j *Judge) lay(position Position, policies []Policy, namespace string, ask *asked) Finding {
+func (j *Judge) lay(position Position, policies []Policy, namespace string, ask *inquiries) Finding {
 	finding := Finding{Position: position}
 	if position.Reference == "" {
 		return finding.refuse("names no image")
@@ -124,6 +125,8 @@ func (j *Judge) lay(position Position, policies []Policy, namespace string, ask 
 		return finding.refuse(fmt.Sprintf("registry %q is not the central registry (hint: build it in CI and push it to %s)",
 			image.Registry, strings.Join(j.config.Registries, " or ")))
 	}
+	tagged := image.Digest == ""
+	image.Tag = "" // decoration: it is the digest that runs
 	now := j.config.Now()
 	for _, p := range policies {
 		if !p.Covers(image) {
@@ -132,12 +135,11 @@ func (j *Judge) lay(position Position, policies []Policy, namespace string, ask 
 		cell := Cell{Policy: p.Name, Mode: p.Mode(namespace, now)}
 		switch {
 		case p.Problem != nil || p.Program == nil:
-			cell.Reasons = []string{fmt.Sprintf("the policy is invalid and denies what it covers: %v (hint: kubectl describe imagetrustpolicy %s)", p.Problem, p.Name)}
-		case image.Digest == "":
-			cell.Reasons = []string{"has no digest (hint: deploy the reference with @sha256:… that the CI job printed when it signed the image)"}
+			cell.Reasons = []string{fmt.Sprintf("policy %q is invalid and denies what it covers: %v (hint: the cluster's operators must repair it)", p.Name, p.Problem)}
+		case tagged:
+			cell.Reasons = []string{fmt.Sprintf("policy %q: has no digest, and a tag can be moved (hint: deploy the reference with @sha256:… that the CI job printed when it signed the image)", p.Name)}
 		default:
-			image.Tag = "" // decoration: it is the digest that runs
-			cell.answer = ask.question(question{policy: p.Program, image: image})
+			cell.program, cell.answer = p.Program, ask.about(image, p.Program)
 		}
 		finding.Cells = append(finding.Cells, cell)
 	}
@@ -148,25 +150,31 @@ func (j *Judge) lay(position Position, policies []Policy, namespace string, ask 
 	return finding
 }
 
-// asked collects the different questions of one request.
-type asked struct {
-	questions []question
-	numbers   map[question]int // counted from one, so that the zero value of a Cell has no answer
+// inquiry is one image and the policies that have a say about it.
+type inquiry struct {
+	image    policy.Image
+	policies []*policy.TrustPolicy
 }
 
-type question struct {
-	policy *policy.TrustPolicy
-	image  policy.Image
+// inquiries collects the different images of one request.
+type inquiries struct {
+	all     []*inquiry
+	numbers map[policy.Image]int // counted from one, so that the zero value of a Cell has no answer
 }
 
-func (a *asked) question(q question) int {
-	if n, ok := a.numbers[q]; ok {
-		return n
+// about asks for an image under a policy and returns the number of the answer to come.
+func (a *inquiries) about(image policy.Image, p *policy.TrustPolicy) int {
+	n, known := a.numbers[image]
+	if !known {
+		if a.numbers == nil {
+			a.numbers = map[policy.Image]int{}
+		}
+		a.all = append(a.all, &inquiry{image: image})
+		n = len(a.all)
+		a.numbers[image] = n
 	}
-	if a.numbers == nil {
-		a.numbers = map[question]int{}
+	if asked := a.all[n-1]; !slices.Contains(asked.policies, p) {
+		asked.policies = append(asked.policies, p)
 	}
-	a.questions = append(a.questions, q)
-	a.numbers[q] = len(a.questions)
-	return len(a.questions)
+	return n
 }

@@ -64,11 +64,7 @@ func (f Finding) line(c Cell) string {
 	if reasons == "" {
 		reasons = "nothing was proven about it"
 	}
-	by := ""
-	if c.Policy != "" {
-		by = fmt.Sprintf(" (policy %q)", c.Policy)
-	}
-	return oneLine(fmt.Sprintf("%s: image %q%s: %s", f.Position, cut(f.Position.Reference, maxName), by, reasons), maxLine)
+	return oneLine(fmt.Sprintf("%s: image %q: %s", f.Position, cut(f.Position.Reference, maxName), reasons), maxLine)
 }
 
 // oneLine makes text safe to show on one line of a terminal or log: control characters, line breaks and invisible runes are replaced by

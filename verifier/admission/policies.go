@@ -119,10 +119,16 @@ func Compile(object *ImageTrustPolicy) Policy {
 	return Policy{Name: object.Name, Program: program}
 }
 
-// Covers reports whether the policy has a say about an image.
+// anyDigest stands in for a digest that a reference does not have. Policies cover repositories, but speak only about canonical images.
+const anyDigest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+
+// Covers reports whether the policy has a say about the image's repository, with or without a digest.
 func (p Policy) Covers(image policy.Image) bool {
 	if p.Problem != nil || p.Program == nil {
 		return mayCover(p.images, image)
+	}
+	if image.Digest == "" {
+		image.Digest = anyDigest
 	}
 	return p.Program.Matches(image)
 }

@@ -26,7 +26,9 @@ type Cell struct {
 	Allowed   bool
 	Undecided bool     // denied because it could not be decided: trying again may help
 	Reasons   []string // why not
-	answer    int      // which answer to enter, counted from one; zero: none, Reasons say everything
+
+	program *policy.TrustPolicy // whose decision to take from the answer
+	answer  int                 // which answer, counted from one; zero: none, Reasons say everything
 }
 
 // Denied reports whether the cell stands in the way of the request. In mode Warn a refusal does not, and is shown as a warning.
@@ -82,13 +84,12 @@ func (c *Cell) enter(answers []answer) {
 	if c.answer == 0 {
 		return
 	}
-	a := answers[c.answer-1]
-	switch {
-	case a.err != nil:
-		c.Undecided, c.Reasons = true, []string{"could not be decided: " + a.err.Error()}
-	case a.allowed:
+	switch decision, err := answers[c.answer-1].by(c.program); {
+	case err != nil:
+		c.Undecided, c.Reasons = true, []string{"could not be decided: " + err.Error()}
+	case decision.Allowed():
 		c.Allowed = true
 	default:
-		c.Reasons = a.reasons
+		c.Reasons = decision.Reasons()
 	}
 }
