@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sigstore/fulcio/pkg/certificate"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+const (
+	origin   = "https://hallmark.example"
+	workflow = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main"
+	ciIssuer = "https://token.actions.example"
+)
+
+var theImage = attest.DigestOf([]byte("manifest of acme/app"))
+
+// world is everything that survives a power cut: the journal's database, the
+// log and the registry. Every call on it is a place where the power can fail,
+// before the call has any effect or after it had all of it.
+type world struct {
+	t  *testing.T
+	mu sync.Mutex
+
+	calls int // since the last start
+	cutAt int // the call at which the power fails; 0: never
+	after bool
+	down  map[string]error // ports that answer with an error
+
+	intents  map[string]signer.Intent
+	order    []string
+	void     map[string]bool
+	audit    []signer.AuditEvent
+	log      []signer.Entry
+	attached map[attest.Digest][]byte
+}
+
+type powerCut struct{}
+
+func newWorld(t *testing.T) *world {
+	return &world{
+		t: t, down: map[string]error{}, intents: map[string]signer.Intent{}, void: map[string]bool{}, attached: map[attest.Digest][]byte{},
+	}
+}
+
+// do runs one effect on the world.
+func (w *world) do(port string, effect func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.down[port]; err != nil {
+		return err
+	}
+	w.calls++
+	if w.calls == w.cutAt && !w.after {
+		panic(powerCut{})
+	}
+	err := effect()
+	if w.calls == w.cutAt {
+		panic(powerCut{})
+	}
+	return err
+}
+
+func (w *world) Authenticate(_ context.Context, token string) (signer.Principal, error) {
+	if token != "good" {
+		return signer.Principal{}, &signer.Unauthenticated{Reason: "bad_signature", Detail: "not one of ours", Issuer: ciIssuer}
+	}
+	return signer.Principal{
+		Identity: "github", Provider: "github", Issuer: ciIssuer, Subject: "repo:acme/app", SAN: workflow, Run: "run-1", TokenID: "jti:1",
+		Extensions: certificate.Extensions{Issuer: ciIssuer}, Claims: map[string]any{"repository": "acme/app"},
+	}, nil
+}
+
+func (w *world) Resolve(_ context.Context, ref string) (a oci.Artifact, err error) {
+	err = w.do("registry", func() error {
+		r, err := oci.ParseReference(ref)
+		if err != nil {
+			return err
+		}
+		if r.Digest != theImage {
+			return fmt.Errorf("resolve %s: %w", ref, oci.ErrNotFound)
+		}
+		a = oci.Artifact{Registry: r.Registry, Repository: r.Repository, Digest: r.Digest, Kind: "image", MediaType: "application/vnd.oci.image.manifest.v1+json"}
+		return nil
+	})
+	return a, err
+}
+
+func (w *world) AttachBundle(_ context.Context, _ oci.Artifact, b oci.BundleBlob) (d attest.Digest, err error) {
+	err = w.do("registry", func() error {
+		d = attest.DigestOf(b.Bytes)
+		w.attached[d] = b.Bytes
+		return nil
+	})
+	return d, err
+}
+
+func (w *world) Issue(_ context.Context, req signer.CertificateRequest) (c signer.Certificate, err error) {
+	err = w.do("ca", func() error {
+		uri, err := url.Parse(req.SAN)
+		if err != nil {
+			return err
+		}
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return err
+		}
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), URIs: []*url.URL{uri}, NotAfter: time.Now().Add(time.Minute)}
+		parent := &x509.Certificate{SerialNumber: big.NewInt(2)}
+		c.Leaf, err = x509.CreateCertificate(rand.Reader, template, parent, req.PublicKey, key)
+		return err
+	})
+	return c, err
+}
+
+func (w *world) Timestamp(_ context.Context, signature []byte) (token []byte, err error) {
+	err = w.do("tsa", func() error {
+		sum := sha256.Sum256(signature)
+		token = sum[:]
+		return nil
+	})
+	return token, err
+}
+
+func (w *world) Append(_ context.Context, e signer.Entry) (entry attest.LogEntry, err error) {
+	err = w.do("log", func() error {
+		index := -1
+		for i, have := range w.log {
+			if string(have.Signature) == string(e.Signature) {
+				index = i
+			}
+		}
+		if index < 0 {
+			index = len(w.log)
+			w.log = append(w.log, e)
+		}
+		entry = attest.LogEntry{
+			LogIndex: int64(index), ProofIndex: int64(index), LogID: make([]byte, 32), Kind: "hashedrekord", Version: "0.0.2",
+			TreeSize: int64(len(w.log)), RootHash: make([]byte, 32), CanonicalizedBody: []byte(`{}`),
+			Checkpoint: fmt.Sprintf("hallmark.example\n%d\nAAAA\n\n— hallmark.example AAAA\n", len(w.log)),
+		}
+		return nil
+	})
+	return entry, err
+}
+
+// Check is the stranger: the signature must be in the log.
+func (w *world) Check(_ context.Context, bundle []byte, want signer.Claim) error {
+	return w.do("verifier", func() error {
+		b, err := attest.ParseBundle(bundle)
+		if err != nil {
+			return err
+		}
+		st, err := attest.ParseStatement(b.Payload)
+		if err != nil {
+			return err
+		}
+		if !st.Binds(want.Digest) || st.PredicateType != want.PredicateType {
+			return errors.New("the statement is about something else")
+		}
+		if !w.logged(b.Signature) {
+			return errors.New("the signature is not in the log")
+		}
+		return nil
+	})
+}
+
+func (w *world) logged(signature []byte) bool {
+	for _, e := range w.log {
+		if string(e.Signature) == string(signature) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) Begin(_ context.Context, in signer.Intent, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
+	err = w.do("journal", func() error {
+		for _, id := range w.order {
+			if old := w.intents[id]; old.RequestKey == in.RequestKey && !w.void[id] {
+				stored = old
+				return nil
+			}
+		}
+		w.intents[in.ID], stored, created = in, in, true
+		w.order, w.audit = append(w.order, in.ID), append(w.audit, ev)
+		return nil
+	})
+	return stored, created, err
+}
+
+// move changes an intent that must be in a certain state.
+func (w *world) move(id string, ok func(signer.Intent) bool, change func(*signer.Intent), ev ...signer.AuditEvent) error {
+	return w.do("journal", func() error {
+		in, found := w.intents[id]
+		if !found || w.void[id] || !ok(in) {
+			return signer.ErrNoIntent
+		}
+		change(&in)
+		w.intents[id] = in
+		w.audit = append(w.audit, ev...)
+		return nil
+	})
+}
+
+func recorded(in signer.Intent) bool { return in.Signed == nil && in.Receipt == nil }
+func signed(in signer.Intent) bool   { return in.Signed != nil && in.Receipt == nil }
+
+func (w *world) Sign(_ context.Context, id string, s signer.Signed) error {
+	return w.move(id, recorded, func(in *signer.Intent) { in.Signed = &s })
+}
+
+func (w *world) Finish(_ context.Context, id string, r signer.Receipt, ev signer.AuditEvent) error {
+	return w.move(id, signed, func(in *signer.Intent) { in.Receipt = &r }, ev)
+}
+
+func (w *world) Void(_ context.Context, id string, ev signer.AuditEvent) error {
+	return w.move(id, recorded, func(*signer.Intent) { w.void[id] = true }, ev)
+}
+
+func (w *world) Unfinished(context.Context) (open []signer.Intent, err error) {
+	err = w.do("journal", func() error {
+		for _, id := range w.order {
+			if in := w.intents[id]; in.Receipt == nil && !w.void[id] {
+				open = append(open, in)
+			}
+		}
+		return nil
+	})
+	return open, err
+}
+
+func (w *world) Record(_ context.Context, ev signer.AuditEvent) error {
+	return w.do("audit", func() error {
+		w.audit = append(w.audit, ev)
+		return nil
+	})
+}
+
+const testPolicy = `
+apiVersion: hallmark.dev/v1alpha1
+kind: SigningPolicy
+rules:
+- name: acme
+  identity: github
+  actions: [sign, attest]
+  kinds: [image]
+  repositories: [acme/]
+  predicateTypes: [https://spdx.dev/Document]
+  conditions:
+  - {name: own-repository, expression: claims.repository == "acme/app", message: sign your own repository}
+`
+
+// start boots a service on the world, as a new process would.
+func (w *world) start() *signer.Service {
+	w.t.Helper()
+	p, err := policy.ParseSigningPolicy([]byte(testPolicy))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.calls, w.cutAt = 0, 0
+	s, err := signer.New(signer.Config{
+		Origin: origin, Authenticator: w, Registry: w, Policy: p, Certificates: w, Timestamper: w, Log: w, Verifier: w, Journal: w, Audit: w,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// check holds what must be true at every instant (DESIGN section 1).
+func (w *world) check() {
+	w.t.Helper()
+	for digest, raw := range w.attached {
+		b, err := attest.ParseBundle(raw)
+		if err != nil {
+			w.t.Fatalf("attached bundle %s: %v", digest, err)
+		}
+		if !w.logged(b.Signature) {
+			w.t.Fatalf("bundle %s is attached and its signature is not in the log", digest)
+		}
+	}
+	live := map[string]string{}
+	for id, in := range w.intents {
+		if w.void[id] {
+			if in.Signed != nil {
+				w.t.Fatalf("intent %s is void and has a signature", id)
+			}
+			continue
+		}
+		if other, twice := live[in.RequestKey]; twice {
+			w.t.Fatalf("intents %s and %s serve one request", id, other)
+		}
+		live[in.RequestKey] = id
+		if in.Receipt != nil && (!w.logged(in.Signed.Signature) || w.attached[in.Receipt.Manifest] == nil) {
+			w.t.Fatalf("intent %s has a receipt and is not logged or not attached", id)
+		}
+	}
+	for _, e := range w.log {
+		if !w.intended(e) {
+			w.t.Fatalf("log entry with signature %s has no intent", hex.EncodeToString(e.Signature))
+		}
+	}
+}
+
+func (w *world) intended(e signer.Entry) bool {
+	for _, in := range w.intents {
+		if in.Signed != nil && string(in.Signed.Signature) == string(e.Signature) {
+			return true
+		}
+	}
+	return false
+}
