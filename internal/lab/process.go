@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startTimeout is how long the service may take to get ready on a busy
+// machine.
+const startTimeout = 60 * time.Second
+
+// process is a running hallmark-server.
+type process struct {
+	cmd    *exec.Cmd
+	stderr *lockedBuffer
+	done   chan struct{} // closed when it has ended
+}
+
+// lockedBuffer collects a program's words while it runs.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// Serve starts the service and waits until it is ready. The test ends it.
+func (l *Lab) Serve(t testing.TB) {
+	t.Helper()
+	p := &process{cmd: exec.Command(Program(t, "hallmark-server"), "serve", "--dir", l.Dir, "--log-format", "json"), stderr: &lockedBuffer{}, done: make(chan struct{})} //nolint:gosec,noctx // our own program; it is ended by Stop or Kill
+	p.cmd.Stderr = p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // a killed process is no error here
+		close(p.done)
+	}()
+	l.server = p
+	t.Cleanup(func() { l.Kill(t) })
+	deadline := time.After(startTimeout)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		resp, err := http.Get(l.AdminURL + "/readyz") //nolint:noctx // bounded by the deadline
+		if err == nil {
+			_ = resp.Body.Close() // nothing in it
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-p.done:
+			t.Fatalf("hallmark-server ended:\n%s", p.stderr)
+		case <-deadline:
+			t.Fatalf("hallmark-server is not ready:\n%s", p.stderr)
+		case <-tick.C:
+		}
+	}
+}
+
+// Log returns what the service wrote to stderr since it was started.
+func (l *Lab) Log() string { return l.server.stderr.String() }
+
+// PID is the service's process.
+func (l *Lab) PID() int { return l.server.cmd.Process.Pid }
+
+// Kill is kill -9.
+func (l *Lab) Kill(t testing.TB) {
+	t.Helper()
+	l.signal(t, syscall.SIGKILL)
+}
+
+// Stop asks the service to end and waits until it has.
+func (l *Lab) Stop(t testing.TB) {
+	t.Helper()
+	l.signal(t, syscall.SIGTERM)
+	if code := l.server.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("hallmark-server ended with %d:\n%s", code, l.server.stderr)
+	}
+}
+
+func (l *Lab) signal(t testing.TB, sig os.Signal) {
+	t.Helper()
+	if err := l.server.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	select {
+	case <-l.server.done:
+	case <-time.After(startTimeout):
+		t.Fatalf("hallmark-server does not end:\n%s", l.server.stderr)
+	}
+}
+
+// Fsck has the stopped service's log checked and fails the test if it is not
+// whole. It returns the report.
+func (l *Lab) Fsck(t testing.TB) string {
+	t.Helper()
+	r := Run(t, "", os.Environ(), Program(t, "hallmark-server"), "fsck", "--dir", l.Dir)
+	if r.Code != 0 {
+		t.Fatalf("fsck: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	return r.Stdout
+}
+
+// FreeAddress returns a loopback address that was free a moment ago.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback, immediate
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }() // the address is what counts
+	return l.Addr().String()
+}
