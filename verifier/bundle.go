@@ -78,6 +78,9 @@ func readBundle(b []byte) (*evidence, error) {
 	if e.entries, err = parsed.TlogEntries(); err != nil {
 		return nil, refuse(ReasonMalformed, "log entry: %w", err)
 	}
+	if len(e.entries) == 0 {
+		return nil, refuse(ReasonLogEntry, "is in no transparency log")
+	}
 	der := material.GetCertificate().GetRawBytes()
 	if chain := material.GetX509CertificateChain().GetCertificates(); len(chain) > 0 { // bundles before v0.3
 		der = chain[0].GetRawBytes()

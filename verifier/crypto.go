@@ -15,8 +15,8 @@ import (
 	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
-// How much of each kind of witness a bundle needs. One of each is what Sigstore's own clients demand of keyless signatures; v2 log
-// entries carry no time, so with them the observer's time is an RFC 3161 timestamp.
+// How much of each kind of witness a bundle needs at least. One of each is what Sigstore's own clients demand of keyless signatures; v2
+// log entries carry no time, so with them the observer's time is an RFC 3161 timestamp.
 const (
 	needSCTs          = 1
 	needLogEntries    = 1
@@ -25,8 +25,10 @@ const (
 
 // Crypto makes facts of bundles. It is the half that knows no policy. It is immutable and safe for concurrent use.
 type Crypto struct {
-	root     *trust.Root
-	sigstore *verify.Verifier
+	root *trust.Root
+	// sigstore[n-1] wants n log entries to verify. sigstore-go passes over entries that do not (an unknown log, a wrong SET)
+	// as long as enough others do, and says not which; so every bundle is held to the number of entries it shows.
+	sigstore [maxEntries]*verify.Verifier
 	clock    func() time.Time
 }
 
@@ -39,16 +41,19 @@ func NewCrypto(root *trust.Root, opts ...Option) (*Crypto, error) {
 	if root == nil {
 		return nil, errors.New("new verifier: no trusted root (hint: trust.FromFile)")
 	}
-	// The predicate is read from the signed bytes, strictly, by attest; sigstore-go need not build a second copy of a large SBOM.
-	v, err := verify.NewVerifier(root.Material(),
-		verify.WithSignedCertificateTimestamps(needSCTs),
-		verify.WithTransparencyLog(needLogEntries),
-		verify.WithObserverTimestamps(needObserverTimes),
-		verify.WithoutStatementPredicate())
-	if err != nil {
-		return nil, fmt.Errorf("new verifier: %w", err)
+	c := &Crypto{root: root, clock: cfg.clock}
+	for i := range c.sigstore {
+		// The predicate is read from the signed bytes, strictly, by attest; sigstore-go need not build a second copy of a large SBOM.
+		c.sigstore[i], err = verify.NewVerifier(root.Material(),
+			verify.WithSignedCertificateTimestamps(needSCTs),
+			verify.WithTransparencyLog(max(i+1, needLogEntries)),
+			verify.WithObserverTimestamps(needObserverTimes),
+			verify.WithoutStatementPredicate())
+		if err != nil {
+			return nil, fmt.Errorf("new verifier: %w", err)
+		}
 	}
-	return &Crypto{root: root, sigstore: v, clock: cfg.clock}, nil
+	return c, nil
 }
 
 // Facts returns what the bundle proves about the artifact with this digest. The error is a *Refusal when the bundle was judged and
@@ -84,7 +89,7 @@ func (c *Crypto) BlobFacts(blob Blob, bundle []byte) (policy.Fact, error) {
 	// WithoutIdentitiesUnsafe IS DELIBERATE AND SAFE ONLY HERE: sigstore-go then accepts ANY signer that the trusted root's
 	// authorities vouch for. Crypto proves who signed and leaves to package policy whether that signer will do; a trust policy
 	// cannot be made without identities, and a Fact that no policy has judged allows nothing.
-	result, err := c.sigstore.Verify(e.bundle, verify.NewPolicy(
+	result, err := c.sigstore[len(e.entries)-1].Verify(e.bundle, verify.NewPolicy(
 		verify.WithArtifactDigest(algorithm, blob.digests[algorithm]),
 		verify.WithoutIdentitiesUnsafe()))
 	if err != nil {
