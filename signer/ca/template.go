@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/sigstore/fulcio/pkg/certificate"
 	"github.com/sigstore/fulcio/pkg/identity"
 	"github.com/sigstore/sigstore/pkg/cryptoutils/goodkey"
 
@@ -45,6 +46,10 @@ func newTemplate(req signer.CertificateRequest, notBefore time.Time) (template, 
 	extensions, err := req.Extensions.Render()
 	if err != nil {
 		return template{}, fmt.Errorf("%w: %w", signer.ErrBadRequest, err)
+	}
+	// The encoder takes any bytes, and readers do not.
+	if read, err := certificate.ParseExtensions(extensions); err != nil || read != req.Extensions {
+		return template{}, fmt.Errorf("%w: extensions cannot be read back (hint: text has to be UTF-8)", signer.ErrBadRequest)
 	}
 	size := 0
 	for _, e := range extensions {
