@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+// maxReceipts bounds what Receipts reads of one artifact. Ten signatures and
+// attestations are many.
+const maxReceipts = 256
+
+// States of an intent, see signer.Intent; the others are recorded and void.
+// Void intents are kept as evidence.
+const (
+	stateSigned   = "signed"
+	stateFinished = "finished"
+)
+
+// document is the part of an intent that nobody searches by.
+type document struct {
+	Artifact     oci.Artifact
+	Requester    signer.Requester
+	SAN          string
+	Issuer       string
+	Rule         string
+	PolicyDigest string
+}
+
+// Begin implements signer.Journal. The partial unique index on the request key
+// says the same as the look-up before it, to every other program, too.
+func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
+	doc, err := json.Marshal(document{in.Artifact, in.Requester, in.SAN, in.Issuer, in.Rule, in.PolicyDigest})
+	if err != nil {
+		return signer.Intent{}, false, fmt.Errorf("encode intent: %w", err)
+	}
+	err = db.write(ctx, func(t *tx) error {
+		found, err := queryer(t.query).intents(`request_key = ? AND state <> 'void'`, in.RequestKey)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			stored = found[0]
+			return nil
+		}
+		stored, created = in, true
+		err = t.exec(`INSERT INTO intents (id, request_key, state, created, action, digest, predicate_type, document, statement)
+			VALUES (?, ?, 'recorded', ?, ?, ?, ?, ?, ?)`,
+			in.ID, in.RequestKey, in.Created.UnixNano(), string(in.Action), string(in.Artifact.Digest), in.PredicateType,
+			string(doc), notNil(in.Statement))
+		if err != nil {
+			return err
+		}
+		return t.record(ev)
+	})
+	if err != nil {
+		return signer.Intent{}, false, fmt.Errorf("record intent: %w", err)
+	}
+	return stored, created, nil
+}
+
+// Sign implements signer.Journal.
+func (db *DB) Sign(ctx context.Context, id string, s signer.Signed) error {
+	err := db.write(ctx, func(t *tx) error {
+		return t.one(`UPDATE intents SET state = 'signed', signature = ?, certificate = ?, timestamp = ?
+			WHERE id = ? AND state = 'recorded'`, notNil(s.Signature), notNil(s.Certificate), notNil(s.Timestamp), id)
+	})
+	return wrapIntent("sign", id, err)
+}
+
+// Finish implements signer.Journal.
+func (db *DB) Finish(ctx context.Context, id string, r signer.Receipt, ev signer.AuditEvent) error {
+	bundle := r.Bundle
+	r.Bundle = nil // kept beside the receipt, not as base64 inside
+	receipt, err := json.Marshal(r)
+	if err != nil {
+		return wrapIntent("finish", id, err)
+	}
+	err = db.write(ctx, func(t *tx) error {
+		if err := t.one(`UPDATE intents SET state = 'finished', receipt = ?, bundle = ? WHERE id = ? AND state = 'signed'`,
+			string(receipt), notNil(bundle), id); err != nil {
+			return err
+		}
+		return t.record(ev)
+	})
+	return wrapIntent("finish", id, err)
+}
+
+// Void implements signer.Journal.
+func (db *DB) Void(ctx context.Context, id string, ev signer.AuditEvent) error {
+	err := db.write(ctx, func(t *tx) error {
+		if err := t.one(`UPDATE intents SET state = 'void' WHERE id = ? AND state = 'recorded'`, id); err != nil {
+			return err
+		}
+		return t.record(ev)
+	})
+	return wrapIntent("void", id, err)
+}
+
+func wrapIntent(verb, id string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s intent %s: %w", verb, id, err)
+	}
+	return nil
+}
+
+// one runs an update that must find its intent.
+func (t *tx) one(query string, args ...any) error {
+	n, err := t.changed(query, args...)
+	if err == nil && n != 1 {
+		err = signer.ErrNoIntent
+	}
+	return err
+}
+
+// Unfinished implements signer.Journal.
+func (db *DB) Unfinished(ctx context.Context) ([]signer.Intent, error) {
+	found, err := db.reader(ctx).intents(`state IN ('recorded', 'signed') ORDER BY seq`)
+	if err != nil {
+		return nil, fmt.Errorf("read unfinished intents: %w", err)
+	}
+	return found, nil
+}
+
+// Intent returns the intent of an id in whatever state, void ones too.
+// signer.ErrNoIntent if there never was one.
+func (db *DB) Intent(ctx context.Context, id string) (signer.Intent, error) {
+	found, err := db.reader(ctx).intents(`id = ?`, id)
+	if err == nil && len(found) == 0 {
+		err = signer.ErrNoIntent
+	}
+	if err != nil {
+		return signer.Intent{}, fmt.Errorf("read intent %s: %w", id, err)
+	}
+	return found[0], nil
+}
+
+// Receipts returns the receipts about an artifact, newest first, at most 256.
+func (db *DB) Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error) {
+	found, err := db.reader(ctx).intents(`digest = ? AND state = 'finished' ORDER BY seq DESC LIMIT ?`, string(digest), maxReceipts)
+	if err != nil {
+		return nil, fmt.Errorf("read receipts of %s: %w", digest, err)
+	}
+	receipts := make([]signer.Receipt, len(found))
+	for i := range found {
+		receipts[i] = *found[i].Receipt
+	}
+	return receipts, nil
+}
+
+// intents reads the intents that a constant condition selects.
+func (q queryer) intents(where string, args ...any) ([]signer.Intent, error) {
+	var found []signer.Intent
+	err := q.each(`SELECT id, request_key, state, created, action, predicate_type, document, statement,
+		signature, certificate, timestamp, receipt, bundle FROM intents WHERE `+where, args,
+		func(scan func(...any) error) error {
+			in, err := scanIntent(scan)
+			found = append(found, in)
+			return err
+		})
+	return found, err
+}
+
+func scanIntent(scan func(...any) error) (signer.Intent, error) {
+	var (
+		in       signer.Intent
+		s        signer.Signed
+		created  int64
+		state    string
+		doc      string
+		receipt  sql.NullString
+		bundle   []byte
+		document document
+	)
+	if err := scan(&in.ID, &in.RequestKey, &state, &created, (*string)(&in.Action), &in.PredicateType, &doc, &in.Statement,
+		&s.Signature, &s.Certificate, &s.Timestamp, &receipt, &bundle); err != nil {
+		return in, err
+	}
+	if err := json.Unmarshal([]byte(doc), &document); err != nil {
+		return in, fmt.Errorf("decode intent %s: %w", in.ID, err)
+	}
+	in.Created = time.Unix(0, created).UTC()
+	in.Artifact, in.Requester = document.Artifact, document.Requester
+	in.SAN, in.Issuer, in.Rule, in.PolicyDigest = document.SAN, document.Issuer, document.Rule, document.PolicyDigest
+	if state == stateSigned || state == stateFinished {
+		in.Signed = &s
+	}
+	if state == stateFinished {
+		if !receipt.Valid {
+			return in, errors.New("finished intent " + in.ID + " has no receipt")
+		}
+		in.Receipt = new(signer.Receipt)
+		if err := json.Unmarshal([]byte(receipt.String), in.Receipt); err != nil {
+			return in, fmt.Errorf("decode receipt of intent %s: %w", in.ID, err)
+		}
+		in.Receipt.Bundle = bundle
+	}
+	return in, nil
+}
+
+// notNil stores an empty value as such: NULL is for what does not exist yet.
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/tlog"
+	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
+)
+
+// create makes a database that is closed at the end of the test.
+func create(t testing.TB) (*store.DB, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hallmark.db")
+	db, err := store.Create(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeDB(t, db) })
+	return db, path
+}
+
+func open(t testing.TB, path string) *store.DB {
+	t.Helper()
+	db, err := store.Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeDB(t, db) })
+	return db
+}
+
+func closeDB(t testing.TB, db *store.DB) {
+	t.Helper()
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLogStorage(t *testing.T) {
+	paths := make(map[tlog.Storage]string)
+	storagetest.Run(t,
+		func(t *testing.T) tlog.Storage {
+			db, path := create(t)
+			paths[db] = path
+			return db
+		},
+		func(t *testing.T, st tlog.Storage) tlog.Storage {
+			closeDB(t, st.(*store.DB))
+			return open(t, paths[st])
+		})
+}

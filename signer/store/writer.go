@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+const (
+	// maxShared is how many writes share a commit at most: enough to make the
+	// disk flush a small part of each, few enough to keep the first waiting
+	// for milliseconds only.
+	maxShared = 64
+	// checkpointPages is about how many WAL pages (4 KiB) are written before
+	// they are copied into the database file: SQLite's own default.
+	checkpointPages = 1000
+	// maxWALPages bounds the WAL (64 MiB): beyond it a checkpoint waits for
+	// the readers that keep it from starting over.
+	maxWALPages = 16 << 10
+	pageBytes   = 4 << 10
+	// rowPages is the guess of how many pages a small row dirties: its leaf
+	// page and that of an index.
+	rowPages = 2
+)
+
+// op is one write. Its functions run on the writer's goroutine.
+type op struct {
+	run func(*tx) error
+	// beforeCommit and afterCommit are for tests that break the connection
+	// there; they may be nil.
+	beforeCommit, afterCommit func() error
+	err                       error
+	done                      chan struct{}
+}
+
+// writer runs all writes on one connection, several per transaction, each
+// under a savepoint of its own: one that fails takes nothing else with it,
+// unless the database itself fails.
+type writer struct {
+	pool  *sql.DB
+	queue chan *op
+	stop  chan struct{} // closed by close
+	ended chan struct{} // closed by the goroutine
+
+	closing sync.Once
+
+	// tx belongs to the goroutine: the connection, or nil after it broke.
+	tx    *tx
+	dirty int // pages written since the last checkpoint, about
+}
+
+func newWriter(ctx context.Context, dsn string) (*writer, error) {
+	pool, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(1)
+	w := &writer{pool: pool, queue: make(chan *op), stop: make(chan struct{}), ended: make(chan struct{})}
+	if w.tx, err = newTx(ctx, pool); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	go w.loop()
+	return w, nil
+}
+
+// do runs o and returns when it is durable, or has failed. ctx counts until o
+// is taken up; from then on it runs to its end.
+func (w *writer) do(ctx context.Context, o *op) error {
+	o.done = make(chan struct{})
+	select {
+	case w.queue <- o:
+	case <-w.stop:
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("wait for database: %w", context.Cause(ctx))
+	}
+	<-o.done
+	return o.err
+}
+
+func (w *writer) close() error {
+	w.closing.Do(func() { close(w.stop) })
+	<-w.ended
+	return w.pool.Close()
+}
+
+func (w *writer) loop() {
+	defer close(w.ended)
+	for {
+		select {
+		case <-w.stop:
+			w.checkpoint("TRUNCATE")
+			if w.tx != nil {
+				w.tx.close()
+			}
+			return
+		case o := <-w.queue:
+			ops := w.gather(o)
+			w.transact(ops)
+			for _, o := range ops {
+				close(o.done)
+			}
+			if w.dirty >= checkpointPages {
+				w.checkpoint("PASSIVE")
+			}
+		}
+	}
+}
+
+// gather adds the writes that are waiting already.
+func (w *writer) gather(first *op) []*op {
+	ops := []*op{first}
+	for len(ops) < maxShared {
+		select {
+		case o := <-w.queue:
+			ops = append(ops, o)
+		default:
+			return ops
+		}
+	}
+	return ops
+}
+
+// transact runs ops in one transaction and sets their errors. Context is not
+// passed on: these are calls into this process, and interrupting a commit would
+// only buy an unknown outcome.
+func (w *writer) transact(ops []*op) {
+	ctx := context.Background()
+	if err := w.reconnect(ctx); err != nil {
+		failAll(ops, err)
+		return
+	}
+	if err := w.tx.exec("BEGIN IMMEDIATE"); err != nil {
+		failAll(ops, fmt.Errorf("begin: %w", err))
+		return
+	}
+	// A power cut before COMMIT returns leaves either nothing or everything:
+	// SQLite's WAL decides by the commit frame.
+	err := w.runAll(ops)
+	if err == nil {
+		err = w.tx.exec("COMMIT")
+	}
+	if err != nil {
+		// The transaction may be gone already, or still be open; after this it
+		// is gone.
+		if w.tx.exec("ROLLBACK") != nil && w.tx.inTransaction() {
+			w.disconnect()
+		}
+		failAll(ops, err)
+		return
+	}
+	w.dirty += w.tx.pages()
+	for _, o := range ops {
+		if o.err == nil && o.afterCommit != nil {
+			o.err = o.afterCommit()
+		}
+	}
+}
+
+// runAll runs each op under a savepoint. An error means that the transaction
+// as a whole is lost.
+func (w *writer) runAll(ops []*op) error {
+	for _, o := range ops {
+		if err := w.tx.exec("SAVEPOINT op"); err != nil {
+			return err
+		}
+		if o.err = o.run(w.tx); o.err != nil {
+			// A full disk or an I/O error rolls the whole transaction back by
+			// itself; then there is no savepoint to go back to.
+			if w.tx.exec("ROLLBACK TO op") != nil {
+				return o.err
+			}
+		}
+		if err := w.tx.exec("RELEASE op"); err != nil {
+			return err
+		}
+	}
+	for _, o := range ops {
+		if o.err == nil && o.beforeCommit != nil {
+			if err := o.beforeCommit(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func failAll(ops []*op, err error) {
+	for _, o := range ops {
+		if o.err == nil {
+			o.err = err
+		}
+	}
+}
+
+// reconnect makes a connection if the last one broke.
+func (w *writer) reconnect(ctx context.Context) (err error) {
+	if w.tx == nil {
+		w.tx, err = newTx(ctx, w.pool)
+	}
+	return err
+}
+
+// disconnect throws the connection away: it is in a state nobody knows.
+func (w *writer) disconnect() {
+	_ = w.tx.conn.Raw(func(any) error { return driver.ErrBadConn })
+	w.tx.close()
+	w.tx = nil
+}
+
+// checkpoint copies the WAL into the database file, after those who waited
+// have their answers. PASSIVE stops at what readers still need; if the WAL
+// grew too long that way, RESTART waits for them. Failing is harmless: the WAL
+// keeps everything, and the next checkpoint tries again.
+func (w *writer) checkpoint(mode string) {
+	w.dirty = 0
+	if w.tx == nil {
+		return
+	}
+	var busy, pages, copied int
+	row := w.tx.conn.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint("+mode+")")
+	if row.Scan(&busy, &pages, &copied) == nil && pages > maxWALPages && mode == "PASSIVE" {
+		w.checkpoint("RESTART")
+	}
+}
+
+// tx is the open transaction of the writer's goroutine: the connection with
+// its prepared statements.
+type tx struct {
+	conn     *sql.Conn
+	prepared map[string]*sql.Stmt
+	rows     int   // written since pages was last asked
+	bytes    int64 // of blobs among them
+}
+
+func newTx(ctx context.Context, pool *sql.DB) (*tx, error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return &tx{conn: conn, prepared: make(map[string]*sql.Stmt)}, nil
+}
+
+// close gives the connection back; the pool decides what becomes of it.
+func (t *tx) close() {
+	for _, s := range t.prepared {
+		_ = s.Close()
+	}
+	_ = t.conn.Close()
+}
+
+func (t *tx) stmt(query string) (*sql.Stmt, error) {
+	if s := t.prepared[query]; s != nil {
+		return s, nil
+	}
+	s, err := t.conn.PrepareContext(context.Background(), query)
+	if err != nil {
+		return nil, err
+	}
+	t.prepared[query] = s
+	return s, nil
+}
+
+// exec runs a statement, which stays prepared: queries are constants.
+func (t *tx) exec(query string, args ...any) error {
+	_, err := t.changed(query, args...)
+	return err
+}
+
+// changed is exec and returns how many rows changed.
+func (t *tx) changed(query string, args ...any) (int64, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	if len(args) > 0 {
+		t.rows++
+	}
+	for _, a := range args {
+		if b, ok := a.([]byte); ok {
+			t.bytes += int64(len(b))
+		}
+	}
+	return res.RowsAffected()
+}
+
+func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(context.Background(), args...)
+}
+
+func (t *tx) queryRow(query string, args ...any) (*sql.Row, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryRowContext(context.Background(), args...), nil
+}
+
+// inTransaction reports whether a transaction is still open: beginning one
+// inside another is an error.
+func (t *tx) inTransaction() bool {
+	return t.exec("BEGIN") != nil || t.exec("ROLLBACK") != nil
+}
+
+// pages returns about how many pages were written since it was last called.
+func (t *tx) pages() int {
+	n := t.rows*rowPages + int(t.bytes/pageBytes)
+	t.rows, t.bytes = 0, 0
+	return n
+}
