@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/internal/obs"
@@ -133,17 +134,19 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err != nil {
 		return nil, err
 	}
-	public, err := publicHandler(d, s, db, rekor, timestamper, logger)
+	metrics := obs.NewRegistry(version)
+	public, err := publicHandler(metrics, d, s, db, rekor, timestamper.Handler(), logger)
 	if err != nil {
 		return nil, err
 	}
-	admin := obs.NewAdmin()
-	admin.AddCheck("database", db.Ping)
+	admin := obs.Private{Registry: metrics, Logger: logger, Ready: map[string]obs.Check{
+		"database": func(ctx context.Context) error { _, err := db.Log(ctx, logV2); return err },
+	}}
 	return &service{public: public, admin: admin.Handler(), signer: s, logger: logger, close: closeAll}, nil
 }
 
 // publicHandler lays the faces of the service out by path (DESIGN section 7).
-func publicHandler(d *deployment, s *signer.Service, db *store.DB, rekor, timestamper http.Handler, logger *slog.Logger) (http.Handler, error) {
+func publicHandler(metrics *prometheus.Registry, d *deployment, s *signer.Service, db *store.DB, rekor, timestamper http.Handler, logger *slog.Logger) (http.Handler, error) {
 	own, err := api.New(api.Config{
 		Version: version, Signer: s, Receipts: db, TrustedRoot: d.trustedRoot, SigningConfig: d.signingConfig,
 		RequestID: obs.RequestID, Logger: logger,
@@ -158,7 +161,11 @@ func publicHandler(d *deployment, s *signer.Service, db *store.DB, rekor, timest
 	mux.Handle("/tile/", rekor)
 	mux.Handle("/api/v1/timestamp", timestamper)
 	mux.Handle("/api/v1/timestamp/certchain", timestamper)
-	return obs.Requests(logger, mux), nil
+	requests, err := obs.NewRequests(logger, metrics)
+	if err != nil {
+		return nil, err
+	}
+	return requests.Wrap(mux), nil
 }
 
 // recoverUntil finishes what a crash left, at once and then as long as

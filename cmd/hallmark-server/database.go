@@ -48,7 +48,7 @@ func fsckCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use: "fsck --dir DIR", Short: "Read the whole log and recompute every hash", Args: noArguments,
-		Long: "Read every entry, tile and checkpoint and check that they are one tree. The service must be stopped.\n" +
+		Long: "Read every entry, tile and checkpoint and check that they are one tree. The service may be running.\n" +
 			"Exit code 1: the log is damaged, every problem is on stdout.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := readConfig(filepath.Join(dir, configName))
@@ -59,7 +59,7 @@ func fsckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			db, err := store.Open(cmd.Context(), cfg.path(databaseName))
+			db, err := store.OpenReadOnly(cmd.Context(), cfg.path(databaseName))
 			if err != nil {
 				return err
 			}
@@ -68,7 +68,7 @@ func fsckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := tlog.Fsck(cmd.Context(), db, lc.Name, lc.Origin, lc.Signer.Public())
+			report, err := tlog.Fsck(cmd.Context(), db, lc.Name, lc.Signer.Public())
 			if err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ const (
 )
 
 func serveCommand() *cobra.Command {
-	var dir, logFormat string
+	var dir, logLevel string
 	var untilEOF bool
 	cmd := &cobra.Command{
 		Use: "serve --dir DIR", Short: "Run the service", Args: noArguments,
@@ -44,7 +44,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			logger, err := obs.NewLogger(cmd.ErrOrStderr(), logFormat, slog.LevelInfo)
+			logger, err := obs.NewLogger(cmd.ErrOrStderr(), logLevel)
 			if err != nil {
 				return usageError{err}
 			}
@@ -56,7 +56,7 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "folder of the deployment")
-	cmd.Flags().StringVar(&logFormat, "log-format", "", "text or json (default: text on a terminal, else json)")
+	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	cmd.Flags().BoolVar(&untilEOF, "until-eof", false, "stop when stdin is closed: the service ends with the program that started it")
 	_ = cmd.MarkFlagRequired("dir") // the flag exists
 	return cmd

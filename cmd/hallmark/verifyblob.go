@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/verifier"
+	"github.com/hallmark-dev/hallmark/verifier/trust"
+)
+
+// verifyBlob verifies one bundle about a file or a digest, without a network.
+func (f *verifyFlags) verifyBlob(cmd *cobra.Command, env environment, root *trust.Root, subject string) (verifier.Decision, error) {
+	if f.policy != "" || f.bundles != "" {
+		return verifier.Decision{}, usage("--bundle goes with the --certificate flags, not with --policy or --bundles")
+	}
+	want, err := verifier.NewIdentity(policy.Signer{
+		Issuer: f.issuer, IssuerRegexp: f.issuerRegexp, Subject: f.identity, SubjectRegexp: f.identityRegexp,
+	})
+	if err != nil {
+		return verifier.Decision{}, usage("%w (hint: --certificate-identity and --certificate-oidc-issuer)", err)
+	}
+	bundle, err := readBounded(env, f.bundle, verifier.MaxBundleBytes)
+	if err != nil {
+		return verifier.Decision{}, err
+	}
+	blob, err := openBlob(subject)
+	if err != nil {
+		return verifier.Decision{}, err
+	}
+	crypto, err := verifier.NewCrypto(root)
+	if err != nil {
+		return verifier.Decision{}, err
+	}
+	return crypto.VerifyBundle(cmd.Context(), blob, verifier.Evidence{Origin: f.bundle, Bundle: bundle}, want)
+}
+
+// openBlob takes a digest like sha256:<hex>, or hashes a file.
+func openBlob(subject string) (verifier.Blob, error) {
+	for _, algorithm := range []string{"sha256:", "sha384:", "sha512:"} {
+		if strings.HasPrefix(subject, algorithm) {
+			blob, err := verifier.ParseBlob(subject)
+			if err != nil {
+				return verifier.Blob{}, usage("%w", err)
+			}
+			return blob, nil
+		}
+	}
+	file, err := os.Open(subject) //nolint:gosec // the user names the file
+	if err != nil {
+		return verifier.Blob{}, usage("%w (hint: a file, or a digest like sha256:<hex>)", err)
+	}
+	defer func() { _ = file.Close() }() // read only
+	return verifier.ReadBlob(subject, file)
+}
+
+// isNotFound tells an artifact that is not there from a registry that did not
+// answer.
+func isNotFound(err error) bool {
+	return errors.Is(err, oci.ErrNotFound)
+}
