@@ -56,7 +56,6 @@ func gitlabClaims(issuer, audience string, now time.Time, overrides map[string]s
 	c.text("user_email", "octavia@acme.example")
 	c.text("user_access_level", "developer")
 	c.list("groups_direct", "acme", "acme/platform")
-	c.claims["user_identities"] = []map[string]string{{"provider": "saml", "extern_uid": "octavia"}}
 	c.text("sub", "project_path:"+project+":ref_type:"+kind+":ref:"+ref)
 	return c.rest()
 }

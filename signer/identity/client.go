@@ -26,12 +26,12 @@ const (
 
 // newClient returns the client for one source: base's transport, or one of its
 // own when base is nil or the source has its own CA.
-func newClient(base *http.Client, s Source) (*http.Client, error) {
+func newClient(base *http.Client, timeout time.Duration, s Source) (*http.Client, error) {
 	client := &http.Client{}
 	if base != nil {
 		*client = *base
 	}
-	client.CheckRedirect, client.Timeout = sameHost, fetchTimeout
+	client.CheckRedirect, client.Timeout = sameHost, timeout
 	if client.Transport != nil && s.CAFile == "" {
 		return client, nil
 	}
@@ -46,13 +46,13 @@ func newClient(base *http.Client, s Source) (*http.Client, error) {
 			return nil, fmt.Errorf("caFile %s holds no PEM certificate", s.CAFile)
 		}
 	}
-	dialer := &net.Dialer{Timeout: fetchTimeout, Control: controlAddress}
+	dialer := &net.Dialer{Timeout: timeout, Control: controlAddress}
 	client.Transport = &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        trust,
-		TLSHandshakeTimeout:    fetchTimeout,
-		ResponseHeaderTimeout:  fetchTimeout,
+		TLSHandshakeTimeout:    timeout,
+		ResponseHeaderTimeout:  timeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression:     true, // the byte limit is then the wire's
 		ForceAttemptHTTP2:      true,

@@ -25,6 +25,8 @@ const (
 	// longestLife is the most that configuration may allow. What lives longer
 	// than a day is a stored credential, not a run's token.
 	longestLife = 24 * time.Hour
+	// defaultFetchTimeout is patience for an issuer that a request waits for.
+	defaultFetchTimeout = 5 * time.Second
 )
 
 // Config is what New needs; the yaml members are part of the server's
@@ -41,6 +43,9 @@ type Config struct {
 	MaxAge time.Duration `yaml:"maxAge,omitempty"`
 	// MaxLife refuses tokens whose exp - iat is longer. Default: one hour.
 	MaxLife time.Duration `yaml:"maxLife,omitempty"`
+	// FetchTimeout bounds fetching an issuer's discovery and keys together,
+	// while requests wait for it. Default: 5 seconds.
+	FetchTimeout time.Duration `yaml:"fetchTimeout,omitempty"`
 
 	// HTTPClient fetches keys, except for sources with a CAFile. Its redirect
 	// policy and timeout are replaced. Default: a client of its own that
@@ -95,6 +100,7 @@ var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", 
 var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
 
 func (c Config) withDefaults() Config {
+	c.FetchTimeout = firstOf(c.FetchTimeout, defaultFetchTimeout)
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
@@ -107,6 +113,9 @@ func (c Config) withDefaults() Config {
 func (c Config) check() error {
 	if len(c.Sources) == 0 {
 		return errors.New("identity: no source is configured, so nobody could sign (hint: add one under sources)")
+	}
+	if c.FetchTimeout < 0 {
+		return fmt.Errorf("identity: fetchTimeout %s is below zero", c.FetchTimeout)
 	}
 	names, issuers := map[string]bool{}, map[string]string{}
 	for _, s := range c.Sources {

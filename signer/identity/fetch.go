@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -23,9 +22,6 @@ import (
 )
 
 const (
-	// fetchTimeout bounds discovery and keys together; a request may be
-	// waiting.
-	fetchTimeout = 5 * time.Second
 	// maxDocument bounds a discovery document or a key set. GitHub's key set,
 	// with certificates, has about 10 KiB.
 	maxDocument = 256 << 10

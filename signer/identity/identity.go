@@ -88,12 +88,13 @@ func newSource(cfg Config, s Source) (*source, error) {
 	if err := s.check(p); err != nil {
 		return nil, err
 	}
-	client, err := newClient(cfg.HTTPClient, s)
+	client, err := newClient(cfg.HTTPClient, cfg.FetchTimeout, s)
 	if err != nil {
 		return nil, err
 	}
 	fetch := &fetcher{source: s, client: client}
-	return &source{Source: s, provider: p, keys: newKeySet(fetch.keys, cfg.Clock, cfg.Logger.With("identity", s.Name))}, nil
+	keys := &keySet{fetch: fetch.keys, timeout: cfg.FetchTimeout, clock: cfg.Clock, log: cfg.Logger.With("identity", s.Name)}
+	return &source{Source: s, provider: p, keys: keys}, nil
 }
 
 // Authenticate verifies the token and returns the run it stands for.

@@ -31,9 +31,10 @@ const (
 
 // keySet holds the public keys of one issuer.
 type keySet struct {
-	fetch func(context.Context) (map[string][]jose.JSONWebKey, error)
-	clock func() time.Time
-	log   *slog.Logger
+	fetch   func(context.Context) (map[string][]jose.JSONWebKey, error)
+	timeout time.Duration // of one fetch
+	clock   func() time.Time
+	log     *slog.Logger
 	// flight joins fetches that are asked for at the same time.
 	flight singleflight.Group
 
@@ -45,10 +46,6 @@ type keySet struct {
 	// tried is when the last fetch ended, failure how; nil means well.
 	tried   time.Time
 	failure error
-}
-
-func newKeySet(fetch func(context.Context) (map[string][]jose.JSONWebKey, error), clock func() time.Time, log *slog.Logger) *keySet {
-	return &keySet{fetch: fetch, clock: clock, log: log}
 }
 
 // signatureCheck is the key set as go-oidc wants it, for one token. It keeps
@@ -146,7 +143,7 @@ func (k *keySet) renewed(ctx context.Context) (map[string][]jose.JSONWebKey, err
 		if keys, err, done := k.justTried(); done {
 			return keys, err
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.timeout)
 		defer cancel()
 		return k.store(k.fetch(ctx))
 	})

@@ -53,9 +53,8 @@ var forbiddenHeaders = []string{"jwk", "jku", "x5c", "x5u", "crit", "b64", "enc"
 // match names without case, and two readings of one token are one too many.
 var registeredClaims = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "email", "email_verified"}
 
-// strictBase64 refuses padding and non-zero trailing bits. Line breaks, which
-// it would skip, are refused by decodeSegment: one token must have one
-// spelling.
+// strictBase64 refuses padding and non-zero trailing bits: one token must have
+// one spelling.
 var strictBase64 = base64.RawURLEncoding.Strict()
 
 // parseToken reads a token without believing it. On refusal the returned token
@@ -70,13 +69,23 @@ func parseToken(text string) (token, error) {
 	}
 	t := token{raw: text, signed: parts[0] + "." + parts[1]}
 	var err error
-	if t.payload, t.claims, err = decodeSegment("payload", parts[1]); err != nil {
+	if t.payload, err = decodeBase64("payload", parts[1]); err != nil {
+		return t, err
+	}
+	if t.claims, err = decodeObject("payload", t.payload); err != nil {
 		return t, err
 	}
 	if err := checkSpelling(t.claims); err != nil {
 		return t, err
 	}
-	_, head, err := decodeSegment("header", parts[0])
+	if _, err := decodeBase64("signature", parts[2]); err != nil {
+		return t, err
+	}
+	headerJSON, err := decodeBase64("header", parts[0])
+	if err != nil {
+		return t, err
+	}
+	head, err := decodeObject("header", headerJSON)
 	if err != nil {
 		return t, err
 	}
@@ -84,22 +93,28 @@ func parseToken(text string) (token, error) {
 	return t, err
 }
 
-// decodeSegment decodes one base64url part that holds a JSON object, strictly.
-func decodeSegment(what, part string) ([]byte, map[string]any, error) {
+// decodeBase64 decodes one part of a token. Line breaks, which even the strict
+// decoder skips, are refused.
+func decodeBase64(what, part string) ([]byte, error) {
 	b, err := strictBase64.DecodeString(part)
 	if err != nil || strings.ContainsAny(part, "\r\n") {
-		return nil, nil, refuse(ReasonMalformed, "the token's %s is not base64url without padding", what)
+		return nil, refuse(ReasonMalformed, "the token's %s is not base64url without padding", what)
 	}
+	return b, nil
+}
+
+// decodeObject reads a JSON object that every parser reads alike.
+func decodeObject(what string, b []byte) (map[string]any, error) {
 	if err := attest.CheckJSON(b, maxDepth, maxToken); err != nil {
-		return nil, nil, refuse(ReasonMalformed, "the token's %s is not strict JSON: %v", what, err)
+		return nil, refuse(ReasonMalformed, "the token's %s is not strict JSON: %v", what, err)
 	}
 	var members map[string]any
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber() // 1000000 must not become 1e+06
 	if err := dec.Decode(&members); err != nil || members == nil {
-		return nil, nil, refuse(ReasonMalformed, "the token's %s is not a JSON object", what)
+		return nil, refuse(ReasonMalformed, "the token's %s is not a JSON object", what)
 	}
-	return b, members, nil
+	return members, nil
 }
 
 func checkSpelling(claims map[string]any) error {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/hallmark-dev/hallmark/signer/identity"
+)
+
+const githubIssuer = "https://token.actions.githubusercontent.com"
+
+func validConfig() identity.Config {
+	return identity.Config{Audience: audience, Sources: []identity.Source{{Name: "github", Provider: "github", Issuer: githubIssuer}}}
+}
+
+// TestConfigRefuses: each mistake does not construct, and the error says which
+// source and what is wrong.
+func TestConfigRefuses(t *testing.T) {
+	notPEM := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(notPEM, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source := func(change func(*identity.Source)) func(*identity.Config) {
+		return func(c *identity.Config) { change(&c.Sources[0]) }
+	}
+	issuer := func(text string) func(*identity.Config) {
+		return source(func(s *identity.Source) { s.Issuer, s.URL = text, "https://ci.example" })
+	}
+	second := func(s identity.Source) func(*identity.Config) {
+		return func(c *identity.Config) { c.Sources = append(c.Sources, s) }
+	}
+	aud := func(text string) func(*identity.Config) {
+		return func(c *identity.Config) { c.Audience = text }
+	}
+	for name, tc := range map[string]struct {
+		change func(*identity.Config)
+		says   string
+	}{
+		"no sources":           {func(c *identity.Config) { c.Sources = nil }, "no source"},
+		"no name":              {source(func(s *identity.Source) { s.Name = "" }), "name"},
+		"name with a space":    {source(func(s *identity.Source) { s.Name = "git hub" }), "name"},
+		"unknown provider":     {source(func(s *identity.Source) { s.Provider = "oidc" }), "provider"},
+		"no provider":          {source(func(s *identity.Source) { s.Provider = "" }), "provider"},
+		"no issuer":            {issuer(""), "issuer"},
+		"issuer without host":  {issuer("kubernetes/serviceaccount"), "issuer"},
+		"plain http":           {issuer("http://gitlab.corp.example"), "https"},
+		"http to a look-alike": {issuer("http://localhost.evil.example"), "https"},
+		"http to 127 by name":  {issuer("http://127.0.0.1.evil.example"), "https"},
+		"another scheme":       {issuer("ftp://gitlab.corp.example"), "https"},
+		"issuer with a query":  {issuer("https://gitlab.corp.example?x=1"), "issuer"},
+		"issuer with a user":   {issuer("https://me@gitlab.corp.example"), "issuer"},
+		"issuer with a space":  {issuer("https://gitlab.corp.example/a b"), "normal form"},
+		"pattern":              {issuer("https://*.ghe.com"), ""},
+		"same issuer twice": {second(identity.Source{Name: "other", Provider: "github", Issuer: githubIssuer}),
+			"already the issuer"},
+		"same issuer, other spelling": {second(identity.Source{Name: "other", Provider: "github", Issuer: githubIssuer + "/"}), "already the issuer"},
+		"same issuer, other case":     {second(identity.Source{Name: "other", Provider: "github", Issuer: strings.Replace(githubIssuer, "token", "Token", 1)}), "already the issuer"},
+		"same name twice":             {second(identity.Source{Name: "github", Provider: "gitlab", Issuer: "https://gitlab.com"}), "twice"},
+		"GHES without its URL": {source(func(s *identity.Source) {
+			s.Issuer = "https://ghes.corp.example/_services/token"
+		}), "url is compulsory"},
+		"URL without scheme":      {source(func(s *identity.Source) { s.URL = "github.com" }), "url"},
+		"URL with a query":        {source(func(s *identity.Source) { s.URL = "https://github.com?x" }), "url"},
+		"JWKS over plain http":    {source(func(s *identity.Source) { s.JWKSURI = "http://github.com/jwks" }), "jwksURI"},
+		"alg none":                {source(func(s *identity.Source) { s.Algorithms = []string{"none"} }), "algorithm"},
+		"alg HS256":               {source(func(s *identity.Source) { s.Algorithms = []string{"RS256", "HS256"} }), "algorithm"},
+		"negative age":            {source(func(s *identity.Source) { s.MaxAge = -time.Minute }), "maxAge"},
+		"life of a week":          {func(c *identity.Config) { c.MaxLife = 7 * 24 * time.Hour }, "maxLife"},
+		"negative fetch timeout":  {func(c *identity.Config) { c.FetchTimeout = -1 }, "fetchTimeout"},
+		"CA file missing":         {source(func(s *identity.Source) { s.CAFile = notPEM + ".x" }), "caFile"},
+		"CA file without PEM":     {source(func(s *identity.Source) { s.CAFile = notPEM }), "caFile"},
+		"no audience":             {aud(""), "audience"},
+		"audience with a space":   {aud("https://hallmark .example"), "audience"},
+		"audience sigstore":       {aud("sigstore"), "audience"},
+		"audience of AWS":         {aud("sts.amazonaws.com"), "audience"},
+		"audience of the owner":   {aud("https://github.com/acme"), "audience"},
+		"audience is the issuer":  {aud(githubIssuer), "audience"},
+		"audience of the cluster": {aud("https://kubernetes.default.svc"), "audience"},
+		"audience of the instance": {func(c *identity.Config) {
+			c.Audience = "https://gitlab.corp.example"
+			c.Sources = []identity.Source{{Name: "gl", Provider: "gitlab", Issuer: "https://gitlab.corp.example"}}
+		}, "audience"},
+		"audience of a GHES owner": {func(c *identity.Config) {
+			c.Audience = "https://ghes.corp.example/acme"
+			c.Sources[0].Issuer, c.Sources[0].URL = "https://ghes.corp.example/_services/token", "https://ghes.corp.example/"
+		}, "audience"},
+		"Google":           {issuer("https://accounts.google.com"), "log in"},
+		"Microsoft":        {issuer("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"), "log in"},
+		"Microsoft's sts":  {issuer("https://sts.windows.net/9188040d/"), "log in"},
+		"GitHub's login":   {issuer("https://github.com/login/oauth"), "log in"},
+		"sigstore's Dex":   {issuer("https://oauth2.sigstore.dev/auth"), "log in"},
+		"Okta":             {issuer("https://acme.okta.com/oauth2/default"), "log in"},
+		"Okta, other case": {issuer("https://acme.OKTA.com"), ""},
+		"Auth0":            {issuer("https://acme.eu.auth0.com/"), "log in"},
+		"Keycloak":         {issuer("https://sso.corp.example/realms/staff"), "log in"},
+		"Keycloak, old":    {issuer("https://sso.corp.example/auth/realms/staff"), "log in"},
+		"Dex by path":      {issuer("https://sso.corp.example/dex"), "log in"},
+		"Dex by name":      {issuer("https://dex.corp.example"), "log in"},
+		"with a port":      {issuer("https://accounts.google.com:443"), "log in"},
+		"with a dot":       {issuer("https://accounts.google.com."), "log in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := validConfig()
+			tc.change(&cfg)
+			_, err := identity.New(cfg)
+			if err == nil {
+				t.Fatal("constructed")
+			}
+			if !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("error %q does not say %q", err, tc.says)
+			}
+		})
+	}
+}
+
+func TestConfigAccepts(t *testing.T) {
+	for name, sources := range map[string][]identity.Source{
+		"public GitHub":            {{Name: "github", Provider: "github", Issuer: githubIssuer}},
+		"enterprise beside it":     {{Name: "a", Provider: "github", Issuer: githubIssuer}, {Name: "b", Provider: "github", Issuer: githubIssuer + "/acme"}},
+		"GHES":                     {{Name: "ghes", Provider: "github", Issuer: "https://ghes.corp.example/_services/token", URL: "https://ghes.corp.example"}},
+		"ghe.com":                  {{Name: "ghe", Provider: "github", Issuer: "https://token.actions.acme.ghe.com", URL: "https://acme.ghe.com"}},
+		"GitLab with a port":       {{Name: "gl", Provider: "gitlab", Issuer: "https://gitlab.corp.example:8443"}},
+		"GKE":                      {{Name: "gke", Provider: "kubernetes", Issuer: "https://container.googleapis.com/v1/projects/p/locations/l/clusters/c"}},
+		"AKS, with a slash":        {{Name: "aks", Provider: "kubernetes", Issuer: "https://westeurope.oic.prod-aks.azure.com/a/b/"}},
+		"development, on loopback": {{Name: "dev", Provider: "github", Issuer: "http://127.0.0.1:8480/github", URL: "https://github.com"}},
+		"development, IPv6":        {{Name: "dev", Provider: "gitlab", Issuer: "http://[::1]:8480/gitlab"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := identity.New(identity.Config{Audience: audience, Sources: sources}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestConfigYAML: the members have the names that the manual gives them.
+func TestConfigYAML(t *testing.T) {
+	const text = `
+audience: https://hallmark.corp.example
+maxAge: 5m
+maxLife: 30m
+fetchTimeout: 2s
+sources:
+  - name: cluster
+    provider: kubernetes
+    issuer: https://kubernetes.default.svc.cluster.local
+    url: https://prod.example
+    jwksURI: https://10.0.0.1:6443/openid/v1/jwks
+    bearerTokenFile: /var/run/token
+    algorithms: [ES256]
+    maxAge: 20m
+    maxLife: 1h
+`
+	var cfg identity.Config
+	dec := yaml.NewDecoder(strings.NewReader(text))
+	dec.KnownFields(true)
+	if err := dec.Decode(&cfg); err != nil {
+		t.Fatal(err)
+	}
+	s := cfg.Sources[0]
+	if cfg.MaxAge != 5*time.Minute || cfg.MaxLife != 30*time.Minute || cfg.FetchTimeout != 2*time.Second ||
+		s.MaxAge != 20*time.Minute || s.MaxLife != time.Hour || s.JWKSURI == "" || s.BearerTokenFile == "" || s.Algorithms[0] != "ES256" {
+		t.Errorf("read %+v", cfg)
+	}
+	if _, err := identity.New(cfg); err != nil {
+		t.Error(err)
+	}
+}
