@@ -93,7 +93,9 @@ func decodeStrict(b []byte, out any) (*document, error) {
 
 // decode fills value from node. It knows the few kinds of field that policies are made of; another kind is a programming error.
 func (d *document) decode(node *yaml.Node, value reflect.Value, path string) error {
-	d.lines[path] = node.Line
+	if _, ok := d.lines[path]; !ok { // a member has its key's line
+		d.lines[path] = node.Line
+	}
 	if err := plainNode(node, path); err != nil {
 		return err
 	}
@@ -125,8 +127,9 @@ func (d *document) decode(node *yaml.Node, value reflect.Value, path string) err
 func (d *document) decodeStruct(node *yaml.Node, value reflect.Value, path string) error {
 	fields := make(map[string]reflect.Value, value.NumField())
 	for i := range value.NumField() {
-		name, _, _ := strings.Cut(value.Type().Field(i).Tag.Get("json"), ",")
-		fields[name] = value.Field(i)
+		if name, _, _ := strings.Cut(value.Type().Field(i).Tag.Get("json"), ","); name != "" { // without a tag: not of the document
+			fields[name] = value.Field(i)
+		}
 	}
 	return d.members(node, path, func(key string, member *yaml.Node) error {
 		field, ok := fields[key]
