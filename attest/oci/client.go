@@ -1,107 +1,182 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package oci is the only registry client.
-
+// Package oci is the only registry client of Hallmark.
+//
+// A registry stores blobs, which are bytes named by their digest, and
+// manifests, small JSON documents that name blobs (an image, a chart) or other
+// manifests (an index). A manifest is asked for by digest or by tag, which is a
+// name that may point elsewhere tomorrow. A manifest with a `subject` is a
+// referrer: it says something about another manifest. Signatures and
+// attestations are referrers whose only layer is a Sigstore bundle. Registries
+// list the referrers of a digest through the referrers API of OCI 1.1; for
+// those that cannot, clients keep the list themselves, in an index under the
+// tag sha256-<hex>, the fallback tag.
+//
+// The package does three things: Resolve turns a reference into a digest whose
+// bytes it has hashed itself, AttachBundle writes a bundle and reads it back,
+// Bundles finds all bundles of a digest. It trusts a registry with nothing:
+//
+//   - Hosts that are not configured are refused before a connection is made,
+//     wherever the name comes from: a reference, a redirect, an upload
+//     location, a token realm, a next page.
+//   - Every byte that is returned was hashed and compared; nothing is taken
+//     from a header that the bytes do not confirm.
+//   - Everything read is bounded, and above a bound is an error, never a cut.
+//   - Credentials go to the registry's host and its token service only.
+//
+// What a bundle proves is not this package's business.
 package oci
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-
-	"github.com/hallmark-dev/hallmark/attest"
 )
 
-// Config of a Client.
+const (
+	// defaultTimeout bounds one operation. Resolve is one or two round trips,
+	// AttachBundle about five; ten seconds is a registry in trouble.
+	defaultTimeout = 10 * time.Second
+	// maxRegistries bounds the allow-list.
+	maxRegistries = 256
+)
+
+// Config configures a Client.
 type Config struct {
+	// Registries is the allow-list; references to other hosts are refused
+	// with ErrForeignRegistry. At least one.
 	Registries []Registry
-	Keychain   authn.Keychain
-	Transport  http.RoundTripper
-	Timeout    time.Duration
-	Logger     *slog.Logger
+	// Keychain finds credentials by repository and host. nil: anonymous.
+	Keychain authn.Keychain
+	// Transport carries the requests; it must not follow redirects itself.
+	// nil: NewTransport().
+	Transport http.RoundTripper
+	// Timeout bounds each operation as a whole. 0: ten seconds.
+	Timeout time.Duration
+	// Logger gets what an operator may want to know but no caller can act on.
+	// nil: nothing is logged.
+	Logger *slog.Logger
 }
 
-// Registry is one allow-listed registry.
+// Registry is one allowed registry.
 type Registry struct {
-	Host     string
+	// Host is host or host:port, as references spell it: lower case, without
+	// the default port.
+	Host string
+	// Insecure speaks plain HTTP. Only loopback hosts may.
 	Insecure bool
+	// TokenHost is the host[:port] of the registry's token service if it is
+	// not Host itself. It gets the registry's credentials.
+	TokenHost string
+	// BlobHosts are host[:port] of storage that the registry redirects blob
+	// downloads to. They get no credentials.
+	BlobHosts []string
 }
 
-// Client talks to registries.
-type Client struct{}
-
-// New validates the configuration.
-func New(Config) (*Client, error) { panic("unwritten") }
-
-// Kind of an artifact.
-type Kind string
-
-// Artifact is a resolved reference.
-type Artifact struct {
-	Registry   string
-	Repository string
-	Tag        string
-	Digest     attest.Digest
-	MediaType  string
-	Size       int64
-	Kind       Kind
+// Client reads from and writes to the configured registries. It is safe for
+// concurrent use; make one and share it, since it keeps connections and
+// tokens.
+type Client struct {
+	registries map[string]Registry
+	http       http.RoundTripper
+	timeout    time.Duration
+	log        *slog.Logger
+	tokens     *tokens
+	subjects   *keyedLocks
 }
 
-// String is registry/repository@digest.
-func (a Artifact) String() string { panic("unwritten") }
-
-// Reference is canonical.
-type Reference struct {
-	Registry   string
-	Repository string
-	Tag        string
-	Digest     attest.Digest
+// New checks the configuration. It makes no connection.
+func New(cfg Config) (*Client, error) {
+	c := &Client{
+		registries: make(map[string]Registry),
+		http:       cfg.Transport,
+		timeout:    cfg.Timeout,
+		log:        cfg.Logger,
+		subjects:   newKeyedLocks(),
+	}
+	if c.http == nil {
+		c.http = NewTransport()
+	}
+	if c.timeout == 0 {
+		c.timeout = defaultTimeout
+	}
+	if c.timeout < 0 {
+		return nil, fmt.Errorf("registry timeout %s is negative", cfg.Timeout)
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if n := len(cfg.Registries); n == 0 || n > maxRegistries {
+		return nil, fmt.Errorf("%d registries are configured, not 1 to %d (hint: name the central registry's host)", n, maxRegistries)
+	}
+	for _, r := range cfg.Registries {
+		if err := r.check(); err != nil {
+			return nil, fmt.Errorf("registry %q: %w", r.Host, err)
+		}
+		if _, dup := c.registries[r.Host]; dup {
+			return nil, fmt.Errorf("registry %q is configured twice", r.Host)
+		}
+		c.registries[r.Host] = r
+	}
+	c.tokens = newTokens(c.http, cfg.Keychain)
+	return c, nil
 }
 
-// ParseReference is strict.
-func ParseReference(s string) (Reference, error) { panic("unwritten") }
-
-// Resolve reads and re-hashes the manifest.
-func (c *Client) Resolve(ctx context.Context, ref string) (Artifact, error) { panic("unwritten") }
-
-// BundleBlob is a bundle to attach.
-type BundleBlob struct {
-	Bytes         []byte
-	PredicateType string
-	Created       time.Time
+func (r Registry) check() error {
+	if err := checkHost(r.Host); err != nil {
+		return err
+	}
+	if r.Insecure && !isLoopback(r.Host) {
+		return errors.New("plain HTTP is for loopback only (hint: give the registry a certificate)")
+	}
+	others := r.BlobHosts
+	if r.TokenHost != "" {
+		others = append([]string{r.TokenHost}, others...)
+	}
+	for _, host := range others {
+		if err := checkHost(host); err != nil {
+			return err
+		}
+		if r.Insecure && !isLoopback(host) {
+			return fmt.Errorf("host %q: a registry with plain HTTP may name loopback hosts only", host)
+		}
+	}
+	return nil
 }
 
-// AttachBundle writes a bundle as a referrer.
-func (c *Client) AttachBundle(ctx context.Context, subject Artifact, b BundleBlob) (attest.Digest, error) {
-	panic("unwritten")
+func (r Registry) scheme() string {
+	if r.Insecure {
+		return "http"
+	}
+	return "https"
 }
 
-// StoredBundle is a bundle found in a registry.
-type StoredBundle struct {
-	Manifest          attest.Digest
-	Blob              attest.Digest
-	Bytes             []byte
-	PredicateTypeHint string
+func isLoopback(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && addr.IsLoopback())
 }
 
-// Bundles lists all bundles of a subject.
-func (c *Client) Bundles(ctx context.Context, subject Artifact) ([]StoredBundle, error) {
-	panic("unwritten")
+// registry looks a host up in the allow-list.
+func (c *Client) registry(host string) (Registry, error) {
+	r, ok := c.registries[host]
+	if !ok {
+		return Registry{}, fmt.Errorf("%w: %q (hint: only artifacts in the configured registries can be used)", ErrForeignRegistry, host)
+	}
+	return r, nil
 }
 
-// Errors.
-var (
-	ErrForeignRegistry = errors.New("registry is not allowed")
-	ErrBadReference    = errors.New("bad reference")
-	ErrNotFound        = errors.New("not found")
-	ErrDigestMismatch  = errors.New("digest mismatch")
-	ErrBadManifest     = errors.New("bad manifest")
-	ErrUnavailable     = errors.New("registry unavailable")
-	ErrDenied          = errors.New("registry denied access")
-	ErrTooMany         = errors.New("too many")
-	ErrTooLarge        = errors.New("too large")
-)
+// operation starts the clock of one operation.
+func (c *Client) operation(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.timeout)
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oci
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/hallmark-dev/hallmark/attest"
+)
+
+// hasBlob asks whether the repository has the blob.
+func (c *Client) hasBlob(ctx context.Context, t target, digest attest.Digest) (bool, error) {
+	object := "blob " + t.String() + "@" + string(digest)
+	resp, err := c.send(ctx, t, request{method: http.MethodHead, url: t.url("blobs/" + string(digest)), object: object})
+	if err != nil {
+		return false, err
+	}
+	defer closeBody(resp)
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return true, nil
+	case http.StatusNotFound:
+		return false, nil
+	}
+	// Some registries answer 403 or 405 to this question only. The upload that
+	// follows a "no" tells the truth.
+	if resp.StatusCode < 500 {
+		return false, nil
+	}
+	return false, statusError(object, resp)
+}
+
+// blob reads a blob of known digest and size, at most limit bytes.
+func (c *Client) blob(ctx context.Context, t target, digest attest.Digest, size, limit int64) ([]byte, error) {
+	object := "blob " + t.String() + "@" + string(digest)
+	if size > limit {
+		return nil, fmt.Errorf("%s: %w: %d bytes, the limit is %d", object, ErrTooLarge, size, limit)
+	}
+	resp, err := c.send(ctx, t, request{method: http.MethodGet, url: t.url("blobs/" + string(digest)), object: object, blobGet: true})
+	if err != nil {
+		return nil, err
+	}
+	defer closeBody(resp)
+	if resp.StatusCode != http.StatusOK {
+		return nil, statusError(object, resp)
+	}
+	b, err := readAll(object, resp.Body, limit)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) != size || attest.DigestOf(b) != digest {
+		return nil, fmt.Errorf("%s: %w: the registry sent %d bytes with digest %s, not %d", object, ErrDigestMismatch, len(b), attest.DigestOf(b), size)
+	}
+	return b, nil
+}
+
+// putBlob uploads a blob in two requests. Uploading what is there already is
+// harmless.
+func (c *Client) putBlob(ctx context.Context, t target, b []byte) error {
+	digest := attest.DigestOf(b)
+	object := "upload of blob " + t.String() + "@" + string(digest)
+	start := t.url("blobs/uploads/")
+	resp, err := c.send(ctx, t, request{method: http.MethodPost, url: start, object: object})
+	if err != nil {
+		return err
+	}
+	defer closeBody(resp)
+	if resp.StatusCode != http.StatusAccepted {
+		return statusError(object, resp)
+	}
+	// The location is the registry's choice; send refuses other hosts.
+	location, err := url.Parse(resp.Header.Get("Location"))
+	if err != nil || resp.Header.Get("Location") == "" || location.User != nil {
+		return fmt.Errorf("%s: %w: it gives no usable upload location", object, ErrRejected)
+	}
+	location = start.ResolveReference(location)
+	location.Fragment = ""
+	query := location.Query()
+	query.Set("digest", string(digest))
+	location.RawQuery = query.Encode()
+	return c.put(ctx, t, request{
+		url: *location, object: object, body: b,
+		header: http.Header{"Content-Type": {"application/octet-stream"}},
+	})
+}
+
+// putManifest stores a manifest under a tag or digest.
+func (c *Client) putManifest(ctx context.Context, t target, name, mediaType string, b []byte) error {
+	return c.put(ctx, t, request{
+		url: t.url("manifests/" + name), object: "write of manifest " + t.String() + " " + name, body: b,
+		header: http.Header{"Content-Type": {mediaType}},
+	})
+}
+
+// put makes a PUT that must be answered with 201.
+func (c *Client) put(ctx context.Context, t target, r request) error {
+	r.method = http.MethodPut
+	resp, err := c.send(ctx, t, r)
+	if err != nil {
+		return err
+	}
+	defer closeBody(resp)
+	if resp.StatusCode != http.StatusCreated {
+		return statusError(r.object, resp)
+	}
+	return nil
+}

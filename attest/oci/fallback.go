@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/hallmark-dev/hallmark/attest"
+)
+
+// maxFallbackWrites is how often the list is written when other writers keep
+// replacing it. Each try reads their work first, so a second one is rare.
+const maxFallbackWrites = 8
+
+// addToFallback adds d to the list under the subject's fallback tag. The list
+// is read, changed and written, so writers of one subject take turns, and each
+// reads the list again until it is in it.
+func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Digest, d descriptor) error {
+	tag := fallbackTag(subject)
+	unlock, err := c.subjects.lock(ctx, t.String()+"@"+string(subject))
+	if err != nil {
+		return netError("turn to write referrers tag "+t.String()+":"+tag, err)
+	}
+	defer unlock()
+	for writes := 0; ; writes++ {
+		index, err := c.fallbackIndex(ctx, t, subject)
+		if err != nil {
+			return err
+		}
+		if lists(index.manifests, attest.Digest(d.Digest)) {
+			return nil
+		}
+		if writes == maxFallbackWrites {
+			return fmt.Errorf("referrers tag %s:%s: %w: written %d times, and each time somebody else replaced it (hint: let one service write to a repository)",
+				t, tag, ErrUnavailable, writes)
+		}
+		if writes > 0 {
+			c.log.WarnContext(ctx, "referrers tag was replaced by another writer", "repository", t.String(), "tag", tag, "try", writes)
+		}
+		if _, err := checkReferrers(t, subject, append(index.manifests, d)); err != nil {
+			return err
+		}
+		b, err := appendReferrer(index.raw, d)
+		if err != nil {
+			return fmt.Errorf("referrers tag %s:%s: %w", t, tag, err)
+		}
+		if err := c.putManifest(ctx, t, tag, ociIndex, b); err != nil {
+			return err
+		}
+	}
+}
+
+// appendReferrer adds a descriptor to an index, or to an empty one for nil.
+// Everything that others wrote into it is kept, known to us or not.
+func appendReferrer(index []byte, d descriptor) ([]byte, error) {
+	top := members{
+		"schemaVersion": json.RawMessage(`2`),
+		"mediaType":     json.RawMessage(`"` + ociIndex + `"`),
+	}
+	var list []json.RawMessage
+	if index != nil {
+		var err error
+		if top, err = membersOf(index); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadManifest, err)
+		}
+		if err := top.decode(map[string]any{"manifests": &list}); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadManifest, err)
+		}
+	}
+	entry, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	if top["manifests"], err = json.Marshal(append(list, entry)); err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(top)
+	if err == nil && len(b) > maxManifest {
+		err = fmt.Errorf("%w: list of %d bytes, the limit is %d", ErrTooLarge, len(b), maxManifest)
+	}
+	return b, err
+}
