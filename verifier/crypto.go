@@ -27,7 +27,8 @@ const (
 type Crypto struct {
 	root *trust.Root
 	// sigstore[n-1] wants n log entries to verify. sigstore-go passes over entries that do not (an unknown log, a wrong SET)
-	// as long as enough others do, and says not which; so every bundle is held to the number of entries it shows.
+	// as long as enough others do, and says not which; so every bundle is held to the number of entries it shows. It counts logs,
+	// so that two entries of one log fail this as well.
 	sigstore [maxEntries]*verify.Verifier
 	clock    func() time.Time
 }

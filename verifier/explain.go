@@ -53,13 +53,10 @@ func (r EvidenceRef) what() string {
 	return "attestation " + r.PredicateType
 }
 
-// explain sets the reasons of a denial: the policy's, preceded or followed by what a developer can do about it.
-func (d *Decision) explain(covered bool, fromPolicy []string) {
+// explain sets the reasons of a denial: what a developer can do if there is nothing at all, the policy's, and why bundles do not count.
+func (d *Decision) explain(fromPolicy []string) {
 	d.reasons = nil
-	if !covered {
-		d.reasons = append(d.reasons, fmt.Sprintf("policy %q does not speak about %s, and what no policy speaks about is denied", d.Policy, d.Artifact))
-	}
-	if covered && len(d.Evidence) == 0 {
+	if len(d.Evidence) == 0 {
 		d.reasons = append(d.reasons, fmt.Sprintf("no signature found for %s: sign it in CI with `hallmark sign`", d.Artifact))
 	}
 	d.reasons = append(d.reasons, fromPolicy...)

@@ -11,6 +11,8 @@ import (
 	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
+func clockAtNow() time.Time { return now }
+
 func newRoot(t testing.TB, l *lab, edits ...func(object)) *trust.Root {
 	t.Helper()
 	root, err := trust.Parse(l.trustedRoot(t, edits...))
@@ -20,7 +22,7 @@ func newRoot(t testing.TB, l *lab, edits ...func(object)) *trust.Root {
 
 func newCrypto(t testing.TB, l *lab, edits ...func(object)) *verifier.Crypto {
 	t.Helper()
-	c, err := verifier.NewCrypto(newRoot(t, l, edits...), verifier.WithClock(func() time.Time { return now }))
+	c, err := verifier.NewCrypto(newRoot(t, l, edits...), verifier.WithClock(clockAtNow))
 	must(t, err)
 	return c
 }

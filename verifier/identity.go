@@ -89,7 +89,7 @@ func (c *Crypto) VerifyBundle(ctx context.Context, blob Blob, ev Evidence, want 
 		return Decision{}, fmt.Errorf("verify %s: %w", blob.Name(), err)
 	}
 	if len(facts) != 1 {
-		d.explain(true, nil)
+		d.explain(nil)
 		return d, nil
 	}
 	subject := d.compare("identity", want.subject, facts[0].SAN)

@@ -154,9 +154,10 @@ type signing struct {
 	curve    elliptic.Curve
 }
 
-func uri(s string) asn1.RawValue   { return asn1.RawValue{Class: 2, Tag: 6, Bytes: []byte(s)} }
-func email(s string) asn1.RawValue { return asn1.RawValue{Class: 2, Tag: 1, Bytes: []byte(s)} }
-func dns(s string) asn1.RawValue   { return asn1.RawValue{Class: 2, Tag: 2, Bytes: []byte(s)} }
+func sans(s string) []asn1.RawValue { return []asn1.RawValue{uri(s)} }
+func uri(s string) asn1.RawValue    { return asn1.RawValue{Class: 2, Tag: 6, Bytes: []byte(s)} }
+func email(s string) asn1.RawValue  { return asn1.RawValue{Class: 2, Tag: 1, Bytes: []byte(s)} }
+func dns(s string) asn1.RawValue    { return asn1.RawValue{Class: 2, Tag: 2, Bytes: []byte(s)} }
 
 func (l *lab) defaults(s signing) signing {
 	if s.sans == nil {

@@ -164,26 +164,31 @@ func TestEntries(t *testing.T) {
 		edit func(p *parts)
 		want verifier.Reason
 	}{
-		"none":                       {false, func(p *parts) { p.entries = nil }, verifier.ReasonLogEntry},
-		"root hash":                  {false, func(p *parts) { p.entries[0].root = bytes.Repeat([]byte{7}, 32) }, verifier.ReasonLogEntry},
-		"tree size":                  {false, func(p *parts) { p.entries[0].size++ }, verifier.ReasonLogEntry},
-		"index of the proof":         {false, func(p *parts) { p.entries[0].proofIndex-- }, verifier.ReasonLogEntry},
-		"both indexes":               {false, func(p *parts) { p.entries[0].proofIndex--; p.entries[0].index-- }, verifier.ReasonUnverified},
-		"kind":                       {false, func(p *parts) { p.entries[0].kind, p.entries[0].version = "dsse", "0.0.1" }, verifier.ReasonLogEntry},
-		"unknown kind":               {false, func(p *parts) { p.entries[0].kind = "rekord" }, verifier.ReasonLogEntry},
-		"unproven time":              {false, func(p *parts) { p.entries[0].integrated = signedAt.Unix() }, verifier.ReasonLogEntry},
-		"unknown log":                {false, func(p *parts) { p.entries[0].logID = bytes.Repeat([]byte{7}, 32) }, verifier.ReasonUnverified},
-		"the other log's id":         {false, func(p *parts) { p.entries[0].logID = l.logID(t, l.v1) }, verifier.ReasonUnverified},
-		"v1 without proof":           {true, func(p *parts) { p.mediaType = "application/vnd.dev.sigstore.bundle+json;version=0.1"; p.entries[0].checkpoint = "" }, verifier.ReasonMalformed},
-		"v1 without promise":         {true, func(p *parts) { p.entries[0].set = nil }, verifier.ReasonLogEntry},
-		"v1 time":                    {true, func(p *parts) { p.entries[0].integrated++ }, verifier.ReasonUnverified},
-		"v1 global index":            {true, func(p *parts) { p.entries[0].index++ }, verifier.ReasonUnverified},
-		"v1 tree size":               {true, func(p *parts) { p.entries[0].size++ }, verifier.ReasonUnverified},
-		"v1 twice in one log":        {true, func(p *parts) { p.entries = append(p.entries, l.v1.append(t, p.v1Body(t), signedAt)) }, verifier.ReasonUnverified},
-		"second entry of no log":     {true, func(p *parts) { e := p.entries[0]; e.logID = errorMarker; p.entries = append(p.entries, e) }, verifier.ReasonUnverified},
-		"v1 body in the v2 log":      {false, func(p *parts) { p.entries[0] = l.v2.append(t, p.v1Body(t), time.Time{}) }, verifier.ReasonUnverified},
-		"v2 body in the v1 log":      {true, func(p *parts) { p.entries[0] = l.v1.append(t, p.v2Body(), time.Time{}) }, verifier.ReasonLogEntry},
-		"v2 body of another, v1 log": {true, func(p *parts) { p.entries[0] = l.v1.append(t, l.sign(t, signing{payload: other}).v2Body(), time.Time{}) }, verifier.ReasonLogEntry},
+		"none":               {false, func(p *parts) { p.entries = nil }, verifier.ReasonLogEntry},
+		"root hash":          {false, func(p *parts) { p.entries[0].root = bytes.Repeat([]byte{7}, 32) }, verifier.ReasonLogEntry},
+		"tree size":          {false, func(p *parts) { p.entries[0].size++ }, verifier.ReasonLogEntry},
+		"index of the proof": {false, func(p *parts) { p.entries[0].proofIndex-- }, verifier.ReasonLogEntry},
+		"both indexes":       {false, func(p *parts) { p.entries[0].proofIndex--; p.entries[0].index-- }, verifier.ReasonUnverified},
+		"kind":               {false, func(p *parts) { p.entries[0].kind, p.entries[0].version = "dsse", "0.0.1" }, verifier.ReasonLogEntry},
+		"unknown kind":       {false, func(p *parts) { p.entries[0].kind = "rekord" }, verifier.ReasonLogEntry},
+		"unproven time":      {false, func(p *parts) { p.entries[0].integrated = signedAt.Unix() }, verifier.ReasonLogEntry},
+		"unknown log":        {false, func(p *parts) { p.entries[0].logID = bytes.Repeat([]byte{7}, 32) }, verifier.ReasonUnverified},
+		"the other log's id": {false, func(p *parts) { p.entries[0].logID = l.logID(t, l.v1) }, verifier.ReasonUnverified},
+		"v1 without proof": {true, func(p *parts) {
+			p.mediaType = "application/vnd.dev.sigstore.bundle+json;version=0.1"
+			p.entries[0].checkpoint = ""
+		}, verifier.ReasonMalformed},
+		"v1 without promise":     {true, func(p *parts) { p.entries[0].set = nil }, verifier.ReasonLogEntry},
+		"v1 time":                {true, func(p *parts) { p.entries[0].integrated++ }, verifier.ReasonUnverified},
+		"v1 global index":        {true, func(p *parts) { p.entries[0].index++ }, verifier.ReasonUnverified},
+		"v1 tree size":           {true, func(p *parts) { p.entries[0].size++ }, verifier.ReasonUnverified},
+		"v1 twice in one log":    {true, func(p *parts) { p.entries = append(p.entries, l.v1.append(t, p.v1Body(t), signedAt)) }, verifier.ReasonUnverified},
+		"second entry of no log": {true, func(p *parts) { e := p.entries[0]; e.logID = errorMarker; p.entries = append(p.entries, e) }, verifier.ReasonUnverified},
+		"v1 body in the v2 log":  {false, func(p *parts) { p.entries[0] = l.v2.append(t, p.v1Body(t), time.Time{}) }, verifier.ReasonUnverified},
+		"v2 body in the v1 log":  {true, func(p *parts) { p.entries[0] = l.v1.append(t, p.v2Body(), time.Time{}) }, verifier.ReasonLogEntry},
+		"v2 body of another, v1 log": {true, func(p *parts) {
+			p.entries[0] = l.v1.append(t, l.sign(t, signing{payload: other}).v2Body(), time.Time{})
+		}, verifier.ReasonLogEntry},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -102,7 +102,7 @@ func (v *Verifier) VerifyDigest(ctx context.Context, artifact oci.Artifact, foun
 		d.allowed = true
 		return d, nil
 	}
-	d.explain(v.policy.Matches(image), verdict.Reasons())
+	d.explain(verdict.Reasons())
 	return d, nil
 }
 
