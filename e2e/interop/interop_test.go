@@ -152,63 +152,6 @@ func TestAttestation(t *testing.T) {
 	}
 }
 
-// TestRotation replaces every key of a deployment at once. What was signed
-// before stays valid, with certificates long dead; a key that is used after
-// its window has closed, stolen perhaps, is worth nothing.
-func TestRotation(t *testing.T) {
-	t.Parallel()
-	for _, kind := range logKinds {
-		t.Run(string(kind), func(t *testing.T) {
-			t.Parallel()
-			host, rotation := newRegistry(t), time.Now().Add(-time.Hour)
-			before, after := newDeployment(t, kind, rotation.Add(-time.Hour)), newDeployment(t, kind, rotation)
-			after.now = time.Now()
-			rootDoc := writeRoot(t, rotated(before.material, after.material, rotation))
-			for _, tt := range []struct {
-				name   string
-				signer *deployment
-				at     time.Time
-				accept bool
-				says   []string
-			}{
-				{"old keys, before", before, rotation.Add(-30 * time.Minute), true, accepted},
-				{"new keys, after", after, time.Now(), true, accepted},
-				{"old keys, after", before, rotation.Add(30 * time.Minute), false, []string{"threshold not met", "validity period"}},
-			} {
-				img := push(t, host)
-				tt.signer.now = tt.at
-				attach(t, img, tt.signer.sign(t, workflow, img.digest, attest.PredicateSignature, "{}"))
-				for _, c := range cosigns() {
-					t.Run(tt.name+"/"+c.version, func(t *testing.T) {
-						out, ok := c.verify(t, "verify", rootDoc, workflow, img.ref)
-						c.expect(t, tt.accept, tt.says, out, ok)
-					})
-				}
-			}
-		})
-	}
-}
-
-// rotated closes every window of the old material and adds the new.
-func rotated(old, young trustroot.Material, at time.Time) trustroot.Material {
-	for _, logs := range [][]trustroot.Log{old.Logs, old.CertificateLogs} {
-		for i := range logs {
-			logs[i].End = at
-		}
-	}
-	for _, authorities := range [][]trustroot.Authority{old.CertificateAuthorities, old.TimestampAuthorities} {
-		for i := range authorities {
-			authorities[i].End = at
-		}
-	}
-	return trustroot.Material{
-		CertificateAuthorities: append(old.CertificateAuthorities, young.CertificateAuthorities...),
-		CertificateLogs:        append(old.CertificateLogs, young.CertificateLogs...),
-		Logs:                   append(old.Logs, young.Logs...),
-		TimestampAuthorities:   append(old.TimestampAuthorities, young.TimestampAuthorities...),
-	}
-}
-
 // TestSigstoreGo asks the library for everything it can check.
 func TestSigstoreGo(t *testing.T) {
 	t.Parallel()
