@@ -199,6 +199,9 @@ func checkEndpoint(what, text string) error {
 	default:
 		return fmt.Errorf("%s %q must be https (plain http is for loopback only)", what, text)
 	}
+	if strings.Contains(text, "*") {
+		return fmt.Errorf("%s %q is a pattern; name each one (hint: one source per issuer)", what, text)
+	}
 	if u.String() != text {
 		return fmt.Errorf("%s %q is not in its normal form %q, which tokens are compared with", what, text, u.String())
 	}

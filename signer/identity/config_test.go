@@ -57,7 +57,7 @@ func TestConfigRefuses(t *testing.T) {
 		"issuer with a query":  {issuer("https://gitlab.corp.example?x=1"), "issuer"},
 		"issuer with a user":   {issuer("https://me@gitlab.corp.example"), "issuer"},
 		"issuer with a space":  {issuer("https://gitlab.corp.example/a b"), "normal form"},
-		"pattern":              {issuer("https://*.ghe.com"), ""},
+		"pattern":              {issuer("https://*.ghe.com"), "pattern"},
 		"same issuer twice": {second(identity.Source{Name: "other", Provider: "github", Issuer: githubIssuer}),
 			"already the issuer"},
 		"same issuer, other spelling": {second(identity.Source{Name: "other", Provider: "github", Issuer: githubIssuer + "/"}), "already the issuer"},

@@ -10,6 +10,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -33,7 +35,7 @@ func (c *ci) fresh(t testing.TB, kid string, key *rsa.PrivateKey) string {
 
 func (c *ci) wantFetches(t *testing.T, want int64) {
 	t.Helper()
-	if got := c.keyFetches.Load(); got != want.Load() {
+	if got := c.keyFetches.Load(); got != want {
 		t.Errorf("%d key fetches, want %d", got, want)
 	}
 }
@@ -360,7 +362,7 @@ func TestClusterDiscovery(t *testing.T) {
 	var want, leak atomic.Value
 	want.Store("Bearer first")
 	leak.Store(false)
-	cluster := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	cluster := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != want.Load() {
 			w.WriteHeader(http.StatusForbidden)
 			return
@@ -371,6 +373,8 @@ func TestClusterDiscovery(t *testing.T) {
 		}
 		c.serve(w, r)
 	}))
+	cluster.Config.ErrorLog = log.New(io.Discard, "", 0) // one client distrusts it, as it must
+	cluster.StartTLS()
 	t.Cleanup(cluster.Close)
 	ca := write("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cluster.Certificate().Raw})))
 	source := func(cfg *identity.Config) {
