@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"slices"
+	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest"
 )
@@ -87,13 +88,13 @@ type descriptor struct {
 }
 
 // UnmarshalJSON takes members by their exact names only, unlike encoding/json
-// by itself.
+// by itself, and refuses variants of them.
 func (d *descriptor) UnmarshalJSON(b []byte) error {
 	m, err := membersOf(b)
 	if err != nil {
 		return err
 	}
-	return m.decode(map[string]any{
+	return m.decodeExactly(map[string]any{
 		"mediaType": &d.MediaType, "digest": &d.Digest, "size": &d.Size,
 		"artifactType": &d.ArtifactType, "annotations": &d.Annotations,
 	})
@@ -127,6 +128,20 @@ func (m members) decode(into map[string]any) error {
 	return nil
 }
 
+// decodeExactly is decode for documents that other programs act upon: a member
+// that differs from a known one in case only would be the known one to many of
+// them (encoding/json is lenient), so it is refused.
+func (m members) decodeExactly(into map[string]any) error {
+	for name := range m {
+		for known := range into {
+			if name != known && strings.EqualFold(name, known) {
+				return fmt.Errorf("member %s is not spelled %q", quote(name), known)
+			}
+		}
+	}
+	return m.decode(into)
+}
+
 // has tells whether one of the names is there, even as null.
 func (m members) has(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { _, ok := m[name]; return ok })
@@ -146,7 +161,7 @@ func parseManifest(b []byte) (manifest, error) {
 	}
 	var m manifest
 	var schema int
-	if err := top.decode(map[string]any{
+	if err := top.decodeExactly(map[string]any{
 		"schemaVersion": &schema, "mediaType": &m.mediaType, "artifactType": &m.artifactType, "config": &m.config,
 		"layers": &m.layers, "manifests": &m.manifests, "subject": &m.subject, "annotations": &m.annotations,
 	}); err != nil {

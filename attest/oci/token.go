@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -238,7 +239,12 @@ func (k *tokens) request(ctx context.Context, t target, realm *url.URL, service 
 	}
 	defer closeBody(resp)
 	if resp.StatusCode != http.StatusOK {
-		return "", 0, statusError(object, resp)
+		err := statusError(object, resp)
+		if errors.Is(err, ErrNotFound) {
+			// Not "the manifest is not there", which is an answer.
+			return "", 0, fmt.Errorf("%s: %w: %d from its token service", object, ErrRejected, resp.StatusCode)
+		}
+		return "", 0, err
 	}
 	return readToken(object, resp.Body)
 }
