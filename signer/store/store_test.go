@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/hallmark-dev/hallmark/signer/store"
-	"github.com/hallmark-dev/hallmark/signer/tlog"
-	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
 )
 
 // create makes a database that is closed at the end of the test.
@@ -39,18 +37,4 @@ func closeDB(t testing.TB, db *store.DB) {
 	if err := db.Close(); err != nil {
 		t.Error(err)
 	}
-}
-
-func TestLogStorage(t *testing.T) {
-	paths := make(map[tlog.Storage]string)
-	storagetest.Run(t,
-		func(t *testing.T) tlog.Storage {
-			db, path := create(t)
-			paths[db] = path
-			return db
-		},
-		func(t *testing.T, st tlog.Storage) tlog.Storage {
-			closeDB(t, st.(*store.DB))
-			return open(t, paths[st])
-		})
 }

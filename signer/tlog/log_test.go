@@ -8,6 +8,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"testing"
 
@@ -91,4 +92,13 @@ func TestAppendOneByOne(t *testing.T) {
 	if report := checkWorld(t, st, l, key); report.Size != 600 {
 		t.Fatalf("size %d", report.Size)
 	}
+}
+
+func decode(t testing.TB, b64 string) []byte {
+	t.Helper()
+	b, err := base64.StdEncoding.DecodeString(b64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
 )
 
-func TestMemory(t *testing.T) {
-	storagetest.Run(t, func(*testing.T) tlog.Storage { return storagetest.NewMemory() }, nil)
-}
+func openMemory(*testing.T) tlog.Storage { return storagetest.NewMemory() }
+
+func TestMemory(t *testing.T) { storagetest.Run(t, openMemory, nil) }
+
+func TestEngineOnMemory(t *testing.T) { storagetest.RunEngine(t, openMemory, nil) }
