@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Needs git, make, gcc and Go; everything else is built from source by the
-# targets themselves. docs/DEVELOPING.md explains the tiers of tests.
+# Needs git, make and Go (`make race` gcc too); everything else is built from
+# source by the targets themselves. docs/DEVELOPING.md explains the tiers of tests.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
