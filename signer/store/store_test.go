@@ -4,6 +4,10 @@ package store_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"path/filepath"
 	"testing"
 
@@ -37,4 +41,13 @@ func closeDB(t testing.TB, db *store.DB) {
 	if err := db.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+func newKey(t testing.TB) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }

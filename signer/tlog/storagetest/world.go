@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 
@@ -104,12 +106,17 @@ func (w *World) Check(st tlog.Storage, l *tlog.Log) {
 	if int64(len(w.acked)) > l.Size() {
 		w.Errorf("%d entries were acknowledged, the log has %d", len(w.acked), l.Size())
 	}
-	for body, in := range w.acked {
-		got, err := l.Append(ctx, tlog.Leaf{Body: []byte(body)})
-		if err != nil || got.Index != in.Index || got.Time != in.Time || !got.Existing {
-			w.Errorf("%q was acknowledged at %d, asking again gives %d, existing %v, %v", body, in.Index, got.Index, got.Existing, err)
+	bodies := slices.Collect(maps.Keys(w.acked))
+	const askers = 32
+	each(askers, func(i int) {
+		for ; i < len(bodies); i += askers {
+			in := w.acked[bodies[i]]
+			got, err := l.Append(ctx, tlog.Leaf{Body: []byte(bodies[i])})
+			if err != nil || got.Index != in.Index || got.Time != in.Time || !got.Existing {
+				w.Errorf("%q was acknowledged at %d, asking again gives %d, existing %v, %v", bodies[i], in.Index, got.Index, got.Existing, err)
+			}
 		}
-	}
+	})
 	root, size := report.Root, report.Size
 	for older, olderRoot := range w.heads {
 		if older == 0 {
