@@ -114,6 +114,20 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
+// Even a pattern that takes everything takes no certificate without a subject or an issuer.
+func TestEmptyIdentitiesMatchNobody(t *testing.T) {
+	spec := trustSpec()
+	spec.Require.Attestations = nil
+	for _, signer := range []policy.Signer{{Name: "ci", Issuer: ciIssuer, SubjectRegexp: ".*"}, {Name: "ci", IssuerRegexp: ".*", Subject: ciSAN}} {
+		spec.Signers[0] = signer
+		for _, change := range []func(*policy.Fact){func(f *policy.Fact) { f.SAN = "" }, func(f *policy.Fact) { f.Issuer = "" }} {
+			if trust(t, spec).Evaluate(prodImage(), []policy.Fact{with(signature(), change)}, now()).Allowed() {
+				t.Errorf("%+v takes an empty identity", signer)
+			}
+		}
+	}
+}
+
 func TestVerdictRecordsEveryRequirement(t *testing.T) {
 	older := with(sbom(), func(f *policy.Fact) { f.SignedAt, f.Bundle = f.SignedAt.Add(-time.Minute), "sha256:old" })
 	sameTime := with(sbom(), func(f *policy.Fact) { f.LogIndex, f.Bundle = 3, "sha256:sooner" })
