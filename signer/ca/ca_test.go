@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -285,6 +286,15 @@ func TestNewRefuses(t *testing.T) {
 		{"wrong order", func(c *Config) { c.Chain = []*x509.Certificate{c.Chain[1], c.Chain[0]} }, "issuing first"},
 		{"another root of the same name", func(c *Config) { c.Chain = []*x509.Certificate{c.Chain[0], other.Chain[1]} }, "not signed"},
 		{"another key", func(c *Config) { c.Signer = other.Signer }, "does not belong"},
+		{"issuer that may make authorities", func(c *Config) {
+			c.Chain[0] = recertified(t, c, func(tmpl *x509.Certificate) { tmpl.MaxPathLenZero = false })
+		}, "further authorities"},
+		{"issuer for every use", func(c *Config) {
+			c.Chain[0] = recertified(t, c, func(tmpl *x509.Certificate) { tmpl.ExtKeyUsage = nil })
+		}, "codeSigning alone"},
+		{"issuer that is not a CA", func(c *Config) {
+			c.Chain[0] = recertified(t, c, func(tmpl *x509.Certificate) { tmpl.IsCA, tmpl.MaxPathLenZero = false, false })
+		}, "not a CA"},
 		{"no key", func(c *Config) { c.Signer = nil }, "compulsory"},
 		{"no SCT key", func(c *Config) { c.CTSigner = nil }, "compulsory"},
 		{"one key for both", func(c *Config) { c.CTSigner = c.Signer }, "same"},
@@ -297,6 +307,7 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := good
+			cfg.Chain = slices.Clone(good.Chain)
 			tt.change(&cfg)
 			got, err := New(cfg)
 			if err == nil || got != nil || !strings.Contains(err.Error(), tt.says) {
@@ -304,6 +315,23 @@ func TestNewRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// recertified replaces the configuration's root and returns an intermediate of
+// it that differs from a good one by the change.
+func recertified(t *testing.T, c *Config, change func(*x509.Certificate)) *x509.Certificate {
+	t.Helper()
+	rootKey := newP256(t)
+	rootCert, err := NewRoot(rootKey, Name{"acme", "root"}, epoch.Add(-time.Hour))
+	check(t, err)
+	c.Chain[1] = rootCert
+	tmpl, err := authorityTemplate(c.Signer.Public(), Name{"acme", "issuing"}, epoch.Add(-time.Hour), rootCert.NotAfter)
+	check(t, err)
+	tmpl.MaxPathLenZero, tmpl.ExtKeyUsage = true, []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
+	change(tmpl)
+	cert, err := certify(tmpl, rootCert, c.Signer.Public(), rootKey)
+	check(t, err)
+	return cert
 }
 
 func TestAuthorities(t *testing.T) {

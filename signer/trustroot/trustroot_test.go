@@ -195,6 +195,11 @@ func TestRotation(t *testing.T) {
 	if start := config.RekorLogURLs()[0].ValidityPeriodStart; !start.Equal(next.Start.Truncate(time.Second)) {
 		t.Errorf("log is offered from %s, want the new key's start", start)
 	}
+	m.Logs[0].End = time.Time{} // an overlap: both keys in use
+	config = parsedConfig(t, m, URLs{Operator: "hallmark.example", Log: "https://hallmark.example"})
+	if start := config.RekorLogURLs()[0].ValidityPeriodStart; !start.Equal(next.Start.Truncate(time.Second)) {
+		t.Errorf("log is offered from %s, want the newest key's start", start)
+	}
 }
 
 func parsedConfig(t *testing.T, m Material, u URLs) *root.SigningConfig {

@@ -137,6 +137,28 @@ func TestHandlerRefuses(t *testing.T) {
 	}
 }
 
+// TestRefusalIsDER compares bytes: decoders are more lenient than each other.
+func TestRefusalIsDER(t *testing.T) {
+	for _, tt := range []struct {
+		code timestamp.FailureInfo
+		fail string // BIT STRING: length, unused bits, bits
+	}{
+		{timestamp.BadAlgorithm, "\x03\x02\x07\x80"},
+		{timestamp.BadRequest, "\x03\x02\x05\x20"},
+		{timestamp.UnacceptedPolicy, "\x03\x03\x00\x00\x01"},
+		{timestamp.SystemFailure, "\x03\x05\x06\x00\x00\x00\x40"},
+	} {
+		got, err := (&Refusal{tt.code, "no"}).encode()
+		check(t, err)
+		// PKIStatus rejection(2), one UTF8String, the failure.
+		status := "\x02\x01\x02" + "\x30\x04\x0c\x02no" + tt.fail
+		want := "\x30" + string(rune(len(status)+2)) + "\x30" + string(rune(len(status))) + status
+		if string(got) != want {
+			t.Errorf("%d: %x, want %x", tt.code, got, want)
+		}
+	}
+}
+
 func TestHandlerHTTP(t *testing.T) {
 	authority := newTSA(t)
 	base := serve(t, authority)
