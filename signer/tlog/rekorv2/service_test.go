@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rekorv2_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	commonv1 "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	pb "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
+
+	"github.com/hallmark-dev/hallmark/signer/tlog"
+	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
+	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
+)
+
+const origin = "log.example"
+
+// env is a service over a log in memory, on a real listener.
+type env struct {
+	testing.TB
+	key     crypto.Signer
+	storage *storagetest.Memory
+	log     *tlog.Log
+	service *rekorv2.Service
+	url     string
+}
+
+// newEnv starts a service. adjust, if not nil, changes the configurations.
+func newEnv(t testing.TB, adjust func(*tlog.Config, *rekorv2.Config)) *env {
+	t.Helper()
+	e := &env{TB: t, key: p256(t), storage: storagetest.NewMemory()}
+	logCfg := tlog.Config{Name: "v2", Origin: origin, Signer: e.key}
+	cfg := rekorv2.Config{Writers: rekorv2.Open}
+	if adjust != nil {
+		adjust(&logCfg, &cfg)
+	}
+	e.key = logCfg.Signer
+	if err := tlog.Create(t.Context(), e.storage, logCfg); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if e.log, err = tlog.Load(t.Context(), e.storage, logCfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.log.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	cfg.Log = e.log
+	if e.service, err = rekorv2.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(e.service)
+	t.Cleanup(server.Close)
+	e.url = server.URL
+	return e
+}
+
+func p256(t testing.TB) *ecdsa.PrivateKey { return ecdsaKey(t, elliptic.P256()) }
+
+func ecdsaKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// writer is somebody who signs: a key of one kind.
+type writer struct {
+	name    string
+	key     crypto.Signer
+	hash    crypto.Hash
+	opts    crypto.SignerOpts
+	details commonv1.PublicKeyDetails
+}
+
+// writers has one of every kind of key that can be logged.
+func writers(t testing.TB) []writer {
+	t.Helper()
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []writer{
+		{"P-256", p256(t), crypto.SHA256, crypto.SHA256, commonv1.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256},
+		{"P-384", ecdsaKey(t, elliptic.P384()), crypto.SHA384, crypto.SHA384, commonv1.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384},
+		{"P-521", ecdsaKey(t, elliptic.P521()), crypto.SHA512, crypto.SHA512, commonv1.PublicKeyDetails_PKIX_ECDSA_P521_SHA_512},
+		{"RSA 2048", rsaKey(t, 2048), crypto.SHA256, crypto.SHA256, commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256},
+		{"RSA 3072", rsaKey(t, 3072), crypto.SHA256, crypto.SHA256, commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_3072_SHA256},
+		{"Ed25519ph", ed, crypto.SHA512, &ed25519.Options{Hash: crypto.SHA512}, commonv1.PublicKeyDetails_PKIX_ED25519_PH},
+	}
+}
+
+func rsaKey(t testing.TB, bits int) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// request signs an artifact and makes the request for it, with the bare key.
+func (w writer) request(t testing.TB, artifact string) *pb.HashedRekordRequestV002 {
+	t.Helper()
+	h := w.hash.New()
+	h.Write([]byte(artifact))
+	digest := h.Sum(nil)
+	sig, err := w.key.Sign(rand.Reader, digest, w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(w.key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pb.HashedRekordRequestV002{
+		Digest: digest,
+		Signature: &pb.Signature{Content: sig, Verifier: &pb.Verifier{
+			Verifier:   &pb.Verifier_PublicKey{PublicKey: &pb.PublicKey{RawBytes: spki}},
+			KeyDetails: w.details,
+		}},
+	}
+}
+
+// withCertificate puts a certificate of the writer's key into a request.
+func (w writer) withCertificate(t testing.TB, req *pb.HashedRekordRequestV002, extension int) *pb.HashedRekordRequestV002 {
+	t.Helper()
+	req.Signature.Verifier.Verifier = &pb.Verifier_X509Certificate{
+		X509Certificate: &commonv1.X509Certificate{RawBytes: w.certificate(t, extension)},
+	}
+	return req
+}
+
+// certificate returns a self-signed certificate with an extension of a length.
+func (w writer) certificate(t testing.TB, extension int) []byte {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: w.name},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+	}
+	if extension > 0 {
+		template.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3, 4}, Value: make([]byte, extension)}}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, w.key.Public(), w.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	l := newEnv(t, nil).log
+	for name, cfg := range map[string]rekorv2.Config{
+		"no log":          {Writers: rekorv2.Open},
+		"no writers":      {Log: l},
+		"unknown writers": {Log: l, Writers: "everybody"},
+		"issued by whom?": {Log: l, Writers: rekorv2.Issued},
+	} {
+		if _, err := rekorv2.New(cfg); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// What the signing service appends and what a client writes are one entry.
+func TestAppendInProcess(t *testing.T) {
+	for _, w := range writers(t) {
+		t.Run(w.name, func(t *testing.T) {
+			e := newEnv(t, nil)
+			if _, err := e.log.Append(t.Context(), tlog.Leaf{Body: []byte("something before")}); err != nil {
+				t.Fatal(err)
+			}
+			req := w.withCertificate(t, w.request(t, "artifact"), 0)
+			cert := req.Signature.Verifier.GetX509Certificate().RawBytes
+			got, err := e.service.Append(t.Context(), req.Digest, req.Signature.Content, cert)
+			if err != nil {
+				t.Fatal(err)
+			}
+			byClient, err := e.client().Add(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.LogIndex != 1 || got.ProofIndex != 1 || byClient.LogIndex != 1 || string(got.CanonicalizedBody) != string(byClient.CanonicalizedBody) {
+				t.Errorf("in process %+v, by HTTP %v", got, byClient)
+			}
+			if got.Kind != "hashedrekord" || got.Version != "0.0.2" || got.IntegratedTime != 0 || got.SignedEntryTimestamp != nil || got.TreeSize != 2 {
+				t.Errorf("%+v", got)
+			}
+			spki, err := x509.MarshalPKIXPublicKey(e.key.Public())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if id := sha256.Sum256(spki); string(id[:]) != string(got.LogID) {
+				t.Errorf("log id %x", got.LogID)
+			}
+		})
+	}
+}
+
+func TestAppendRefusesWhatDoesNotVerify(t *testing.T) {
+	e := newEnv(t, nil)
+	w := writers(t)[0]
+	req := w.request(t, "artifact")
+	cert := w.certificate(t, 0)
+	for name, args := range map[string][3][]byte{
+		"other digest":     {make([]byte, 32), req.Signature.Content, cert},
+		"short digest":     {req.Digest[:31], req.Signature.Content, cert},
+		"no digest":        {nil, req.Signature.Content, cert},
+		"no signature":     {req.Digest, nil, cert},
+		"other signature":  {req.Digest, w.request(t, "other").Signature.Content, cert},
+		"other key":        {req.Digest, req.Signature.Content, writer{name: "x", key: p256(t)}.certificate(t, 0)},
+		"no certificate":   {req.Digest, req.Signature.Content, nil},
+		"two certificates": {req.Digest, req.Signature.Content, append(cert, cert...)},
+	} {
+		_, err := e.service.Append(t.Context(), args[0], args[1], args[2])
+		if invalid := new(rekorv2.Invalid); !asInvalid(err, &invalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if e.log.Size() != 0 {
+		t.Errorf("%d entries were logged", e.log.Size())
+	}
+}
