@@ -5,6 +5,7 @@ package oci
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 
@@ -47,12 +48,13 @@ func (c *Client) blob(ctx context.Context, t target, digest attest.Digest, size,
 	if resp.StatusCode != http.StatusOK {
 		return nil, statusError(object, resp)
 	}
-	b, err := readAll(object, resp.Body, limit)
+	// One byte more than announced is enough to know that it is not the blob.
+	b, err := io.ReadAll(io.LimitReader(resp.Body, size+1))
 	if err != nil {
-		return nil, err
+		return nil, netError(object, err)
 	}
 	if int64(len(b)) != size || attest.DigestOf(b) != digest {
-		return nil, fmt.Errorf("%s: %w: the registry sent %d bytes with digest %s, not %d", object, ErrDigestMismatch, len(b), attest.DigestOf(b), size)
+		return nil, fmt.Errorf("%s: %w: the registry sent something else (%d bytes are announced)", object, ErrDigestMismatch, size)
 	}
 	return b, nil
 }

@@ -86,19 +86,16 @@ func newTokens(transport http.RoundTripper, keychain authn.Keychain) *tokens {
 // header returns the Authorization header for t, "" for none. It makes
 // requests only if the registry is known to want a token and none is at hand.
 func (k *tokens) header(ctx context.Context, t target) (string, error) {
-	k.mu.Lock()
-	ch, challenged := k.challenges[t.registry.Host]
-	h, cached := k.headers[t.key()]
-	k.mu.Unlock()
-	if !challenged {
-		return "", nil
-	}
-	if cached && time.Now().Before(h.until) {
-		return h.value, nil
+	ch, challenged, value, usable := k.known(t)
+	if !challenged || usable {
+		return value, nil
 	}
 	// Many requests may want the same token at once. One gets it for all, and
 	// the others are not hurt if the first one gives up.
 	result := k.flight.DoChan(t.key(), func() (any, error) {
+		if _, _, value, usable := k.known(t); usable {
+			return value, nil // somebody got it since we looked
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
 		defer cancel()
 		h, err := k.obtain(ctx, t, ch)
@@ -117,6 +114,19 @@ func (k *tokens) header(ctx context.Context, t target) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+}
+
+// known returns what is known of a target: the challenge of its registry, and
+// the header that meets it as long as it is usable.
+func (k *tokens) known(t target) (ch challenge, challenged bool, value string, usable bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ch, challenged = k.challenges[t.registry.Host]
+	h, cached := k.headers[t.key()]
+	if challenged && cached && time.Now().Before(h.until) {
+		return ch, true, h.value, true
+	}
+	return ch, challenged, "", false
 }
 
 func (k *tokens) remember(t target, h header) {
