@@ -425,6 +425,7 @@ type entry struct {
 	root              []byte
 	hashes            [][]byte
 	checkpoint        string
+	noProof           bool
 }
 
 type loggable struct {
@@ -471,6 +472,9 @@ func (p parts) encode(t testing.TB) []byte {
 				"logIndex": fmt.Sprint(e.proofIndex), "treeSize": fmt.Sprint(e.size), "rootHash": b64(e.root), "hashes": hashes,
 				"checkpoint": object{"envelope": e.checkpoint},
 			},
+		}
+		if e.noProof {
+			delete(o, "inclusionProof")
 		}
 		if e.set != nil {
 			o["inclusionPromise"] = object{"signedEntryTimestamp": b64(e.set)}

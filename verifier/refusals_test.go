@@ -200,6 +200,64 @@ func TestEntries(t *testing.T) {
 	}
 }
 
+const bundleV01 = "application/vnd.dev.sigstore.bundle+json;version=0.1"
+
+// inV1 logs a body where it does not belong, as one tree with two faces would: sigstore-go 1.3.0 takes such an entry without comparing
+// it with the bundle at all.
+func (l *lab) inV1(t testing.TB, body loggable) entry {
+	e := l.v1.append(t, body, time.Time{})
+	e.index = e.proofIndex
+	return e
+}
+
+// TestCovers compares the entries of one good bundle with another. The other checks would refuse such entries as well; this one must
+// not depend on them.
+func TestCovers(t *testing.T) {
+	l := newLab(t)
+	payload := statement(t, image, attest.PredicateSignature, "{}")
+	for name, s := range map[string]signing{
+		"v2": {payload: payload}, "v1": {payload: payload, v1: true}, "message, v2": {blob: imageBytes}, "message, v1": {blob: imageBytes, v1: true},
+	} {
+		a, b := l.sign(t, s), l.sign(t, s)
+		if err := verifier.CheckCovers(a.encode(t), a.encode(t)); err != nil {
+			t.Errorf("%s: its own entry: %v", name, err)
+		}
+		if err := verifier.CheckCovers(a.encode(t), b.encode(t)); err == nil {
+			t.Errorf("%s: another signature's entry is taken", name)
+		}
+		c := a.clone()
+		c.cert = b.cert
+		if err := verifier.CheckCovers(c.encode(t), a.encode(t)); err == nil {
+			t.Errorf("%s: an entry with another certificate is taken", name)
+		}
+		c = a.clone()
+		c.payload, c.digest = append(c.payload, ' '), append([]byte{1}, c.digest[1:]...)
+		if s.payload == nil {
+			c.payload = nil
+		}
+		if err := verifier.CheckCovers(c.encode(t), a.encode(t)); err == nil {
+			t.Errorf("%s: an entry with another content is taken", name)
+		}
+	}
+}
+
+// TestEarliestTimeCounts: a later timestamp does not make old evidence newer.
+func TestEarliestTimeCounts(t *testing.T) {
+	l := newLab(t)
+	c := newCrypto(t, l)
+	payload := statement(t, image, attest.PredicateSignature, "{}")
+	for _, s := range []signing{
+		{payload: payload, v1: true, at: signedAt.Add(5 * time.Minute), loggedAt: signedAt, from: signedAt, to: signedAt.Add(10 * time.Minute)},
+		{payload: payload, v1: true, at: signedAt, loggedAt: signedAt.Add(5 * time.Minute), from: signedAt, to: signedAt.Add(10 * time.Minute)},
+	} {
+		fact, err := c.Facts(image, l.sign(t, s).encode(t))
+		must(t, err)
+		if !fact.SignedAt.Equal(signedAt) {
+			t.Errorf("signed at %s, logged at %s: fact says %s", s.at, s.loggedAt, fact.SignedAt)
+		}
+	}
+}
+
 func (l *lab) logID(t testing.TB, log *memoryLog) []byte {
 	id := sha256.Sum256(spki(t, log.key.Public()))
 	return id[:]
@@ -248,31 +306,32 @@ func TestForm(t *testing.T) {
 		bundle string
 		want   verifier.Reason
 	}{
-		"empty":             {"", verifier.ReasonMalformed},
-		"null":              {"null", verifier.ReasonMalformed},
-		"not JSON":          {"hello", verifier.ReasonMalformed},
-		"empty object":      {"{}", verifier.ReasonMalformed},
-		"cut":               {good[:len(good)-1], verifier.ReasonMalformed},
-		"trailing":          {good + "{}", verifier.ReasonMalformed},
-		"unknown member":    {strings.Replace(good, "{", `{"note":"hi",`, 1), verifier.ReasonMalformed},
-		"member twice":      {strings.Replace(good, "{", `{"mediaType":"x",`, 1), verifier.ReasonMalformed},
-		"case variant":      {strings.Replace(good, "{", `{"MediaType":"x",`, 1), verifier.ReasonMalformed},
-		"two spellings":     {strings.Replace(good, "{", `{"media_type":"x",`, 1), verifier.ReasonMalformed},
-		"message as well":   {strings.Replace(good, "{", `{"messageSignature":{},`, 1), verifier.ReasonMalformed},
-		"deep":              {strings.Replace(good, "{", `{"x":`+strings.Repeat("[", 64)+strings.Repeat("]", 64)+`,`, 1), verifier.ReasonMalformed},
-		"other media type":  {with(func(p *parts) { p.mediaType = "application/vnd.dev.sigstore.bundle.v0.9+json" }), verifier.ReasonMalformed},
-		"other payload":     {with(func(p *parts) { p.payloadIs = "application/json" }), verifier.ReasonStatement},
-		"two signatures":    {strings.Replace(good, `"signatures":[`, `"signatures":[{"sig":"AAAA"},`, 1), verifier.ReasonMalformed},
-		"a key":             {withKey(good), verifier.ReasonKeyMode},
-		"too large":         {good + strings.Repeat(" ", verifier.MaxBundleBytes), verifier.ReasonTooLarge},
-		"thousand entries":  {with(func(p *parts) { p.entries = many(p.entries[0]) }), verifier.ReasonTooLarge},
-		"thousand tokens":   {with(func(p *parts) { p.tokens = many(p.tokens[0]) }), verifier.ReasonTooLarge},
-		"long proof":        {with(func(p *parts) { p.entries[0].hashes = many(p.entries[0].root) }), verifier.ReasonTooLarge},
-		"large certificate": {with(func(p *parts) { p.cert = make([]byte, 1<<17) }), verifier.ReasonTooLarge},
-		"large checkpoint":  {with(func(p *parts) { p.entries[0].checkpoint += strings.Repeat("x\n", 1<<16) }), verifier.ReasonTooLarge},
-		"large token":       {with(func(p *parts) { p.tokens[0] = make([]byte, 1<<17) }), verifier.ReasonTooLarge},
-		"large body":        {with(func(p *parts) { p.entries[0].body = make([]byte, 1<<17) }), verifier.ReasonTooLarge},
-		"large signature":   {with(func(p *parts) { p.sig = make([]byte, 1<<17) }), verifier.ReasonTooLarge},
+		"empty":              {"", verifier.ReasonMalformed},
+		"null":               {"null", verifier.ReasonMalformed},
+		"not JSON":           {"hello", verifier.ReasonMalformed},
+		"empty object":       {"{}", verifier.ReasonMalformed},
+		"cut":                {good[:len(good)-1], verifier.ReasonMalformed},
+		"trailing":           {good + "{}", verifier.ReasonMalformed},
+		"unknown member":     {strings.Replace(good, "{", `{"note":"hi",`, 1), verifier.ReasonMalformed},
+		"member twice":       {strings.Replace(good, "{", `{"mediaType":"x",`, 1), verifier.ReasonMalformed},
+		"member twice, null": {strings.Replace(good, "{", `{"mediaType":null,`, 1), verifier.ReasonMalformed},
+		"case variant":       {strings.Replace(good, "{", `{"MediaType":"x",`, 1), verifier.ReasonMalformed},
+		"two spellings":      {strings.Replace(good, "{", `{"media_type":"x",`, 1), verifier.ReasonMalformed},
+		"message as well":    {strings.Replace(good, "{", `{"messageSignature":{},`, 1), verifier.ReasonMalformed},
+		"deep":               {strings.Replace(good, "{", `{"x":`+strings.Repeat("[", 64)+strings.Repeat("]", 64)+`,`, 1), verifier.ReasonMalformed},
+		"other media type":   {with(func(p *parts) { p.mediaType = "application/vnd.dev.sigstore.bundle.v0.9+json" }), verifier.ReasonMalformed},
+		"other payload":      {with(func(p *parts) { p.payloadIs = "application/json" }), verifier.ReasonStatement},
+		"two signatures":     {strings.Replace(good, `"signatures":[`, `"signatures":[{"sig":"AAAA"},`, 1), verifier.ReasonMalformed},
+		"a key":              {withKey(good), verifier.ReasonKeyMode},
+		"too large":          {good + strings.Repeat(" ", verifier.MaxBundleBytes), verifier.ReasonTooLarge},
+		"thousand entries":   {with(func(p *parts) { p.entries = many(p.entries[0]) }), verifier.ReasonTooLarge},
+		"thousand tokens":    {with(func(p *parts) { p.tokens = many(p.tokens[0]) }), verifier.ReasonTooLarge},
+		"long proof":         {with(func(p *parts) { p.entries[0].hashes = many(p.entries[0].root) }), verifier.ReasonTooLarge},
+		"large certificate":  {with(func(p *parts) { p.cert = make([]byte, 1<<17) }), verifier.ReasonTooLarge},
+		"large checkpoint":   {with(func(p *parts) { p.entries[0].checkpoint += strings.Repeat("x\n", 1<<16) }), verifier.ReasonTooLarge},
+		"large token":        {with(func(p *parts) { p.tokens[0] = make([]byte, 1<<17) }), verifier.ReasonTooLarge},
+		"large body":         {with(func(p *parts) { p.entries[0].body = make([]byte, 1<<17) }), verifier.ReasonTooLarge},
+		"large signature":    {with(func(p *parts) { p.sig = make([]byte, 1<<17) }), verifier.ReasonTooLarge},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
