@@ -13,6 +13,7 @@ const (
 	codeCanceled         = 1
 	codeUnknown          = 2
 	codeInvalidArgument  = 3
+	codeDeadlineExceeded = 4
 	codeNotFound         = 5
 	codePermissionDenied = 7
 	codeUnimplemented    = 12

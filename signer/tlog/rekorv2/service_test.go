@@ -13,8 +13,11 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
 	"net/http/httptest"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,11 +73,9 @@ func newEnv(t testing.TB, adjust func(*tlog.Config, *rekorv2.Config)) *env {
 	return e
 }
 
-func p256(t testing.TB) *ecdsa.PrivateKey { return ecdsaKey(t, elliptic.P256()) }
-
-func ecdsaKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
+func p256(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,30 +91,32 @@ type writer struct {
 	details commonv1.PublicKeyDetails
 }
 
-// writers has one of every kind of key that can be logged.
+// allWriters has one of every kind of key that can be logged. RSA keys take
+// their time, so they are made once.
+var allWriters = sync.OnceValues(func() ([]writer, error) {
+	_, ed, edErr := ed25519.GenerateKey(rand.Reader)
+	k256, err256 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	k384, err384 := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	k521, err521 := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	r2048, err2048 := rsa.GenerateKey(rand.Reader, 2048)
+	r3072, err3072 := rsa.GenerateKey(rand.Reader, 3072)
+	return []writer{
+		{"P-256", k256, crypto.SHA256, crypto.SHA256, commonv1.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256},
+		{"P-384", k384, crypto.SHA384, crypto.SHA384, commonv1.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384},
+		{"P-521", k521, crypto.SHA512, crypto.SHA512, commonv1.PublicKeyDetails_PKIX_ECDSA_P521_SHA_512},
+		{"RSA 2048", r2048, crypto.SHA256, crypto.SHA256, commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256},
+		{"RSA 3072", r3072, crypto.SHA256, crypto.SHA256, commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_3072_SHA256},
+		{"Ed25519ph", ed, crypto.SHA512, &ed25519.Options{Hash: crypto.SHA512}, commonv1.PublicKeyDetails_PKIX_ED25519_PH},
+	}, errors.Join(edErr, err256, err384, err521, err2048, err3072)
+})
+
 func writers(t testing.TB) []writer {
 	t.Helper()
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	all, err := allWriters()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []writer{
-		{"P-256", p256(t), crypto.SHA256, crypto.SHA256, commonv1.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256},
-		{"P-384", ecdsaKey(t, elliptic.P384()), crypto.SHA384, crypto.SHA384, commonv1.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384},
-		{"P-521", ecdsaKey(t, elliptic.P521()), crypto.SHA512, crypto.SHA512, commonv1.PublicKeyDetails_PKIX_ECDSA_P521_SHA_512},
-		{"RSA 2048", rsaKey(t, 2048), crypto.SHA256, crypto.SHA256, commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256},
-		{"RSA 3072", rsaKey(t, 3072), crypto.SHA256, crypto.SHA256, commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_3072_SHA256},
-		{"Ed25519ph", ed, crypto.SHA512, &ed25519.Options{Hash: crypto.SHA512}, commonv1.PublicKeyDetails_PKIX_ED25519_PH},
-	}
-}
-
-func rsaKey(t testing.TB, bits int) *rsa.PrivateKey {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, bits)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
+	return slices.Clone(all)
 }
 
 // request signs an artifact and makes the request for it, with the bare key.

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cyberphone/json-canonicalization/go/src/webpki.org/jsoncanonicalizer"
 	rekorv1 "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/rekor-tiles/v2/pkg/client/read"
 	"github.com/sigstore/rekor-tiles/v2/pkg/client/write"
@@ -32,6 +33,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 	"golang.org/x/mod/sumdb/note"
 	merkle "golang.org/x/mod/sumdb/tlog"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
@@ -417,4 +419,18 @@ func TestManyWritersWithDuplicates(t *testing.T) {
 	if err != nil || report.Err() != nil {
 		t.Errorf("%v %v", err, report.Err())
 	}
+}
+
+// canonical is what stock verifiers make of an entry.
+func canonical(t testing.TB, entry *pb.Entry) string {
+	t.Helper()
+	encoded, err := protojson.Marshal(entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := jsoncanonicalizer.Transform(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -3,6 +3,7 @@
 package rekorv2
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -132,6 +133,8 @@ func (s *Service) answerError(w http.ResponseWriter, r *http.Request, err error)
 	case errors.Is(err, tlog.ErrTooLarge):
 		writeError(w, http.StatusRequestEntityTooLarge, codeInvalidArgument,
 			fmt.Sprintf("the canonical entry is larger than %d bytes", tlog.MaxLeaf))
+	case errors.Is(r.Context().Err(), context.DeadlineExceeded):
+		writeError(w, http.StatusGatewayTimeout, codeDeadlineExceeded, "the request took too long; retry")
 	case r.Context().Err() != nil:
 		writeError(w, statusClientClosedRequest, codeCanceled, "the client has gone")
 	case errors.Is(err, tlog.ErrPoolFull):
