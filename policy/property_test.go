@@ -72,10 +72,23 @@ func TestOrderOfRulesAndConditionsDecidesNothing(t *testing.T) {
 		if !slices.Equal(a, b) {
 			t.Fatalf("reasons %q, then %q", a, b)
 		}
+		if a, b := rulesOf(before), rulesOf(after); !slices.Equal(a, b) {
+			t.Fatalf("nearest rules are %q, then %q", a, b)
+		}
 	}
 	if verdicts[true] < rounds/10 || verdicts[false] < rounds/10 {
 		t.Errorf("the cases are one-sided: %v", verdicts)
 	}
+}
+
+// rulesOf lists the rules in the order in which a refusal names them.
+func rulesOf(d policy.Decision) []string {
+	var names []string
+	for _, reason := range d.Refusal().Reasons {
+		name, _, _ := strings.Cut(reason, ":")
+		names = append(names, name)
+	}
+	return slices.Compact(names)
 }
 
 // randomFact is a good fact with up to three things changed.

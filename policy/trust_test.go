@@ -199,6 +199,9 @@ func TestDenyIsTheZeroValue(t *testing.T) {
 			t.Errorf("%s: allowed is %t, reasons %q", name, verdict.Allowed(), verdict.Reasons())
 		}
 	}
+	if reasons := trust(t, trustSpec()).Evaluate(prodImage(), facts, time.Time{}).Reasons(); !strings.Contains(reasons[0], "the time of the decision is unknown") {
+		t.Errorf("no time: %q", reasons)
+	}
 	if none.Matches(prodImage()) || none.ModeFor("x", now()) != policy.ModeEnforce || none.Name() != "" || none.Spec().Images != nil {
 		t.Error("a nil policy says something")
 	}
