@@ -3,6 +3,7 @@
 package attest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -186,14 +187,19 @@ func (w *walker) object() error {
 
 // text skips a string and returns it as written, with its quotes.
 func (w *walker) text() (quoted []byte, escaped bool, err error) {
-	start := w.i
-	for w.i++; w.b[w.i] != '"'; w.i++ {
-		if w.b[w.i] == '\\' {
-			escaped = true
-			w.i++
+	start, quote := w.i, 0
+	for w.i++; ; w.i += 2 {
+		if quote < w.i { // found once for all escapes before it: linear time
+			quote = w.i + bytes.IndexByte(w.b[w.i:], '"')
 		}
+		escape := bytes.IndexByte(w.b[w.i:quote], '\\')
+		if escape < 0 {
+			break
+		}
+		escaped = true
+		w.i += escape
 	}
-	w.i++
+	w.i = quote + 1
 	quoted = w.b[start:w.i]
 	if escaped && hasLoneSurrogate(quoted) {
 		return nil, false, w.fail("lone surrogate in a string")
