@@ -32,22 +32,28 @@ const (
 // `openssl pkcs8` can follow (16 MiB), and p makes up for it: together one of
 // the settings OWASP recommends, about a quarter of a second per guess.
 const (
-	scryptN    = 1 << 14
-	scryptR    = 8
-	scryptP    = 5
-	saltLength = 16
+	scryptN = 1 << 14
+	scryptR = 8
+	scryptP = 5
 )
+
+// saltLength in bytes.
+const saltLength = 16
 
 // WriteEncrypted stores a private key, encrypted with the password, as PEM in
 // a new file that only its owner can read. The file and its folder's entry are
 // on disk when it returns. An existing file is never touched: the error is
 // fs.ErrExist then. An empty password is ErrNoPassword.
 func WriteEncrypted(path string, key crypto.Signer, password []byte) error {
-	der, err := encrypt(key, password)
+	block, err := encrypt(key, password, pkcs8.ScryptOpts{
+		SaltSize:                 saltLength,
+		CostParameter:            scryptN,
+		BlockSize:                scryptR,
+		ParallelizationParameter: scryptP,
+	})
 	if err != nil {
 		return fmt.Errorf("write key %s: %w", path, err)
 	}
-	block := pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der})
 	if err := writeNew(path, block); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("write key %s: %w (hint: keys are never overwritten; move the old one away first)", path, fs.ErrExist)
@@ -57,7 +63,8 @@ func WriteEncrypted(path string, key crypto.Signer, password []byte) error {
 	return nil
 }
 
-func encrypt(key crypto.Signer, password []byte) ([]byte, error) {
+// encrypt returns the PEM block of a key file.
+func encrypt(key crypto.Signer, password []byte, cost pkcs8.ScryptOpts) ([]byte, error) {
 	if len(password) == 0 {
 		// The encoder would write the key in the clear.
 		return nil, ErrNoPassword
@@ -65,15 +72,11 @@ func encrypt(key crypto.Signer, password []byte) ([]byte, error) {
 	if _, err := KindOf(key); err != nil {
 		return nil, err
 	}
-	return pkcs8.MarshalPrivateKey(key, password, &pkcs8.Opts{
-		Cipher: pkcs8.AES256CBC,
-		KDFOpts: pkcs8.ScryptOpts{
-			SaltSize:                 saltLength,
-			CostParameter:            scryptN,
-			BlockSize:                scryptR,
-			ParallelizationParameter: scryptP,
-		},
-	})
+	der, err := pkcs8.MarshalPrivateKey(key, password, &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: cost})
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}), nil
 }
 
 // ReadEncrypted opens a key that WriteEncrypted, or

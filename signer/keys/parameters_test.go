@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -114,14 +113,7 @@ func FuzzDecrypt(f *testing.F) {
 	f.Add(hostile{}.encode(f))
 	f.Add(hostile{iv: make([]byte, 8)}.encode(f))
 	f.Add(hostile{ciphertext: make([]byte, 17)}.encode(f))
-	key, err := Generate(Ed25519)
-	if err != nil {
-		f.Fatal(err)
-	}
-	path := filepath.Join(f.TempDir(), "k")
-	if err := WriteEncrypted(path, key, password); err != nil {
-		f.Fatal(err)
-	}
+	_, path := written(f, Ed25519)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		f.Fatal(err)
