@@ -24,6 +24,13 @@ import (
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
+// nextLetter follows a letter in the base64url alphabet. As the last letter of
+// a 256-byte signature it differs in bits that lenient decoders drop.
+func nextLetter(letter byte) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return alphabet[strings.IndexByte(alphabet, letter)+1:][:1]
+}
+
 // TestTimes holds the life of a token: who may use it, from when, for how long.
 func TestTimes(t *testing.T) {
 	c := newCI(t)
@@ -201,6 +208,7 @@ func TestForgedSignatures(t *testing.T) {
 		"signature of nothing":            {parts[0] + "." + parts[1] + "." + b64(make([]byte, 256)), identity.ReasonBadSignature},
 		"truncated signature":             {good[:len(good)-6], identity.ReasonBadSignature},
 		"truncated payload":               {parts[0] + "." + parts[1][:len(parts[1])/4*2] + "." + parts[2], identity.ReasonMalformed},
+		"with spare bits set":             {good[:len(good)-1] + nextLetter(good[len(good)-1]), identity.ReasonMalformed},
 		"without signature":               {parts[0] + "." + parts[1], identity.ReasonMalformed},
 		"with a fourth part":              {good + ".x", identity.ReasonMalformed},
 		"JSON serialization":              {`{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`, identity.ReasonMalformed},
@@ -331,5 +339,32 @@ func TestRefusalSaysWho(t *testing.T) {
 		if strings.Contains(no.Error(), part) {
 			t.Error("the refusal contains the token")
 		}
+	}
+}
+
+// BenchmarkAuthenticate measures the hot path: keys are there already. A
+// refusal must cost less than two milliseconds of CPU.
+func BenchmarkAuthenticate(b *testing.B) {
+	c := newCI(b)
+	a := c.authenticator(b, "github")
+	good := sign(b, c.githubClaims())
+	wantAccepted(b, a, good)
+	for name, token := range map[string]string{
+		"accepted":       good,
+		"wrong audience": sign(b, c.githubClaims().with("aud", "x")),
+		"bad signature":  signAs(b, jose.RS256, keyB(), c.githubClaims(), map[string]any{"kid": "a"}),
+		"nested deeply":  b64([]byte(`{"alg":"RS256","kid":"a"}`)) + "." + b64([]byte(strings.Repeat(`{"a":`, 2000))) + ".eA",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := a.Authenticate(b.Context(), token); (err == nil) != (token == good) {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	if n := c.keyFetches.Load(); n > 2 {
+		b.Errorf("%d fetches on the hot path", n)
 	}
 }

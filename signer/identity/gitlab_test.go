@@ -105,6 +105,7 @@ func TestGitLabRefuses(t *testing.T) {
 		"configuration of another host":    {base.with("ci_config_ref_uri", "ci.example.evil/acme/web/app//.gitlab-ci.yml@refs/heads/main"), identity.ReasonContradiction},
 		"configuration at another ref":     {base.with("ci_config_ref_uri", "ci.example/acme/web/app//.gitlab-ci.yml@refs/heads/dev"), identity.ReasonContradiction},
 		"configuration with two refs":      {base.with("ci_config_ref_uri", "ci.example/acme/web/app//x.yml@refs/heads/dev@refs/heads/main"), identity.ReasonContradiction},
+		"configuration without ref":        {base.with("ci_config_ref_uri", "ci.example/acme/web/app//x.yml"), identity.ReasonContradiction},
 		"configuration with a scheme":      {base.with("ci_config_ref_uri", "https://ci.example/acme/web/app//.gitlab-ci.yml@refs/heads/main"), identity.ReasonContradiction},
 		"configuration that climbs":        {base.with("ci_config_ref_uri", "ci.example/acme/web/app//../x.yml@refs/heads/main"), identity.ReasonContradiction},
 		"project outside the namespace":    {base.with("namespace_path", "acme/we"), identity.ReasonContradiction},
