@@ -61,23 +61,13 @@ func checkEntry(entry *tlog.Entry, e *evidence) error {
 	return checkCovers(entry, e)
 }
 
-// entryKinds are the entries that can carry a signature by a certificate, with the generation of log they belong to.
-var entryKinds = map[string]bool{ // kind and version -> Rekor v2
-	"hashedrekord 0.0.2": true,
-	"hashedrekord 0.0.1": false,
-	"dsse 0.0.1":         false,
-	"intoto 0.0.2":       false,
-}
-
 // checkKind wants body, announced kind, checkpoint and times to be of one generation. A v2 log signs no times, so a v2 entry must not
 // show one; of a v1 entry index and time are proven by the SET, which sigstore-go verifies where there is one.
 func checkKind(entry *tlog.Entry, cp checkpoint) error {
 	tle := entry.TransparencyLogEntry()
 	kind := tle.GetKindVersion().GetKind() + " " + tle.GetKindVersion().GetVersion()
-	v2, known := entryKinds[kind]
+	v2 := entry.IsRekorV2()
 	switch {
-	case !known:
-		return fmt.Errorf("is of kind %q, which is not supported", kind)
 	case kind != bodyKind(tle.GetCanonicalizedBody()) || v2 == cp.v1():
 		return fmt.Errorf("is announced as %q, but its body or checkpoint is of another kind", kind)
 	case v2 && (tle.GetIntegratedTime() != 0 || tle.GetInclusionPromise() != nil):

@@ -226,6 +226,11 @@ func TestCovers(t *testing.T) {
 			t.Errorf("%s: another signature's entry is taken", name)
 		}
 		c := a.clone()
+		c.sig = b.sig
+		if err := verifier.CheckCovers(c.encode(t), a.encode(t)); err == nil {
+			t.Errorf("%s: an entry with another signature is taken", name)
+		}
+		c = a.clone()
 		c.cert = b.cert
 		if err := verifier.CheckCovers(c.encode(t), a.encode(t)); err == nil {
 			t.Errorf("%s: an entry with another certificate is taken", name)
