@@ -36,6 +36,9 @@ build: ## Build bin/hallmark, bin/hallmark-server and bin/hallmark-controller
 	@echo "==> build $(VERSION)"
 	@mkdir -p bin
 	@$(GO) build -v -ldflags "$(LDFLAGS)" -o bin/ ./cmd/... 2>&1 | $(PROGRESS)
+	@# The second platform of Hallmark's image, for the demo and the tests.
+	@mkdir -p bin/linux-arm64
+	@GOARCH=arm64 $(GO) build -v -ldflags "$(LDFLAGS)" -o bin/linux-arm64/ ./cmd/hallmark 2>&1 | $(PROGRESS)
 
 .PHONY: demo
 demo: build ## Sign an image as a CI job, verify it, then fail to as a workstation
@@ -53,7 +56,7 @@ test: build tools ## Unit, integration and whole-system tests against stock prog
 	@$(GO) list -f '{{range .TestImports}}{{println .}}{{end}}{{range .XTestImports}}{{println .}}{{end}}' ./... \
 	  | sed '/^$$/d' | sort -u | xargs $(GO) build -v 2>&1 | $(PROGRESS)
 	@echo "==> test"
-	@$(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./...
+	@HALLMARK_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: test-peers
 test-peers: ## Tests against heavy peers (e2e/peers)

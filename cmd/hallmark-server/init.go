@@ -177,7 +177,7 @@ func initialise(ctx context.Context, cfg *Config, now time.Time) error {
 			return fmt.Errorf("initialise: %w", err)
 		}
 	}
-	return os.Remove(staging)
+	return os.RemoveAll(staging) // the database's lock file
 }
 
 func refuseExisting(cfg *Config) error {

@@ -59,6 +59,21 @@ type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
+	Errors []struct {
+		Message string `json:"message"`
+	} `json:"errors"`
+}
+
+// words says the problem to a person, one reason a line if there are several.
+func (p problem) words() string {
+	if len(p.Errors) < 2 {
+		return p.Detail
+	}
+	lines := make([]string, len(p.Errors))
+	for i, e := range p.Errors {
+		lines[i] = e.Message
+	}
+	return "refused:" + indented(lines)
 }
 
 // call posts a request with the job's token and returns the receipt. A refusal
@@ -98,10 +113,10 @@ func problemError(status int, contentType string, body []byte) error {
 	}
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict:
-		return no("%s (%d)", p.Detail, status)
+		return no("the service answers %d: %s", status, p.words())
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
-		return usage("%s (%d)", p.Detail, status)
+		return usage("the service answers %d: %s", status, p.words())
 	default:
-		return fmt.Errorf("%s (%d)", p.Detail, status)
+		return fmt.Errorf("the service answers %d: %s", status, p.words())
 	}
 }

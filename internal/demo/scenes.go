@@ -158,7 +158,7 @@ func (s *stage) workstation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := must("sign with a forged token", code, 1, out, "(401)"); err != nil {
+	if err := must("sign with a forged token", code, 1, out, "answers 401"); err != nil {
 		return err
 	}
 	code, out, err = s.hallmark(ctx, "", s.verifyCommand(ref)...)
@@ -178,7 +178,7 @@ func (s *stage) pullRequest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return must("sign in a pull request", code, 1, out, "(403)")
+	return must("sign in a pull request", code, 1, out, "answers 403")
 }
 
 // forge flips a bit in a token's signature.

@@ -61,3 +61,25 @@ func (l *Lab) push(t testing.TB, repository, tag string, platforms ...image.Plat
 	}
 	return ref.Context().Digest(digest.String()).String()
 }
+
+// Copy copies an index to another repository of the registry, under its
+// digest. Referrers stay where they are.
+func (l *Lab) Copy(t testing.TB, ref, repository string) string {
+	t.Helper()
+	from, err := name.NewDigest(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := remote.Index(from, remote.WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := name.NewDigest(l.Registry + "/" + repository + "@" + from.DigestStr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(to, index, remote.WithContext(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	return to.String()
+}
