@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
@@ -194,7 +195,7 @@ func TestIssuedCertificate(t *testing.T) {
 
 func TestIssueRefusesRequests(t *testing.T) {
 	l := newLab(t)
-	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // weak on purpose
 	check(t, err)
 	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	check(t, err)
@@ -218,6 +219,15 @@ func TestIssueRefusesRequests(t *testing.T) {
 		{"no key", func(r *signer.CertificateRequest) { r.PublicKey = nil }},
 		{"RSA 1024", func(r *signer.CertificateRequest) { r.PublicKey = weak.Public() }},
 		{"P-224", func(r *signer.CertificateRequest) { r.PublicKey = p224.Public() }},
+		{"P-256 point off the curve", func(r *signer.CertificateRequest) {
+			r.PublicKey = &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)} //nolint:staticcheck // no other way to make a bad point
+		}},
+		{"nil P-256", func(r *signer.CertificateRequest) { r.PublicKey = (*ecdsa.PublicKey)(nil) }},
+		{"nil RSA", func(r *signer.CertificateRequest) { r.PublicKey = (*rsa.PublicKey)(nil) }},
+		{"RSA with exponent 3", func(r *signer.CertificateRequest) {
+			r.PublicKey = &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 2047, 1), E: 3}
+		}},
+		{"short Ed25519", func(r *signer.CertificateRequest) { r.PublicKey = ed25519.PublicKey("short") }},
 		{"private key", func(r *signer.CertificateRequest) { r.PublicKey = newP256(t) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,15 +4,20 @@ package ca
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"net/url"
 	"time"
 
 	"github.com/sigstore/fulcio/pkg/certificate"
 	"github.com/sigstore/fulcio/pkg/identity"
-	"github.com/sigstore/sigstore/pkg/cryptoutils/goodkey"
 
 	"github.com/hallmark-dev/hallmark/signer"
 )
@@ -24,6 +29,10 @@ const (
 	// maxExtensions in bytes, all values together: certificates travel in
 	// bundles, and log entries are bounded.
 	maxExtensions = 16 << 10
+
+	// minRSA and maxRSA in bits, and rsaExponent: the bounds of the profile.
+	minRSA, maxRSA = 2048, 4096
+	rsaExponent    = 65537
 )
 
 // template is a checked request in the form that Fulcio's issuing code takes:
@@ -58,11 +67,36 @@ func newTemplate(req signer.CertificateRequest, notBefore time.Time) (template, 
 	if size > maxExtensions {
 		return template{}, fmt.Errorf("%w: extensions of %d bytes, at most %d", signer.ErrBadRequest, size, maxExtensions)
 	}
-	if err := goodkey.ValidatePubKey(req.PublicKey); err != nil {
+	if err := checkPublicKey(req.PublicKey); err != nil {
 		return template{}, fmt.Errorf("%w: public key: %w", signer.ErrBadRequest, err)
 	}
 	// X.509 has whole seconds; rounding down keeps now within the validity.
 	return template{san: san, extensions: extensions, notBefore: notBefore.UTC().Truncate(time.Second)}, nil
+}
+
+// checkPublicKey admits the kinds of keys in the profile, in the sizes that
+// verifiers take.
+func checkPublicKey(pub crypto.PublicKey) error {
+	switch key := pub.(type) {
+	case *ecdsa.PublicKey:
+		if key == nil || key.Curve != elliptic.P256() && key.Curve != elliptic.P384() && key.Curve != elliptic.P521() {
+			return errors.New("elliptic curve is not P-256, P-384 or P-521")
+		}
+		// The conversion fails for points that are not on the curve.
+		_, err := key.ECDH()
+		return err
+	case ed25519.PublicKey:
+		if len(key) != ed25519.PublicKeySize {
+			return fmt.Errorf("Ed25519 key of %d bytes", len(key))
+		}
+		return nil
+	case *rsa.PublicKey:
+		if key == nil || key.N == nil || key.N.BitLen() < minRSA || key.N.BitLen() > maxRSA || key.E != rsaExponent {
+			return fmt.Errorf("RSA key is not within %d and %d bits, with exponent %d", minRSA, maxRSA, rsaExponent)
+		}
+		return nil
+	}
+	return fmt.Errorf("%T is not an ECDSA, Ed25519 or RSA public key", pub)
 }
 
 // parseSAN accepts an absolute URI that survives a round trip unchanged: the

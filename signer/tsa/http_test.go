@@ -30,7 +30,7 @@ func serve(t *testing.T, authority *TSA) string {
 	return server.URL
 }
 
-func do(t *testing.T, method, url, contentType string, body []byte) (*http.Response, []byte) {
+func do(t *testing.T, method, url, contentType string, body []byte) (reply, []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
 	check(t, err)
@@ -42,7 +42,13 @@ func do(t *testing.T, method, url, contentType string, body []byte) (*http.Respo
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(resp.Body)
 	check(t, err)
-	return resp, answer
+	return reply{resp.StatusCode, resp.Header}, answer
+}
+
+// reply is a response without its body.
+type reply struct {
+	StatusCode int
+	Header     http.Header
 }
 
 // query is a correct request after a change.
@@ -87,7 +93,7 @@ func TestHandlerGrants(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			resp, body := do(t, http.MethodPost, url, queryType, query(t, tt.change))
 			if resp.StatusCode != http.StatusCreated || resp.Header.Get("Content-Type") != replyType || resp.Header.Get("Cache-Control") != "no-store" {
-				t.Fatalf("answer %s %v: %s", resp.Status, resp.Header, body)
+				t.Fatalf("answer %d %v: %s", resp.StatusCode, resp.Header, body)
 			}
 			token, err := oracle(authority, body, []byte("artifact"), func(o *verification.VerifyOpts) { o.Nonce = tt.nonce })
 			check(t, err)
@@ -127,7 +133,7 @@ func TestHandlerRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			resp, body := do(t, http.MethodPost, url, queryType, tt.body)
 			if resp.StatusCode != http.StatusBadRequest || resp.Header.Get("Content-Type") != replyType {
-				t.Fatalf("answer %s %v", resp.Status, resp.Header)
+				t.Fatalf("answer %d %v", resp.StatusCode, resp.Header)
 			}
 			_, err := timestamp.ParseResponse(body)
 			if err == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), tt.code.String()) {
@@ -152,8 +158,8 @@ func TestRefusalIsDER(t *testing.T) {
 		check(t, err)
 		// PKIStatus rejection(2), one UTF8String, the failure.
 		status := "\x02\x01\x02" + "\x30\x04\x0c\x02no" + tt.fail
-		want := "\x30" + string(rune(len(status)+2)) + "\x30" + string(rune(len(status))) + status
-		if string(got) != want {
+		want := append([]byte{0x30, byte(len(status) + 2), 0x30, byte(len(status))}, status...) //nolint:gosec // a dozen bytes
+		if !bytes.Equal(got, want) {
 			t.Errorf("%d: %x, want %x", tt.code, got, want)
 		}
 	}
@@ -177,7 +183,7 @@ func TestHandlerHTTP(t *testing.T) {
 	} {
 		resp, _ := do(t, tt.method, base+tt.path, tt.contentType, tt.body)
 		if resp.StatusCode != tt.want {
-			t.Errorf("%s: %s, want %d", tt.name, resp.Status, tt.want)
+			t.Errorf("%s: %d, want %d", tt.name, resp.StatusCode, tt.want)
 		}
 	}
 
@@ -185,7 +191,7 @@ func TestHandlerHTTP(t *testing.T) {
 	chain, err := cryptoutils.LoadCertificatesFromPEM(bytes.NewReader(body))
 	check(t, err)
 	if resp.StatusCode != http.StatusOK || len(chain) != 2 || !chain[0].Equal(authority.chain[0]) || !chain[1].Equal(authority.chain[1]) {
-		t.Errorf("chain: %s, %d certificates", resp.Status, len(chain))
+		t.Errorf("chain: %d, %d certificates", resp.StatusCode, len(chain))
 	}
 }
 
@@ -201,7 +207,7 @@ func TestHandlerHidesFailures(t *testing.T) {
 	authority.signer = broken{authority.signer}
 	resp, body := do(t, http.MethodPost, serve(t, authority)+Path, queryType, query(t, nil))
 	if resp.StatusCode != http.StatusInternalServerError || strings.Contains(string(body), "internals") {
-		t.Errorf("answer %s: %s", resp.Status, body)
+		t.Errorf("answer %d: %s", resp.StatusCode, body)
 	}
 }
 
