@@ -49,9 +49,13 @@ const (
 	// readers is how many reads run at a time. They are short and mostly
 	// served from the page cache: more than a few only fight for cores.
 	readers = 4
-	// busyTimeoutMS is how long SQLite itself waits for a lock, milliseconds.
-	// Only a checkpoint and another process's read transaction can hold one.
-	busyTimeoutMS = 5000
+	// readerBusyMS is how long a read waits for a lock, milliseconds: only
+	// recovery after a crash holds one.
+	readerBusyMS = 5000
+	// writerBusyMS is how long a checkpoint that must start the WAL over waits
+	// for the reads under way; all writes wait with it. Reads take less, and
+	// a longer one, such as a backup, may let the WAL grow meanwhile.
+	writerBusyMS = 250
 	// writerCacheKiB bounds the page cache of the writing connection; a larger
 	// one did not make appends faster (measured with 300,000 entries).
 	writerCacheKiB = 16 << 10
@@ -145,7 +149,7 @@ func (db *DB) open(ctx context.Context) error {
 	if err := migrate(ctx, db.path); err != nil {
 		return err
 	}
-	w, err := newWriter(ctx, dsn(db.path, writerCacheKiB, false))
+	w, err := newWriter(ctx, dsn(db.path, false))
 	if err != nil {
 		return err
 	}
@@ -154,7 +158,7 @@ func (db *DB) open(ctx context.Context) error {
 }
 
 func (db *DB) openReads(ctx context.Context) error {
-	reads, err := sql.Open("sqlite", dsn(db.path, readerCacheKiB, true))
+	reads, err := sql.Open("sqlite", dsn(db.path, true))
 	if err != nil {
 		return err
 	}
@@ -192,10 +196,14 @@ func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
 
 // dsn is the connection string of modernc.org/sqlite. mode=rw never makes a
 // file. synchronous=FULL makes a WAL commit wait for the disk.
-func dsn(path string, cacheKiB int, readOnly bool) string {
+func dsn(path string, readOnly bool) string {
+	busyMS, cacheKiB := writerBusyMS, writerCacheKiB
+	if readOnly {
+		busyMS, cacheKiB = readerBusyMS, readerCacheKiB
+	}
 	q := url.Values{"mode": {"rw"}, "_defensive": {"1"}, "_dqs": {"0"}}
 	for _, pragma := range []string{
-		fmt.Sprintf("busy_timeout(%d)", busyTimeoutMS),
+		fmt.Sprintf("busy_timeout(%d)", busyMS),
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)",
 		fmt.Sprintf("cache_size(-%d)", cacheKiB),
 		"wal_autocheckpoint(0)", // the writer does it when nobody waits
@@ -211,7 +219,7 @@ func dsn(path string, cacheKiB int, readOnly bool) string {
 
 // migrate brings the schema up to date and leaves no WAL behind.
 func migrate(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite", dsn(path, writerCacheKiB, false))
+	db, err := sql.Open("sqlite", dsn(path, false))
 	if err != nil {
 		return err
 	}

@@ -235,7 +235,7 @@ type tx struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
 	rows     int   // written since pages was last asked
-	bytes    int64 // of blobs among them
+	bytes    int64 // of blobs and texts among them
 }
 
 func newTx(ctx context.Context, pool *sql.DB) (*tx, error) {
@@ -286,8 +286,11 @@ func (t *tx) changed(query string, args ...any) (int64, error) {
 		t.rows++
 	}
 	for _, a := range args {
-		if b, ok := a.([]byte); ok {
-			t.bytes += int64(len(b))
+		switch a := a.(type) {
+		case []byte:
+			t.bytes += int64(len(a))
+		case string:
+			t.bytes += int64(len(a))
 		}
 	}
 	return res.RowsAffected()

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import "context"
+
+// Exec runs SQL as the writer does, for tests that play another program.
+func (db *DB) Exec(ctx context.Context, query string, args ...any) error {
+	return db.write(ctx, func(t *tx) error { return t.exec(query, args...) })
+}
+
+// Pragma reads a setting of the writing connection.
+func (db *DB) Pragma(ctx context.Context, name string) (value string, err error) {
+	err = db.write(ctx, func(t *tx) error {
+		return queryer(t.query).each("PRAGMA "+name, nil, func(scan func(...any) error) error { return scan(&value) })
+	})
+	return value, err
+}
