@@ -128,7 +128,7 @@ func TestIssuerLookAlikes(t *testing.T) {
 		strings.Replace(c.URL, "http:", "https:", 1), strings.Replace(c.URL, "127.0.0.1", "localhost", 1),
 		c.URL + "#", c.URL + "?", "https://evil.example/" + c.URL, "", nil, 7, []string{c.URL},
 	} {
-		no := wantRefused(t, a, sign(t, c.githubClaims().with("iss", iss)), identity.ReasonUnknownIssuer)
+		no := refusal(t, a, sign(t, c.githubClaims().with("iss", iss)), identity.ReasonUnknownIssuer)
 		if want, _ := iss.(string); no.Issuer != want {
 			t.Errorf("refusal names issuer %q, want %q", no.Issuer, want)
 		}
@@ -331,7 +331,7 @@ func TestRefusalSaysWho(t *testing.T) {
 	c := newCI(t)
 	a := c.authenticator(t, "github")
 	token := sign(t, c.githubClaims().with("aud", "x").with("sub", strings.Repeat("é", 4000)))
-	no := wantRefused(t, a, token, identity.ReasonWrongAudience)
+	no := refusal(t, a, token, identity.ReasonWrongAudience)
 	if no.Issuer != c.URL || !strings.HasPrefix(no.Subject, "éé") || len(no.Subject) > 520 {
 		t.Errorf("issuer %q, subject of %d bytes", no.Issuer, len(no.Subject))
 	}

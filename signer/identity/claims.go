@@ -116,9 +116,9 @@ func (r *reader) digits(name string, p presence) string {
 	return r.matching(name, p, digitsForm, "a string of digits")
 }
 
-// flag reads a boolean that the provider writes as a string.
-func (r *reader) flag(name string, p presence) string {
-	return r.matching(name, p, flagForm, `"true" or "false"`)
+// flag checks a boolean that the provider writes as a string.
+func (r *reader) flag(name string, p presence) {
+	r.matching(name, p, flagForm, `"true" or "false"`)
 }
 
 // commit reads a full git object id, SHA-1 or SHA-256.
@@ -126,10 +126,10 @@ func (r *reader) commit(name string, p presence) string {
 	return r.matching(name, p, commitForm, "a full commit id")
 }
 
-// slug reads a repository, owner or group path: names joined by slashes, none
-// of which climbs.
-func (r *reader) slug(name string, p presence) string {
-	s := r.matching(name, p, slugForm, "a path of names")
+// slug reads the path of a repository, owner or group, which is required:
+// names joined by slashes, none of which climbs.
+func (r *reader) slug(name string) string {
+	s := r.matching(name, required, slugForm, "a path of names")
 	if s != "" && climbs(s) {
 		r.fail(ReasonBadClaim, "the claim %s%s is %.100q, a path that climbs", r.path, name, s)
 		return ""

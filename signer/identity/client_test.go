@@ -31,7 +31,10 @@ func TestDialerAsks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := client.Transport.(*http.Transport)
+	transport, ok := client.Transport.(*http.Transport)
+	if !ok {
+		t.Fatalf("transport is a %T", client.Transport)
+	}
 	if _, err := transport.DialContext(context.Background(), "tcp", "169.254.169.254:80"); err == nil || !strings.Contains(err.Error(), "link-local") {
 		t.Errorf("dialled a metadata address: %v", err)
 	}

@@ -34,9 +34,9 @@ func github() provider {
 }
 
 func readGitHub(r *reader, s Source) run {
-	repository := r.slug("repository", required)
+	repository := r.slug("repository")
 	repositoryID := r.digits("repository_id", required)
-	owner := r.slug("repository_owner", required)
+	owner := r.slug("repository_owner")
 	ownerID := r.digits("repository_owner_id", required)
 	event := r.text("event_name", required)
 	ref, refType := r.ref("ref", required), r.text("ref_type", optional)
@@ -141,7 +141,8 @@ func parseWorkflow(text string) (workflow, bool) {
 		return workflow{}, false
 	}
 	for i, c := range rest {
-		if c != '@' || !(strings.HasSuffix(rest[:i], ".yml") || strings.HasSuffix(rest[:i], ".yaml")) {
+		isFile := strings.HasSuffix(rest[:i], ".yml") || strings.HasSuffix(rest[:i], ".yaml")
+		if c != '@' || !isFile {
 			continue
 		}
 		w := workflow{repository: repository, file: rest[:i], ref: rest[i+1:]}

@@ -26,8 +26,8 @@ func gitlab() provider {
 }
 
 func readGitLab(r *reader, s Source) run {
-	project, projectID := r.slug("project_path", required), r.digits("project_id", required)
-	namespace, namespaceID := r.slug("namespace_path", required), r.digits("namespace_id", required)
+	project, projectID := r.slug("project_path"), r.digits("project_id", required)
+	namespace, namespaceID := r.slug("namespace_path"), r.digits("namespace_id", required)
 	jobProjectID := r.digits("job_project_id", nullable)
 	source := r.text("pipeline_source", required)
 	r.digits("pipeline_id", required)

@@ -205,7 +205,13 @@ func signBytes(t testing.TB, alg jose.SignatureAlgorithm, key any, payload []byt
 }
 
 // wantRefused checks that the token is refused for the reason.
-func wantRefused(t testing.TB, a *identity.Authenticator, token, reason string) *signer.Unauthenticated {
+func wantRefused(t testing.TB, a *identity.Authenticator, token, reason string) {
+	t.Helper()
+	_ = refusal(t, a, token, reason)
+}
+
+// refusal is wantRefused for who wants to look at it.
+func refusal(t testing.TB, a *identity.Authenticator, token, reason string) *signer.Unauthenticated {
 	t.Helper()
 	p, err := a.Authenticate(context.Background(), token)
 	var no *signer.Unauthenticated
@@ -222,7 +228,13 @@ func wantRefused(t testing.TB, a *identity.Authenticator, token, reason string) 
 }
 
 // wantUndecided checks that the error is no refusal.
-func wantUndecided(t testing.TB, a *identity.Authenticator, token string) error {
+func wantUndecided(t testing.TB, a *identity.Authenticator, token string) {
+	t.Helper()
+	_ = undecided(t, a, token)
+}
+
+// undecided is wantUndecided for who wants to look at the error.
+func undecided(t testing.TB, a *identity.Authenticator, token string) error {
 	t.Helper()
 	_, err := a.Authenticate(context.Background(), token)
 	var no *signer.Unauthenticated

@@ -154,7 +154,8 @@ func (k *keySet) renewed(ctx context.Context) (map[string][]jose.JSONWebKey, err
 		if r.Err != nil {
 			return nil, r.Err
 		}
-		return r.Val.(map[string][]jose.JSONWebKey), nil
+		keys, _ := r.Val.(map[string][]jose.JSONWebKey) // as the function above returns
+		return keys, nil
 	}
 }
 

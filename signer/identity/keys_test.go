@@ -122,7 +122,7 @@ func TestIssuerDown(t *testing.T) {
 	c.clock.advance(15*time.Minute - time.Second)
 	wantAccepted(t, a, c.fresh(t, "a", keyA()))
 	wantRefused(t, a, c.fresh(t, "a", keyB()), identity.ReasonBadSignature)
-	err := wantUndecided(t, a, c.fresh(t, "b", keyB()))
+	err := undecided(t, a, c.fresh(t, "b", keyB()))
 	if !strings.Contains(err.Error(), "502") || !strings.Contains(err.Error(), c.URL) {
 		t.Errorf("error %q names neither issuer nor reason", err)
 	}
@@ -181,12 +181,12 @@ func TestBadAnswers(t *testing.T) {
 		}, "more than"},
 		"redirect to another host": {func(*ci) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusFound)
+				http.Redirect(w, r, elsewhere.URL+"/jwks", http.StatusFound)
 			}
 		}, "redirects to another host"},
 		"redirect to itself": {func(*ci) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, r.URL.Path, http.StatusFound)
+				http.Redirect(w, r, "/jwks", http.StatusFound)
 			}
 		}, "redirects more than"},
 		"another issuer's document": {func(*ci) http.HandlerFunc {
@@ -210,7 +210,7 @@ func TestBadAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCI(t)
 			c.setMisbehave(tc.answer(c))
-			err := wantUndecided(t, c.authenticator(t, "github"), c.fresh(t, "a", keyA()))
+			err := undecided(t, c.authenticator(t, "github"), c.fresh(t, "a", keyA()))
 			if !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("error %q does not say %q", err, tc.says)
 			}
@@ -256,7 +256,7 @@ func TestSlowEndpoint(t *testing.T) {
 		c := newCI(t)
 		c.setMisbehave(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		a := c.authenticator(t, "github", func(cfg *identity.Config) { cfg.FetchTimeout = 20 * time.Millisecond })
-		if err := wantUndecided(t, a, c.fresh(t, "a", keyA())); !errors.Is(err, context.DeadlineExceeded) {
+		if err := undecided(t, a, c.fresh(t, "a", keyA())); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -311,20 +311,20 @@ func TestUnusableKeys(t *testing.T) {
 		return string(b)
 	}
 	set := func(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
-	const undecided = "undecided"
+	const nothing = "undecided"
 	for name, tc := range map[string]struct{ keys, want string }{
 		"beside a kind of tomorrow": {set(`{"kty":"XYZ","kid":"a"}`, `7`, `null`, string(good)), ""},
 		"beside a weak key":         {set(marshal(public("w", &weak.PublicKey)), string(good)), ""},
 		"with members of tomorrow":  {`{"keys":[` + string(good) + `],"next":1}`, ""},
-		"only a weak key":           {set(marshal(public("a", &weak.PublicKey))), undecided},
-		"only an encryption key":    {set(marshal(encryption)), undecided},
-		"only a private key":        {set(marshal(private)), undecided},
-		"only a symmetric key":      {set(marshal(symmetric)), undecided},
-		"only a key without a name": {set(marshal(public("", &keyA().PublicKey))), undecided},
-		"none":                      {set(), undecided},
-		"no list":                   {`{}`, undecided},
-		"too many":                  {set(strings.Split(strings.Repeat("{}|", 64)+string(good), "|")...), undecided},
-		"duplicate members":         {set(strings.Replace(string(good), `"kid":"a"`, `"kid":"x","kid":"a"`, 1)), undecided},
+		"only a weak key":           {set(marshal(public("a", &weak.PublicKey))), nothing},
+		"only an encryption key":    {set(marshal(encryption)), nothing},
+		"only a private key":        {set(marshal(private)), nothing},
+		"only a symmetric key":      {set(marshal(symmetric)), nothing},
+		"only a key without a name": {set(marshal(public("", &keyA().PublicKey))), nothing},
+		"none":                      {set(), nothing},
+		"no list":                   {`{}`, nothing},
+		"too many":                  {set(strings.Split(strings.Repeat("{}|", 64)+string(good), "|")...), nothing},
+		"duplicate members":         {set(strings.Replace(string(good), `"kid":"a"`, `"kid":"x","kid":"a"`, 1)), nothing},
 		"for another algorithm":     {set(marshal(otherAlg)), identity.ReasonBadSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -335,7 +335,7 @@ func TestUnusableKeys(t *testing.T) {
 			switch tc.want {
 			case "":
 				wantAccepted(t, a, token)
-			case undecided:
+			case nothing:
 				wantUndecided(t, a, token)
 			default:
 				wantRefused(t, a, token, tc.want)
@@ -405,14 +405,14 @@ func TestClusterDiscovery(t *testing.T) {
 	}
 
 	without := c.authenticator(t, "kubernetes", source, func(cfg *identity.Config) { cfg.Sources[0].CAFile = "" })
-	if err := wantUndecided(t, without, token()); !strings.Contains(err.Error(), "certificate") {
+	if err := undecided(t, without, token()); !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without the CA: %v", err)
 	}
 	if err := os.Remove(filepath.Join(dir, "token")); err != nil {
 		t.Fatal(err)
 	}
 	c.clock.advance(15 * time.Minute)
-	if err := wantUndecided(t, a, token()); !errors.Is(err, os.ErrNotExist) {
+	if err := undecided(t, a, token()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without the token file: %v", err)
 	}
 }

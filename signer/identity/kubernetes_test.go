@@ -30,7 +30,8 @@ func (c *ci) podClaims() claims {
 // bound returns the claims with one member of kubernetes.io replaced; nil
 // removes it.
 func (c claims) bound(name string, value any) claims {
-	inner := c["kubernetes.io"].(claims).with(name, value)
+	inner, _ := c["kubernetes.io"].(claims)
+	inner = inner.with(name, value)
 	if value == nil {
 		inner = inner.without(name)
 	}
