@@ -114,7 +114,7 @@ func registryWithUnsignedImage(repository string) (host string, stop func()) {
 		err = remote.Write(ref, empty.Image)
 	}
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return host, server.Close
 }

@@ -183,7 +183,7 @@ func TestEntries(t *testing.T) {
 		"v1 global index":        {true, func(p *parts) { p.entries[0].index++ }, verifier.ReasonUnverified},
 		"v1 tree size":           {true, func(p *parts) { p.entries[0].size++ }, verifier.ReasonUnverified},
 		"v1 twice in one log":    {true, func(p *parts) { p.entries = append(p.entries, l.v1.append(t, p.v1Body(t), signedAt)) }, verifier.ReasonUnverified},
-		"second entry of no log": {true, func(p *parts) { e := p.entries[0]; e.logID = errorMarker; p.entries = append(p.entries, e) }, verifier.ReasonUnverified},
+		"second entry of no log": {true, func(p *parts) { e := p.entries[0]; e.logID = shortLogID; p.entries = append(p.entries, e) }, verifier.ReasonUnverified},
 		"v1 body in the v2 log":  {false, func(p *parts) { p.entries[0] = l.v2.append(t, p.v1Body(t), time.Time{}) }, verifier.ReasonUnverified},
 		"v2 body in the v1 log":  {true, func(p *parts) { p.entries[0] = l.v1.append(t, p.v2Body(), time.Time{}) }, verifier.ReasonLogEntry},
 		"v2 body of another, v1 log": {true, func(p *parts) {

@@ -160,7 +160,7 @@ func TestZeroDecisionDenies(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	l := newLab(t)
 	root, p := newRoot(t, l), testPolicy(t, false)
-	for name, make := range map[string]func() (*verifier.Verifier, error){
+	for name, construct := range map[string]func() (*verifier.Verifier, error){
 		"no policy":    func() (*verifier.Verifier, error) { return verifier.New(root, nil) },
 		"empty policy": func() (*verifier.Verifier, error) { return verifier.New(root, &policy.TrustPolicy{}) },
 		"no root":      func() (*verifier.Verifier, error) { return verifier.New(nil, p) },
@@ -168,7 +168,7 @@ func TestNewRefuses(t *testing.T) {
 		"nil source":   func() (*verifier.Verifier, error) { return verifier.New(root, p, verifier.WithSource(nil)) },
 		"nil clock":    func() (*verifier.Verifier, error) { return verifier.New(root, p, verifier.WithClock(nil)) },
 	} {
-		if v, err := make(); err == nil || v != nil {
+		if v, err := construct(); err == nil || v != nil {
 			t.Errorf("%s: %v, %v", name, v, err)
 		}
 	}
