@@ -279,7 +279,7 @@ func TestParseBundleRefuses(t *testing.T) {
 		"index with sign":        {`"logIndex":"1000007"`, `"logIndex":"+1000007"`},
 		"index overflow":         {`"logIndex":"1000007"`, `"logIndex":"9223372036854775808"`},
 		"negative index":         {`"logIndex":"1000007"`, `"logIndex":"-1"`},
-		"base64 with newline":    {`"sig":"`, `"sig":"\n`},
+		"base64 with newline":    {`"sig":"`, `"sig":"\n\n\n\n`},
 		"base64 with space":      {`"sig":"`, `"sig":" `},
 		"base64 with stray bits": {`"keyId":"+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s="`, `"keyId":"+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/t="`},
 		"base64 mixed alphabets": {`"keyId":"+/`, `"keyId":"-/`},

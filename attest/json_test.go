@@ -46,6 +46,7 @@ func TestCheckJSONRefuses(t *testing.T) {
 		"high surrogate":    {`{"a":"\ud800x"}`, "$.a: lone surrogate"},
 		"low surrogate":     {`["\udc00"]`, "$[0]: lone surrogate"},
 		"two high":          {`["\ud800\ud800"]`, "lone surrogate"},
+		"high and no low":   {`["\ud800\bdc00"]`, "lone surrogate"},
 		"high at the end":   {`["\uD800"]`, "lone surrogate"},
 		"surrogate in name": {`{"\ud800":1}`, "lone surrogate"},
 		"newline in name":   {`{"a\n":{"b":1,"b":2}}`, `$["a\n"]`},
