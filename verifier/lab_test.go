@@ -15,7 +15,6 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"hash"
 	"math/big"
 	"testing"
