@@ -31,7 +31,7 @@ func run(ctx context.Context, bin string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.Stop()) }()
 	for _, scene := range []func(context.Context) error{s.buildAndPush, s.signInCI, s.showLog, s.verify, s.workstation, s.pullRequest} {
 		if err := scene(ctx); err != nil {
 			return err

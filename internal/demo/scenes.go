@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/hallmark-dev/hallmark/deploy/image"
+	"github.com/hallmark-dev/hallmark/internal/devrun"
 )
 
 const (
@@ -28,13 +28,13 @@ const (
 // push builds Hallmark's own image for two platforms and pushes it.
 func (s *stage) push(ctx context.Context, tag string, created time.Time) (string, error) {
 	index, err := image.Build(created,
-		image.Platform{OS: "linux", Architecture: "amd64", Binaries: []string{filepath.Join(s.bin, "hallmark")}},
-		image.Platform{OS: "linux", Architecture: "arm64", Binaries: []string{filepath.Join(s.bin, "linux-arm64", "hallmark")}},
+		image.Platform{OS: "linux", Architecture: "amd64", Binaries: []string{filepath.Join(s.Bin, "hallmark")}},
+		image.Platform{OS: "linux", Architecture: "arm64", Binaries: []string{filepath.Join(s.Bin, "linux-arm64", "hallmark")}},
 	)
 	if err != nil {
 		return "", fmt.Errorf("%w (hint: make build)", err)
 	}
-	ref, err := name.NewTag(s.env["REGISTRY"] + "/acme/app:" + tag)
+	ref, err := name.NewTag(s.Env["REGISTRY"] + "/acme/app:" + tag)
 	if err != nil {
 		return "", err
 	}
@@ -56,13 +56,8 @@ func (s *stage) buildAndPush(ctx context.Context) (err error) {
 }
 
 func (s *stage) mint(ctx context.Context, claims ...string) (string, error) {
-	args := []string{"dev", "token", "--dir", s.dir, "--provider", "github"}
-	for _, c := range claims {
-		args = append(args, "--claim", c)
-	}
-	s.shell("HALLMARK_ID_TOKEN=$(hallmark " + strings.Join(args, " ") + ")")
-	out, err := exec.CommandContext(ctx, filepath.Join(s.bin, "hallmark"), args...).Output() //nolint:gosec // our own program
-	return strings.TrimSpace(string(out)), err
+	s.shell("HALLMARK_ID_TOKEN=$(hallmark " + strings.Join(devrun.TokenArgs(s.Dir, claims...), " ") + ")")
+	return s.Token(ctx, claims...)
 }
 
 func (s *stage) signInCI(ctx context.Context) (err error) {
@@ -110,7 +105,7 @@ func (s *stage) showLog(ctx context.Context) error {
 }
 
 func (s *stage) get(ctx context.Context, path string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.env["HALLMARK_URL"]+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Env["HALLMARK_URL"]+path, nil)
 	if err != nil {
 		return "", err
 	}
@@ -127,7 +122,7 @@ func (s *stage) get(ctx context.Context, path string) (string, error) {
 }
 
 func (s *stage) verifyCommand(ref string) []string {
-	return []string{"verify", ref, "--certificate-identity", workflow, "--certificate-oidc-issuer", s.env["OIDC_ISSUER"]}
+	return []string{"verify", ref, "--certificate-identity", workflow, "--certificate-oidc-issuer", s.Env["OIDC_ISSUER"]}
 }
 
 func (s *stage) verify(ctx context.Context) error {

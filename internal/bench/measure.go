@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// result is a closed loop's outcome.
+type result struct {
+	took time.Duration
+	each []time.Duration // sorted
+}
+
+// loop runs n calls of f with some clients at a time and times each.
+func loop(ctx context.Context, clients, n int, f func(ctx context.Context, i int) error) (result, error) {
+	each := make([]time.Duration, n)
+	work := make(chan int)
+	var (
+		wg    sync.WaitGroup
+		once  sync.Once
+		first error
+	)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	start := time.Now()
+	for range clients {
+		wg.Go(func() {
+			for i := range work {
+				t := time.Now()
+				if err := f(ctx, i); err != nil {
+					once.Do(func() { first = err; cancel() })
+				}
+				each[i] = time.Since(t)
+			}
+		})
+	}
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	if first != nil {
+		return result{}, first
+	}
+	took := time.Since(start)
+	slices.Sort(each)
+	return result{took: took, each: each}, ctx.Err()
+}
+
+func (r result) perSecond() float64 { return float64(len(r.each)) / r.took.Seconds() }
+
+// quantile returns the q-th of the sorted times, for example 0.99.
+func (r result) quantile(q float64) time.Duration {
+	return r.each[min(int(q*float64(len(r.each))), len(r.each)-1)]
+}
+
+func (r result) p50() time.Duration { return r.quantile(0.50) }
+func (r result) p99() time.Duration { return r.quantile(0.99) }
+
+func row(what string, r result, note string) {
+	_, _ = fmt.Printf("%-44s %9.0f/s   p50 %8s   p99 %8s   %s\n", what, r.perSecond(), short(r.p50()), short(r.p99()), note)
+}
+
+func short(d time.Duration) string {
+	return fmt.Sprintf("%.2fms", float64(d.Microseconds())/1000)
+}
+
+func title(text string) { _, _ = fmt.Printf("%s\n", text) }
