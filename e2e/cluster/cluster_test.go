@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -41,6 +43,7 @@ type world struct {
 	*Controller
 
 	lab         *lab.Lab
+	discovery   string      // file with a bearer token that may read the cluster's token keys
 	trustedRoot string      // the controller's own copy
 	registryOff atomic.Bool // makes the central registry answer 503
 
@@ -68,7 +71,7 @@ func TestCluster(t *testing.T) {
 		{"tenant tricks", w.tricks}, {"everybody is judged", w.users}, {"static pods", w.staticPods}, {"workloads", w.workloads}, {"pod updates", w.podUpdates},
 		{"workload updates", w.workloadUpdates}, {"nothing else is hindered", w.unhindered}, {"every policy must allow", w.everyPolicy},
 		{"mode Warn", w.warn}, {"invalid policy", w.invalidPolicy}, {"policies refused at apply", w.refusedPolicies}, {"shipped files", w.shipped},
-		{"own namespace", w.ownNamespace}, {"tokens", w.tokens}, {"registry down", w.registryDown}, {"trusted root changes", w.rootChanges},
+		{"own namespace", w.ownNamespace}, {"tokens", w.tokens}, {"a pod signs", w.podSigns}, {"registry down", w.registryDown}, {"trusted root changes", w.rootChanges},
 		{"metrics", w.metrics}, {"not synced", w.notSynced}, {"controller stopped", w.stopped},
 	} {
 		t.Run(c.name, c.run)
@@ -78,7 +81,10 @@ func TestCluster(t *testing.T) {
 // start brings up service, images, API server, controller and webhook, and a few objects from before there was a webhook.
 func start(t *testing.T) *world {
 	w := &world{Cluster: Start(t)}
-	w.lab = lab.Start(t, lab.Options{Wrap: func(registry http.Handler) http.Handler {
+	w.discovery = w.DiscoveryTokenFile(t)
+	cluster := fmt.Sprintf(`- {name: kubernetes, provider: kubernetes, issuer: "%s", jwksURI: "%s", caFile: "%s", bearerTokenFile: "%s"}`,
+		w.Issuer, w.JWKSURI(), w.CAFile, w.discovery)
+	w.lab = lab.Start(t, lab.Options{Identities: cluster, Wrap: func(registry http.Handler) http.Handler {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if w.registryOff.Load() {
 				http.Error(rw, "switched off", http.StatusServiceUnavailable)
@@ -92,7 +98,7 @@ func start(t *testing.T) *world {
 	w.unsigned = w.lab.PushSmall(t, "acme/app", "unsigned")
 	w.elsewhere = w.lab.Copy(t, w.signed, "tools/app")
 
-	w.Namespace(t, "default-ns")
+	w.ServiceAccount(t, "default", "default") // the controller manager would have made it
 	w.legacy(t)
 	w.trustedRoot = filepath.Join(t.TempDir(), "trusted_root.json")
 	copyFile(t, w.lab.TrustedRoot(), w.trustedRoot)
@@ -181,6 +187,20 @@ func (w *world) temporaryPolicy(t *testing.T, p *admission.ImageTrustPolicy) {
 		w.awaitPolicies(t, func() bool { return w.tryPod(t, pod("probe", w.signed)) == nil })
 	})
 }
+
+// awaitRight waits until an account has a right, or no longer has it: authorizers learn of a change a moment after it is stored.
+func (w *world) awaitRight(t *testing.T, user string, groups []string, want bool, attributes authorizationv1.ResourceAttributes) {
+	t.Helper()
+	w.Eventually(t, "a right of "+user+" has changed", func(ctx context.Context) bool {
+		review, err := w.Kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
+			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &attributes}}, metav1.CreateOptions{})
+		must(t, err)
+		return review.Status.Allowed == want
+	})
+}
+
+// mayCreatePods is the right to create pods in the default namespace.
+var mayCreatePods = authorizationv1.ResourceAttributes{Namespace: "default", Verb: "create", Resource: "pods"}
 
 // awaitPolicies is Eventually for clean-up functions, whose test context is over.
 func (w *world) awaitPolicies(t *testing.T, holds func() bool) {

@@ -35,6 +35,7 @@ type Controller struct {
 	MetricsURL string // /metrics
 	WebhookURL string
 
+	owner   testing.TB // the test that started it first: it ends with that one, not with a sub-test that starts it again
 	args    []string
 	program string
 	cmd     *exec.Cmd
@@ -57,7 +58,7 @@ func (c *Cluster) StartController(t testing.TB, registry, trustedRoot string, ar
 	health, metrics := lab.FreeAddress(t), lab.FreeAddress(t)
 	k := &Controller{
 		HealthURL: "http://" + health, MetricsURL: "http://" + metrics + "/metrics", WebhookURL: "https://" + address + "/validate-images",
-		program: lab.Program(t, "hallmark-controller"), caPEM: certs.LocalServingCAData,
+		owner: t, program: lab.Program(t, "hallmark-controller"), caPEM: certs.LocalServingCAData,
 		args: append([]string{
 			"--insecure-registry=" + registry, "--trusted-root=" + trustedRoot, "--kubeconfig=" + c.controllerConfig(t),
 			"--webhook-address=" + address, "--webhook-certs=" + certs.LocalServingCertDir,
@@ -81,7 +82,7 @@ func (c *Cluster) controllerConfig(t testing.TB) string {
 	return path
 }
 
-// Run starts the program again after Stop. The test ends it.
+// Run starts the program again after Stop.
 func (k *Controller) Run(t testing.TB) {
 	t.Helper()
 	k.log, k.ended = &buffer{}, make(chan struct{})
@@ -93,7 +94,7 @@ func (k *Controller) Run(t testing.TB) {
 		_ = cmd.Wait() // the exit code is looked at by Stop
 		close(ended)
 	}()
-	t.Cleanup(func() {
+	k.owner.Cleanup(func() {
 		_ = cmd.Process.Kill() // it has ended already unless the test failed
 		<-ended
 	})

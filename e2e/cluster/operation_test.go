@@ -4,10 +4,6 @@ package cluster
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -78,6 +75,10 @@ func (w *world) notSynced(t *testing.T) {
 	binding, err := bindings.Get(t.Context(), "hallmark-controller", metav1.GetOptions{})
 	must(t, err)
 	must(t, bindings.Delete(t.Context(), binding.Name, metav1.DeleteOptions{}))
+	const account = "system:serviceaccount:hallmark-system:hallmark-controller"
+	groups := []string{"system:serviceaccounts", "system:authenticated"}
+	list := authorizationv1.ResourceAttributes{Group: "hallmark.dev", Verb: "list", Resource: "imagetrustpolicies"}
+	w.awaitRight(t, account, groups, false, list)
 	w.Run(t)
 	wantUndecided(t, w.tryPod(t, pod("p", w.signed)), "policies are not read yet")
 	response, err := http.Get(w.HealthURL + "/readyz") //nolint:noctx // loopback
@@ -111,59 +112,6 @@ func (w *world) stopped(t *testing.T) {
 	w.AwaitReady(t)
 	wantAllowed(t, w.tryPod(t, pod("p", w.signed)))
 	wantDenied(t, w.tryPod(t, pod("p", w.unsigned)))
-}
-
-// tokens: a pod's own token names the pod; one that a person asked for does not. The keys are shown to whom the cluster lets see them.
-func (w *world) tokens(t *testing.T) {
-	const audience = "https://hallmark.test"
-	p, err := w.create(t, pod("job", w.signed))
-	must(t, err)
-	claims := func(token string) (parsed struct {
-		Iss        string   `json:"iss"`
-		Aud        []string `json:"aud"`
-		Kubernetes struct {
-			Pod *struct {
-				Name string `json:"name"`
-				UID  string `json:"uid"`
-			} `json:"pod"`
-		} `json:"kubernetes.io"`
-	}) {
-		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
-		must(t, err)
-		must(t, json.Unmarshal(payload, &parsed))
-		return parsed
-	}
-	bound := claims(w.PodToken(t, p, audience))
-	if bound.Kubernetes.Pod == nil || bound.Kubernetes.Pod.UID != string(p.UID) || bound.Iss != w.Issuer || len(bound.Aud) != 1 || bound.Aud[0] != audience {
-		t.Errorf("pod's token: %+v", bound)
-	}
-	if loose := claims(w.AccountToken(t, "default", "default", audience)); loose.Kubernetes.Pod != nil {
-		t.Errorf("account's token: %+v", loose)
-	}
-	bearer, err := os.ReadFile(w.DiscoveryTokenFile(t))
-	must(t, err)
-	document, err := w.get(t, w.Issuer+"/.well-known/openid-configuration", string(bearer))
-	must(t, err)
-	if !strings.Contains(document, `"jwks_uri":"`+w.JWKSURI()+`"`) {
-		t.Errorf("discovery: %s", document)
-	}
-	keys, err := w.get(t, w.JWKSURI(), string(bearer))
-	must(t, err)
-	if !strings.Contains(keys, `"kty"`) {
-		t.Errorf("keys: %s", keys)
-	}
-}
-
-// get fetches from the API server with a bearer token, trusting the cluster's CA only.
-func (w *world) get(t *testing.T, url, bearer string) (string, error) {
-	t.Helper()
-	pem, err := os.ReadFile(w.CAFile)
-	must(t, err)
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
-	defer client.CloseIdleConnections()
-	return fetch(t, &client, url, bearer)
 }
 
 func fetch(t *testing.T, c *http.Client, url, bearer string) (string, error) {

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -51,7 +52,7 @@ func (w *world) pods(t *testing.T) {
 				"is not the central registry": foreign,
 				"has no digest":               w.tagged,
 				"no ImageTrustPolicy covers":  w.elsewhere,
-				"bad reference":               "nginx",
+				"unusable image reference":    "nginx",
 			} {
 				_, err := w.create(t, make(image))
 				wantDenied(t, err, name, fmt.Sprintf("%q", image), reason, `Pod "p" may not run in namespace "default"`)
@@ -119,7 +120,7 @@ func (w *world) ephemeral(t *testing.T) {
 		}
 		return err
 	}
-	for reason, image := range map[string]string{"hallmark sign": w.unsigned, "is not the central registry": foreign, "has no digest": w.tagged, "bad reference": "busybox"} {
+	for reason, image := range map[string]string{"hallmark sign": w.unsigned, "is not the central registry": foreign, "has no digest": w.tagged, "unusable image reference": "busybox"} {
 		wantDenied(t, debug(image), `ephemeral container "debug-0"`, reason)
 	}
 	wantAllowed(t, debug(w.signed2))
@@ -227,7 +228,7 @@ func (w *world) users(t *testing.T) {
 	}, metav1.CreateOptions{})
 	must(t, err)
 	t.Cleanup(func() {
-		must(t, w.Kube.RbacV1().ClusterRoleBindings().Delete(t.Context(), "everybody-may-everything", metav1.DeleteOptions{}))
+		must(t, w.Kube.RbacV1().ClusterRoleBindings().Delete(context.WithoutCancel(t.Context()), "everybody-may-everything", metav1.DeleteOptions{}))
 	})
 	for user, groups := range map[string][]string{
 		"admin":                          {"system:masters", "system:authenticated"},
@@ -237,6 +238,7 @@ func (w *world) users(t *testing.T) {
 		"system:serviceaccount:hallmark-system:hallmark-controller": {"system:serviceaccounts", "system:authenticated"},
 		"system:serviceaccount:kube-system:replicaset-controller":   {"system:serviceaccounts", "system:authenticated"},
 	} {
+		w.awaitRight(t, user, groups, true, mayCreatePods)
 		kube := w.As(t, user, groups...)
 		_, err := kube.CoreV1().Pods("default").Create(t.Context(), pod("by-user", w.unsigned), metav1.CreateOptions{})
 		wantDenied(t, err, "hallmark sign")
@@ -259,7 +261,9 @@ func (w *world) staticPods(t *testing.T) {
 		p.Spec.NodeName = node
 		return p
 	}
-	node := w.As(t, "system:node:n1", "system:nodes", "system:authenticated")
+	groups := []string{"system:nodes", "system:authenticated"}
+	w.awaitRight(t, "system:node:n1", groups, true, mayCreatePods)
+	node := w.As(t, "system:node:n1", groups...)
 	_, err = node.CoreV1().Pods("default").Create(t.Context(), mirror("static-n1", "n1"), metav1.CreateOptions{})
 	wantAllowed(t, err)
 	w.deleteNow(t, "static-n1")

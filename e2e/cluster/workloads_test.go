@@ -99,7 +99,7 @@ func (w *world) workloads(t *testing.T) {
 			}
 			wantAllowed(t, create(func(*corev1.PodSpec) {}))
 			for reason, image := range map[string]string{
-				"hallmark sign": w.unsigned, "is not the central registry": foreign, "has no digest": w.tagged, "bad reference": "nginx", "no ImageTrustPolicy covers": w.elsewhere,
+				"hallmark sign": w.unsigned, "is not the central registry": foreign, "has no digest": w.tagged, "unusable image reference": "nginx", "no ImageTrustPolicy covers": w.elsewhere,
 			} {
 				wantDenied(t, create(func(s *corev1.PodSpec) { s.Containers[0].Image = image }), `container "main"`, reason, kind.kind+` "w"`)
 				wantDenied(t, create(func(s *corev1.PodSpec) {
@@ -138,7 +138,7 @@ func (w *world) podUpdates(t *testing.T) {
 	wantAllowed(t, setImage("updated", w.signed2))
 	wantAllowed(t, setImage("updated", w.signed))
 	wantDenied(t, setImage("legacy", w.unsigned), "hallmark sign")
-	wantDenied(t, setImage("legacy", "nginx:2"), "bad reference")
+	wantDenied(t, setImage("legacy", "nginx:2"), "unusable image reference")
 	wantAllowed(t, setImage("legacy", "nginx:1")) // unchanged
 }
 

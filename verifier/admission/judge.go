@@ -139,6 +139,7 @@ func (j *Judge) lay(position Position, policies []Policy, namespace string, ask 
 		case tagged:
 			cell.Reasons = []string{fmt.Sprintf("policy %q: has no digest, and a tag can be moved (hint: deploy the reference with @sha256:… that the CI job printed when it signed the image)", p.Name)}
 		default:
+			finding.image = image.Registry + "/" + image.Repository + "@" + image.Digest
 			cell.program, cell.answer = p.Program, ask.about(image, p.Program)
 		}
 		finding.Cells = append(finding.Cells, cell)

@@ -19,7 +19,7 @@ const (
 
 // Message explains a denial: a headline, then one line for each refusal of a policy.
 func (v Verdict) Message() string {
-	denied, lines := v.lines(Cell.Denied)
+	denied, lines := v.lines(Cell.Denied, Finding.line)
 	head := fmt.Sprintf("%d of %d images of %s may not run in namespace %q:", denied, len(v.Findings), v.Object, v.Namespace)
 	if len(lines) > maxLines {
 		lines = append(lines[:maxLines], fmt.Sprintf("and %d more", len(lines)-maxLines))
@@ -29,27 +29,24 @@ func (v Verdict) Message() string {
 
 // Warnings lists the refusals of policies in mode Warn, one each.
 func (v Verdict) Warnings() []string {
-	_, lines := v.lines(Cell.Warned)
+	_, lines := v.lines(Cell.Warned, Finding.warning)
 	if len(lines) > maxLines {
 		lines = append(lines[:maxLines], fmt.Sprintf("hallmark: and %d more", len(lines)-maxLines))
-	}
-	for i := range lines {
-		lines[i] = oneLine(lines[i], maxWarning)
 	}
 	return lines
 }
 
 // lines makes a line for each cell that is wanted and counts the positions they belong to. A position without cells is denied too.
-func (v Verdict) lines(wanted func(Cell) bool) (positions int, lines []string) {
+func (v Verdict) lines(wanted func(Cell) bool, write func(Finding, Cell) string) (positions int, lines []string) {
 	for _, f := range v.Findings {
 		before := len(lines)
 		for _, c := range f.Cells {
 			if wanted(c) {
-				lines = append(lines, f.line(c))
+				lines = append(lines, write(f, c))
 			}
 		}
 		if len(f.Cells) == 0 && wanted(Cell{}) {
-			lines = append(lines, f.line(Cell{}))
+			lines = append(lines, write(f, Cell{}))
 		}
 		if len(lines) > before {
 			positions++
@@ -58,13 +55,26 @@ func (v Verdict) lines(wanted func(Cell) bool) (positions int, lines []string) {
 	return positions, lines
 }
 
-// line says which image, which policy, what is wrong and what to do.
+// line says which image, what is wrong and what to do.
 func (f Finding) line(c Cell) string {
+	return oneLine(fmt.Sprintf("%s: image %q: %s", f.Position, cut(f.Position.Reference, maxName), f.reasons(c)), maxLine)
+}
+
+// warning says the same in fewer words: the reference is in the object that was sent, the reason is not.
+func (f Finding) warning(c Cell) string {
+	return oneLine(fmt.Sprintf("hallmark: %s would be denied: %s", f.Position, f.reasons(c)), maxWarning)
+}
+
+// reasons joins what a policy says, without the image's long name in every sentence.
+func (f Finding) reasons(c Cell) string {
 	reasons := strings.Join(c.Reasons, "; ")
-	if reasons == "" {
-		reasons = "nothing was proven about it"
+	if f.image != "" {
+		reasons = strings.ReplaceAll(reasons, f.image, "it")
 	}
-	return oneLine(fmt.Sprintf("%s: image %q: %s", f.Position, cut(f.Position.Reference, maxName), reasons), maxLine)
+	if reasons == "" {
+		return "nothing was proven about it"
+	}
+	return reasons
 }
 
 // oneLine makes text safe to show on one line of a terminal or log: control characters, line breaks and invisible runes are replaced by

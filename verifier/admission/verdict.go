@@ -17,6 +17,8 @@ type Verdict struct {
 type Finding struct {
 	Position Position
 	Cells    []Cell
+
+	image string // canonical, by digest; empty if there is no such form
 }
 
 // Cell is what one policy says about one position. The zero value denies, and enforces it.
