@@ -192,3 +192,34 @@ func TestExists(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkAuditPath is one inclusion proof in a tree of a million, storage
+// not counted: of the last entry, and of one in the middle, whose two full
+// tiles are at hand as they are stored.
+func BenchmarkAuditPath(b *testing.B) {
+	e, tiles := &edge{}, make(map[TileID]fullTile)
+	for n := range 1_000_000 {
+		for _, tile := range e.add(Hash{byte(n), byte(n >> 8), byte(n >> 16)}) {
+			tiles[tile.TileID] = tile.Data
+		}
+	}
+	s := newSnapshot(e)
+	complete := func(height int, n int64) (Hash, error) {
+		id, inHeight, inN := tileOf(height, n)
+		return tiles[id].node(inHeight, inN), nil
+	}
+	for name, index := range map[string]int64{"fresh": 999_999, "old": 444_444} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.auditPath(index, complete); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("snapshot", func(b *testing.B) {
+		for b.Loop() {
+			newSnapshot(e.clone())
+		}
+	})
+}
