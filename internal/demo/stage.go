@@ -24,7 +24,7 @@ type stage struct {
 }
 
 func openStage(ctx context.Context, bin string) (*stage, error) {
-	print("\n== A whole Hallmark on this machine\n$ hallmark dev --dir DIR\n")
+	show("\n== A whole Hallmark on this machine\n$ hallmark dev --dir DIR\n")
 	dev, err := devrun.Start(ctx, bin)
 	if err != nil {
 		return nil, err
@@ -67,10 +67,10 @@ func must(what string, code, want int, out string, contains ...string) error {
 	return nil
 }
 
-func (s *stage) title(text string) { print("\n== %s\n", text) }
-func (s *stage) shell(text string) { print("$ %s\n", strings.ReplaceAll(text, s.Dir, "DIR")) }
+func (s *stage) title(text string) { show("\n== %s\n", text) }
+func (s *stage) shell(text string) { show("$ %s\n", strings.ReplaceAll(text, s.Dir, "DIR")) }
 func (s *stage) say(format string, args ...any) {
-	print("  "+format+"\n", args...)
+	show("  "+format+"\n", args...)
 }
 
 // quote prints a program's words, indented, with the tabs of its data aligned.
@@ -78,13 +78,13 @@ func (s *stage) quote(text string) {
 	for line := range strings.Lines(strings.ReplaceAll(text, s.Dir, "DIR")) {
 		name, value, tabbed := strings.Cut(strings.TrimRight(line, "\n"), "\t")
 		if tabbed {
-			print("  %-12s %s\n", name, value)
+			show("  %-12s %s\n", name, value)
 			continue
 		}
-		print("  %s\n", name)
+		show("  %s\n", name)
 	}
 }
 
-func print(format string, args ...any) {
+func show(format string, args ...any) {
 	_, _ = fmt.Fprintf(io.Writer(os.Stdout), format, args...)
 }
