@@ -60,9 +60,13 @@ func crashChild(encoded string) error {
 	if err := json.Unmarshal([]byte(encoded), &plan); err != nil {
 		return err
 	}
-	key, err := x509.ParsePKCS8PrivateKey(plan.Key)
+	parsed, err := x509.ParsePKCS8PrivateKey(plan.Key)
 	if err != nil {
 		return err
+	}
+	key, ok := parsed.(crypto.Signer)
+	if !ok {
+		return fmt.Errorf("%T cannot sign", parsed)
 	}
 	ctx := context.Background()
 	db, err := store.Open(ctx, plan.Path)
@@ -70,7 +74,7 @@ func crashChild(encoded string) error {
 		return err
 	}
 	var visits atomic.Int64
-	cfg := logConfig(key.(crypto.Signer))
+	cfg := logConfig(key)
 	cfg.Fault = func(p tlog.Point) error {
 		if p == plan.Point && visits.Add(1) == plan.Visit {
 			return syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -253,7 +257,7 @@ func checkCut(t *testing.T, path string, key crypto.Signer, acknowledged, cut in
 
 func readFile(t *testing.T, path string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(path) //nolint:gosec // a file of this test
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

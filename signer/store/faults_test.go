@@ -83,7 +83,7 @@ func faults() []fault {
 					t.Fatal(err)
 				}
 				limit := before
-				limit.Cur = uint64(info.Size()) + 5000 //nolint:gosec // a page and a bit
+				limit.Cur = uint64(info.Size()) + 5000 // a page and a bit
 				if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 					t.Fatal(err)
 				}

@@ -19,7 +19,11 @@ func opener() (openNew func(*testing.T) tlog.Storage, reopen func(*testing.T, tl
 		return db
 	}
 	reopen = func(t *testing.T, st tlog.Storage) tlog.Storage {
-		closeDB(t, st.(*store.DB))
+		db, ok := st.(*store.DB)
+		if !ok {
+			t.Fatalf("%T is not ours", st)
+		}
+		closeDB(t, db)
 		return open(t, paths[st])
 	}
 	return openNew, reopen

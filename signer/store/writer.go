@@ -274,7 +274,7 @@ func (t *tx) exec(query string, args ...any) error {
 
 // changed is exec and returns how many rows changed.
 func (t *tx) changed(query string, args ...any) (int64, error) {
-	s, err := t.stmt(query)
+	s, err := t.stmt(query) //nolint:sqlclosecheck // stays prepared, tx.close closes it
 	if err != nil {
 		return 0, err
 	}
@@ -297,19 +297,11 @@ func (t *tx) changed(query string, args ...any) (int64, error) {
 }
 
 func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
-	s, err := t.stmt(query)
+	s, err := t.stmt(query) //nolint:sqlclosecheck // stays prepared, tx.close closes it
 	if err != nil {
 		return nil, err
 	}
 	return s.QueryContext(context.Background(), args...)
-}
-
-func (t *tx) queryRow(query string, args ...any) (*sql.Row, error) {
-	s, err := t.stmt(query)
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryRowContext(context.Background(), args...), nil
 }
 
 // inTransaction reports whether a transaction is still open: beginning one

@@ -84,8 +84,9 @@ func (e *edge) fringe() []Hash {
 	if e.size == 0 {
 		return []Hash{sha256.Sum256(nil)} // RFC 6962 section 2.1
 	}
-	height := bits.TrailingZeros64(uint64(e.size)) //nolint:gosec // sizes are not negative
-	fringe := make([]Hash, height, bits.Len64(uint64(e.size))+1)
+	size := uint64(e.size) //nolint:gosec // sizes are not negative
+	height := bits.TrailingZeros64(size)
+	fringe := make([]Hash, height, bits.Len64(size)+1)
 	hash := e.mustNode(height, e.size>>height-1)
 	fringe = append(fringe, hash)
 	for last := (e.size - 1) >> height; last > 0; last >>= 1 {

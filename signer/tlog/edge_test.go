@@ -62,7 +62,7 @@ func TestEdgeAgrees(t *testing.T) {
 			tiles[tile.TileID] = tile.Data
 		}
 	}
-	if want := size >> TileHeight; len(tiles) < int(want) || tiles[TileID{Level: 1, N: 0}] == nil {
+	if want := size >> TileHeight; len(tiles) < want || tiles[TileID{Level: 1, N: 0}] == nil {
 		t.Fatalf("%d full tiles, want at least %d", len(tiles), want)
 	}
 }
