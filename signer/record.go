@@ -14,7 +14,7 @@ import (
 // newEvent starts the audit record of a request.
 func (s *Service) newEvent(req Request) AuditEvent {
 	return AuditEvent{
-		Time: s.cfg.Clock().UTC(), Action: req.Action, Image: clip(req.Image, maxAskedImage), PredicateType: clip(req.PredicateType, maxAskedImage),
+		Time: s.cfg.Clock().UTC(), Action: req.Action, Image: clip(req.Image), PredicateType: clip(req.PredicateType),
 		RequestID: req.Origin.RequestID, RemoteAddr: req.Origin.RemoteAddr,
 	}
 }
@@ -40,7 +40,7 @@ func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause
 	switch {
 	case errors.As(cause, &unauthenticated):
 		ev.Decision = DecisionRefused
-		ev.Requester.Issuer, ev.Requester.Subject = clip(unauthenticated.Issuer, maxAskedImage), clip(unauthenticated.Subject, maxAskedImage)
+		ev.Requester.Issuer, ev.Requester.Subject = clip(unauthenticated.Issuer), clip(unauthenticated.Subject)
 	case errors.As(cause, &refused):
 		ev.Decision, ev.Reasons = DecisionRefused, refused.Reasons
 	case isNo(cause):
@@ -83,9 +83,10 @@ func (s *Service) fail(ctx context.Context, ev AuditEvent, stage string, cause e
 	return cause
 }
 
-func clip(s string, limit int) string {
-	if len(s) <= limit {
+// clip bounds what somebody else wrote before it is kept.
+func clip(s string) string {
+	if len(s) <= maxAsked {
 		return s
 	}
-	return s[:limit] + "…"
+	return s[:maxAsked] + "…"
 }

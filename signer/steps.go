@@ -20,8 +20,9 @@ import (
 	"github.com/hallmark-dev/hallmark/policy"
 )
 
-// maxAskedImage bounds how much of an asked reference the audit record keeps.
-const maxAskedImage = 512
+// maxAsked bounds how much of a text of the request or of an unverified token
+// the audit record keeps, bytes.
+const maxAsked = 512
 
 // sign makes an ephemeral key, has it certified, signs the statement,
 // timestamps the signature and checks the result. The key is dropped on

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hallmark-dev/hallmark/signer/identity"
@@ -84,9 +85,34 @@ type LogConfig struct {
 	Writers string `yaml:"writers,omitempty"`
 }
 
+// dirFlag adds --dir to a command.
+func dirFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "dir", "", "folder of the deployment (compulsory)")
+}
+
+// openConfig reads the configuration in the folder that --dir names. Whatever
+// is wrong with it is wrong usage: only a person can mend it.
+func openConfig(cmd *cobra.Command, dir string) (*Config, error) {
+	if err := needDir(cmd, dir); err != nil {
+		return nil, err
+	}
+	cfg, err := readConfig(filepath.Join(dir, configName))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cfg, nil
+}
+
+func needDir(cmd *cobra.Command, dir string) error {
+	if dir == "" {
+		return usageError{fmt.Errorf("--dir is compulsory (hint: %s)", cmd.UseLine())}
+	}
+	return nil
+}
+
 // readConfig reads and checks a configuration file.
 func readConfig(path string) (*Config, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the operator names the folder
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("open configuration: no file %s (hint: hallmark-server init --dir %s)", path, filepath.Dir(path))
 	}
@@ -123,27 +149,40 @@ func readConfig(path string) (*Config, error) {
 }
 
 func (c *Config) check() error {
-	for name, value := range map[string]string{
-		"origin": c.Origin, "listen": c.Listen, "admin": c.Admin, "registry.host": c.Registry.Host, "policy": c.Policy,
+	for _, member := range [][2]string{
+		{"origin", c.Origin}, {"listen", c.Listen}, {"admin", c.Admin}, {"registry.host", c.Registry.Host}, {"policy", c.Policy},
 	} {
-		if value == "" {
-			return fmt.Errorf("%s is missing", name)
+		if member[1] == "" {
+			return fmt.Errorf("%s is missing", member[0])
 		}
 	}
 	if (c.Password.File == "") == (c.Password.Env == "") {
 		return errors.New("password: exactly one of file and env")
 	}
-	if u, err := url.Parse(c.Origin); err != nil || u.Hostname() == "" {
-		return fmt.Errorf("origin %q is not a URL like https://hallmark.corp.example", c.Origin)
+	if err := checkOrigin(c.Origin); err != nil {
+		return err
 	}
 	if c.TLS == nil && !isLoopback(c.Listen) {
-		return fmt.Errorf("listen %s: without tls only a loopback address is allowed", c.Listen)
+		return fmt.Errorf("listen %s: without tls only a loopback address is allowed (hint: tls: {cert: FILE, key: FILE}, or a proxy in front)", c.Listen)
 	}
 	if (c.Registry.Username == "") != (c.Registry.PasswordFile == "") {
 		return errors.New("registry: username and passwordFile go together")
 	}
 	if c.Registry.Insecure && !isLoopback(c.Registry.Host) {
 		return fmt.Errorf("registry %s: insecure is for loopback addresses only", c.Registry.Host)
+	}
+	return nil
+}
+
+// checkOrigin refuses here what could not be changed after init: the origin is
+// in the log's checkpoints and in the identity of attestations.
+func checkOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" {
+		return fmt.Errorf("origin %q is not a URL like https://hallmark.corp.example", origin)
+	}
+	if bare := u.Scheme + "://" + u.Host; origin != bare {
+		return fmt.Errorf("origin %q: want only scheme and host, no path (hint: %s)", origin, bare)
 	}
 	return nil
 }

@@ -16,12 +16,20 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hallmark-dev/hallmark/deploy/policy"
+	policyfiles "github.com/hallmark-dev/hallmark/deploy/policy"
 	"github.com/hallmark-dev/hallmark/signer/keys"
 )
 
-// configName is the configuration file's name inside --dir.
-const configName = "hallmark.yaml"
+const (
+	// configName is the configuration file's name inside --dir.
+	configName = "hallmark.yaml"
+	// passwordName and signingPolicyName are the files beside it that init
+	// writes.
+	passwordName      = "password"
+	signingPolicyName = "signing-policy.yaml"
+	// stagingName is the folder in which init makes a deployment.
+	stagingName = ".init"
+)
 
 // The keys of a deployment, by file name. The two roots sign once, in init, and
 // belong in a safe from then on; serve does not open them.
@@ -42,17 +50,18 @@ func initCommand() *cobra.Command {
 			"a random password file and the example signing policy: read them before you serve.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path := filepath.Join(dir, configName)
-			if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-				if origin == "" || registry == "" {
-					return usageError{fmt.Errorf("there is no %s yet: --origin and --registry are needed to write it", path)}
-				}
-				if err := writeFirstConfig(dir, firstConfig{Origin: origin, Registry: registry, Listen: listen, Admin: admin}); err != nil {
-					return err
-				}
+			if err := needDir(cmd, dir); err != nil {
+				return err
 			}
-			cfg, err := readConfig(path)
+			first := Config{Origin: origin, Listen: listen, Admin: admin, Registry: RegistryConfig{Host: registry}}
+			if err := ensureConfig(dir, first); err != nil {
+				return err
+			}
+			cfg, err := openConfig(cmd, dir)
 			if err != nil {
+				return err
+			}
+			if err := sameDeployment(first, cfg); err != nil {
 				return err
 			}
 			if err := initialise(cmd.Context(), cfg, time.Now()); err != nil {
@@ -63,12 +72,11 @@ func initCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "folder of the deployment")
+	dirFlag(cmd, &dir)
 	cmd.Flags().StringVar(&origin, "origin", "", "public URL of the service, e.g. https://hallmark.corp.example")
 	cmd.Flags().StringVar(&registry, "registry", "", "host of the central registry, e.g. registry.corp.example")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "public address")
 	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:8081", "private address of health and metrics")
-	_ = cmd.MarkFlagRequired("dir") // the flag exists
 	return cmd
 }
 
@@ -80,12 +88,37 @@ func printNextSteps(w io.Writer, cfg *Config) {
 		cfg.path("keys", keyCARoot+".key"), cfg.path("keys", keyTSARoot+".key"), cfg.path(configName), cfg.path(cfg.Policy), cfg.dir)
 }
 
-// firstConfig fills the configuration that init writes.
-type firstConfig struct{ Origin, Registry, Listen, Admin string }
+// ensureConfig writes the first configuration if there is none.
+func ensureConfig(dir string, first Config) error {
+	path := filepath.Join(dir, configName)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return nil // there is one, or reading it will say what is wrong
+	}
+	if first.Origin == "" || first.Registry.Host == "" {
+		return usageError{fmt.Errorf("there is no %s yet: --origin and --registry are needed to write it", path)}
+	}
+	first.Password.File, first.Policy = passwordName, signingPolicyName
+	if err := first.check(); err != nil {
+		return usageError{err}
+	}
+	return writeFirstConfig(dir, first)
+}
 
-// writeFirstConfig writes hallmark.yaml, the example policy and a password.
-// None of them replaces an existing file.
-func writeFirstConfig(dir string, c firstConfig) error {
+// sameDeployment refuses flags that an existing configuration contradicts:
+// they would be ignored.
+func sameDeployment(first Config, cfg *Config) error {
+	for _, flag := range [][3]string{{"origin", first.Origin, cfg.Origin}, {"registry", first.Registry.Host, cfg.Registry.Host}} {
+		if flag[1] != "" && flag[1] != flag[2] {
+			return usageError{fmt.Errorf("--%s %s: %s says %s (hint: change or remove one of them)", flag[0], flag[1], cfg.path(configName), flag[2])}
+		}
+	}
+	return nil
+}
+
+// writeFirstConfig writes a password, the example policy and, last,
+// hallmark.yaml. None of them replaces an existing file: it may be the
+// operator's, or that of an init that was interrupted here.
+func writeFirstConfig(dir string, c Config) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create deployment: %w", err)
 	}
@@ -100,8 +133,8 @@ admin: %s
 registry:
   host: %s
 password:
-  file: password
-policy: signing-policy.yaml
+  file: %s
+policy: %s
 identities:
 - name: github
   provider: github
@@ -109,16 +142,16 @@ identities:
   url: https://github.com
 log:
   writers: issued
-`, c.Origin, c.Listen, c.Admin, c.Registry)
+`, c.Origin, c.Listen, c.Admin, c.Registry.Host, c.Password.File, c.Policy)
 	for _, f := range []struct {
 		name    string
 		content []byte
 	}{
-		{"password", []byte(hex.EncodeToString(secret[:]) + "\n")},
-		{"signing-policy.yaml", policyfiles.SigningPolicy},
+		{passwordName, []byte(hex.EncodeToString(secret[:]) + "\n")},
+		{signingPolicyName, policyfiles.SigningPolicy},
 		{configName, []byte(text)},
 	} {
-		if err := writeNew(filepath.Join(dir, f.name), f.content); err != nil {
+		if err := writeNew(filepath.Join(dir, f.name), f.content); err != nil && !errors.Is(err, os.ErrExist) {
 			return fmt.Errorf("create deployment: %w", err)
 		}
 	}
@@ -127,7 +160,7 @@ log:
 
 // writeNew writes a file that must not exist yet, readable by its owner only.
 func writeNew(path string, content []byte) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // a path of the deployment
 	if err != nil {
 		return err
 	}
@@ -144,8 +177,13 @@ func writeNew(path string, content []byte) (err error) {
 
 // initialise creates everything in a folder beside the deployment's and moves
 // it into place, the database last: serve refuses to start without a database,
-// so a crash here leaves nothing that looks finished.
+// so a crash here leaves nothing that looks finished. The next init begins
+// again, or ends what was being moved already.
 func initialise(ctx context.Context, cfg *Config, now time.Time) error {
+	staging := cfg.path(stagingName)
+	if halfMoved(cfg, staging) {
+		return moveIntoPlace(cfg, staging)
+	}
 	if err := refuseExisting(cfg); err != nil {
 		return err
 	}
@@ -153,7 +191,6 @@ func initialise(ctx context.Context, cfg *Config, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	staging := cfg.path(".init")
 	if err := os.RemoveAll(staging); err != nil { // left by an interrupted init
 		return fmt.Errorf("initialise: %w", err)
 	}
@@ -172,18 +209,46 @@ func initialise(ctx context.Context, cfg *Config, now time.Time) error {
 	if err := createDatabase(ctx, staging, cfg, made); err != nil {
 		return err
 	}
-	for _, name := range []string{"keys", "certs", "trust", databaseName} {
-		if err := os.Rename(filepath.Join(staging, name), cfg.path(name)); err != nil {
-			return fmt.Errorf("initialise: %w", err)
+	return moveIntoPlace(cfg, staging)
+}
+
+// deploymentParts are what init moves into place, in this order.
+func deploymentParts() []string { return []string{"keys", "certs", "trust", databaseName} }
+
+// halfMoved says whether an earlier init was interrupted in moveIntoPlace: the
+// first part is in place, the last is not, and each is in one of the two
+// folders only. All of it was finished before the first was moved.
+func halfMoved(cfg *Config, staging string) bool {
+	parts := deploymentParts()
+	for _, name := range parts {
+		if exists(cfg.path(name)) == exists(filepath.Join(staging, name)) {
+			return false
+		}
+	}
+	return exists(cfg.path(parts[0])) && !exists(cfg.path(parts[len(parts)-1]))
+}
+
+func moveIntoPlace(cfg *Config, staging string) error {
+	for _, name := range deploymentParts() {
+		if from := filepath.Join(staging, name); exists(from) {
+			if err := os.Rename(from, cfg.path(name)); err != nil {
+				return fmt.Errorf("initialise: %w", err)
+			}
 		}
 	}
 	return os.RemoveAll(staging) // the database's lock file
 }
 
+// exists also says yes to what cannot be looked at: it is not free.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
 func refuseExisting(cfg *Config) error {
-	for _, name := range []string{"keys", "certs", "trust", databaseName} {
-		if _, err := os.Stat(cfg.path(name)); !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("initialise: %s exists; a deployment is created once (hint: hallmark-server serve --dir %s)", cfg.path(name), cfg.dir)
+	for _, name := range deploymentParts() {
+		if exists(cfg.path(name)) {
+			return noError{fmt.Errorf("initialise: %s exists; a deployment is created once (hint: hallmark-server serve --dir %s)", cfg.path(name), cfg.dir)}
 		}
 	}
 	return nil

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hallmark-dev/hallmark/deploy/policy"
+	policyfiles "github.com/hallmark-dev/hallmark/deploy/policy"
 	"github.com/hallmark-dev/hallmark/internal/devissuer"
 )
 
@@ -77,7 +76,7 @@ func (d *devDeployment) close() {
 
 func (d *devDeployment) readOrMakeAddresses(ctx context.Context) error {
 	path := filepath.Join(d.dir, "dev.json")
-	raw, err := os.ReadFile(path)
+	raw, err := os.ReadFile(path) //nolint:gosec // a path of the deployment
 	if err == nil {
 		if err := json.Unmarshal(raw, &d.addr); err != nil {
 			return fmt.Errorf("read %s: %w", path, err)
@@ -149,14 +148,15 @@ func (d *devDeployment) initialise(ctx context.Context, env environment, server 
 	if err := os.MkdirAll(d.serverDir(), 0o700); err != nil {
 		return err
 	}
-	var secret [16]byte
-	if _, err := rand.Read(secret[:]); err != nil {
-		return err
-	}
+	// What an interrupted start wrote stays: its password may open keys already.
 	for name, content := range map[string]string{
-		"hallmark.yaml": d.config(), "password": hex.EncodeToString(secret[:]) + "\n", "signing-policy.yaml": string(policyfiles.SigningPolicy),
+		"hallmark.yaml": d.config(), "password": rand.Text() + "\n", "signing-policy.yaml": string(policyfiles.SigningPolicy),
 	} {
-		if err := os.WriteFile(filepath.Join(d.serverDir(), name), []byte(content), 0o600); err != nil {
+		path := filepath.Join(d.serverDir(), name)
+		if _, err := os.Stat(path); err == nil {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			return err
 		}
 	}

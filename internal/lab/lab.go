@@ -20,7 +20,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 
-	"github.com/hallmark-dev/hallmark/deploy/policy"
+	policyfiles "github.com/hallmark-dev/hallmark/deploy/policy"
 	"github.com/hallmark-dev/hallmark/internal/devissuer"
 )
 
