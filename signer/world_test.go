@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -134,9 +135,13 @@ func (w *world) Issue(_ context.Context, req signer.CertificateRequest) (c signe
 
 func (w *world) Timestamp(_ context.Context, signature []byte) (token []byte, err error) {
 	err = w.do("tsa", func() error {
+		// The form of a TimeStampResp, with the imprint for a token.
 		sum := sha256.Sum256(signature)
-		token = sum[:]
-		return nil
+		token, err = asn1.Marshal(struct {
+			Status  struct{ Status int }
+			Imprint struct{ Hash []byte }
+		}{Imprint: struct{ Hash []byte }{sum[:]}})
+		return err
 	})
 	return token, err
 }
@@ -155,7 +160,7 @@ func (w *world) Append(_ context.Context, e signer.Entry) (entry attest.LogEntry
 		}
 		entry = attest.LogEntry{
 			LogIndex: int64(index), ProofIndex: int64(index), LogID: make([]byte, 32), Kind: "hashedrekord", Version: "0.0.2",
-			TreeSize: int64(len(w.log)), RootHash: make([]byte, 32), CanonicalizedBody: []byte(`{}`),
+			TreeSize: int64(len(w.log)), RootHash: make([]byte, 32), CanonicalizedBody: []byte(`{"apiVersion":"0.0.2","kind":"hashedrekord"}`),
 			Checkpoint: fmt.Sprintf("hallmark.example\n%d\nAAAA\n\n— hallmark.example AAAA\n", len(w.log)),
 		}
 		return nil
