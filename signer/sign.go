@@ -202,26 +202,11 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 		return Intent{}, err
 	}
 	ev.Decision, ev.Rule, ev.PolicyDigest, ev.IntentID = DecisionGranted, in.Rule, in.PolicyDigest, in.ID
-	stored, created, err := s.cfg.Journal.Begin(ctx, in, ev)
+	// An identical request that a crash or a fault stopped has left its intent:
+	// the flow goes on from there. Nobody else works on it, its key is locked.
+	stored, _, err := s.cfg.Journal.Begin(ctx, in, ev)
 	if err != nil {
 		return Intent{}, fmt.Errorf("record intent: %w", err)
-	}
-	if created || stored.Signed != nil {
-		return stored, nil
-	}
-	// An intent of ours without a signature, and nobody works on it (its key
-	// is locked here): a crash left it. Void it and take its place.
-	old := eventOf(stored, s.cfg.Clock())
-	old.Decision, old.Reasons = DecisionVoided, []string{"the service stopped before anything was signed"}
-	if err := s.cfg.Journal.Void(ctx, stored.ID, old); err != nil {
-		return Intent{}, fmt.Errorf("void intent %s: %w", stored.ID, err)
-	}
-	stored, created, err = s.cfg.Journal.Begin(ctx, in, ev)
-	if err != nil {
-		return Intent{}, fmt.Errorf("record intent: %w", err)
-	}
-	if !created && stored.Signed == nil {
-		return Intent{}, errors.New("another replica works on the same request (hint: repeat the request in a few seconds)")
 	}
 	return stored, nil
 }
