@@ -25,13 +25,16 @@ const (
 	// maxPart bounds certificate, signature, log body, checkpoint and timestamp. A log entry has at most 65,535 bytes; a
 	// certificate with every Fulcio extension has about 2 KiB.
 	maxPart = 64 << 10
+	// maxHint bounds the name of a key, which is repeated in messages; base64 of a SHA-256 has 44 bytes.
+	maxHint = 512
 )
 
 // evidence is a bundle taken apart. Everything in it comes from one parse of one buffer, so that what is reported later is what was
 // verified; the buffer is never looked at again.
 type evidence struct {
 	bundle    *bundle.Bundle
-	leaf      *x509.Certificate // our own copy: sigstore-go changes the one it verifies
+	leaf      *x509.Certificate // our own copy: sigstore-go changes the one it verifies; nil in key mode
+	key       *Key              // key mode: the key that is demanded, not one that the bundle names
 	signature []byte
 	entries   []*tlog.Entry
 	tokens    int // number of RFC 3161 tokens
@@ -50,7 +53,9 @@ type messageDigest struct {
 
 // readBundle parses strictly: no repeated members (in either of protobuf's two spellings), no unknown or case-variant members, no trailing
 // bytes, valid UTF-8, everything within bounds. protojson sees to the form; the signed payload inside is attest's. It verifies nothing.
-func readBundle(b []byte) (*evidence, error) {
+//
+// With a key it reads only bundles in key mode, without one only those with a certificate.
+func readBundle(b []byte, key *Key) (*evidence, error) {
 	if len(b) > MaxBundleBytes {
 		return nil, refuse(ReasonTooLarge, "bundle is larger than %d bytes", MaxBundleBytes)
 	}
@@ -62,19 +67,25 @@ func readBundle(b []byte) (*evidence, error) {
 		return nil, err
 	}
 	material := pb.GetVerificationMaterial()
-	if material.GetPublicKey() != nil {
+	if key == nil && material.GetPublicKey() != nil {
 		return nil, refuse(ReasonKeyMode, "signed with a long-lived key (hint %q); only signatures with a certificate can be verified against identities", material.GetPublicKey().GetHint())
+	}
+	if key != nil && (material.GetCertificate() != nil || material.GetX509CertificateChain() != nil) {
+		return nil, refuse(ReasonKeyMode, "signed with a certificate, not with a long-lived key (hint: verify it against the identity that signed)")
 	}
 	parsed, err := bundle.NewBundle(&pb)
 	if err != nil {
 		return nil, refuse(ReasonMalformed, "not a bundle that can be verified: %w", err)
 	}
-	e := &evidence{bundle: parsed, tokens: len(material.GetTimestampVerificationData().GetRfc3161Timestamps())}
+	e := &evidence{bundle: parsed, key: key, tokens: len(material.GetTimestampVerificationData().GetRfc3161Timestamps())}
 	if e.entries, err = parsed.TlogEntries(); err != nil {
 		return nil, refuse(ReasonMalformed, "log entry: %w", err)
 	}
 	if len(e.entries) == 0 {
 		return nil, refuse(ReasonLogEntry, "is in no transparency log")
+	}
+	if key != nil {
+		return e, e.readContent(&pb)
 	}
 	der := material.GetCertificate().GetRawBytes()
 	if chain := material.GetX509CertificateChain().GetCertificates(); len(chain) > 0 { // bundles before v0.3
@@ -123,6 +134,7 @@ func checkBounds(pb *protobundle.Bundle) error {
 		{"timestamps", len(timestamps), maxTimestamps},
 		{"certificates", len(material.GetX509CertificateChain().GetCertificates()), maxEntries},
 		{"bytes of certificate", len(material.GetCertificate().GetRawBytes()), maxPart},
+		{"bytes of key hint", len(material.GetPublicKey().GetHint()), maxHint},
 		{"bytes of signature", len(pb.GetMessageSignature().GetSignature()), maxPart},
 	}
 	for _, c := range material.GetX509CertificateChain().GetCertificates() {

@@ -72,8 +72,14 @@ func (c *Crypto) Facts(digest attest.Digest, bundle []byte) (policy.Fact, error)
 // BlobFacts is Facts for an artifact that may be known by other digests than SHA-256. The fact of a signature over the blob itself,
 // without a statement, has no predicate type.
 func (c *Crypto) BlobFacts(blob Blob, bundle []byte) (policy.Fact, error) {
+	return c.fact(blob, bundle, nil)
+}
+
+// fact is BlobFacts, or with a key the same of a bundle in key mode. A fact in key mode names the key instead of a person, and must not
+// reach a policy: a policy compares names, and names of two kinds must not meet.
+func (c *Crypto) fact(blob Blob, bundle []byte, key *Key) (policy.Fact, error) {
 	// 1. Read it, once and strictly. Everything below looks at this one result.
-	e, err := readBundle(bundle)
+	e, err := readBundle(bundle, key)
 	if err != nil {
 		return policy.Fact{}, err
 	}
@@ -90,9 +96,15 @@ func (c *Crypto) BlobFacts(blob Blob, bundle []byte) (policy.Fact, error) {
 	// WithoutIdentitiesUnsafe IS DELIBERATE AND SAFE ONLY HERE: sigstore-go then accepts ANY signer that the trusted root's
 	// authorities vouch for. Crypto proves who signed and leaves to package policy whether that signer will do; a trust policy
 	// cannot be made without identities, and a Fact that no policy has judged allows nothing.
-	result, err := c.sigstore[len(e.entries)-1].Verify(e.bundle, verify.NewPolicy(
-		verify.WithArtifactDigest(algorithm, blob.digests[algorithm]),
-		verify.WithoutIdentitiesUnsafe()))
+	//
+	// With a key, the key takes the place of certificate and SCT.
+	artifact := verify.WithArtifactDigest(algorithm, blob.digests[algorithm])
+	var result *verify.VerificationResult
+	if key != nil {
+		result, err = c.verifyKeyed(e, artifact)
+	} else {
+		result, err = c.sigstore[len(e.entries)-1].Verify(e.bundle, verify.NewPolicy(artifact, verify.WithoutIdentitiesUnsafe()))
+	}
 	if err != nil {
 		return policy.Fact{}, refuse(ReasonUnverified, "%w", err)
 	}
@@ -104,12 +116,12 @@ func (c *Crypto) BlobFacts(blob Blob, bundle []byte) (policy.Fact, error) {
 	}
 
 	// 5. Where: the log entries are the entries of this signature, in logs whose keys were in use at those times.
-	if err := c.checkEntries(e, times.all); err != nil {
+	if err := c.checkEntries(e, times.forKeys(c.clock)); err != nil {
 		return policy.Fact{}, err
 	}
 
-	// 6. Who: one signer, one issuer.
-	who, err := readSigner(e.leaf)
+	// 6. Who: one signer, one issuer; or the key.
+	who, err := e.signer()
 	if err != nil {
 		return policy.Fact{}, err
 	}
@@ -126,6 +138,14 @@ func (c *Crypto) BlobFacts(blob Blob, bundle []byte) (policy.Fact, error) {
 		Bundle:        string(attest.DigestOf(bundle)),
 		Predicate:     e.statement.Predicate,
 	}, nil
+}
+
+// signer returns who signed, after everything was verified.
+func (e *evidence) signer() (signer, error) {
+	if e.key != nil {
+		return signer{san: e.key.Hint()}, nil
+	}
+	return readSigner(e.leaf)
 }
 
 // speaksAbout returns the algorithm by which the unverified content names the blob.

@@ -38,9 +38,21 @@ func refTo(ev Evidence, fact policy.Fact, err error) EvidenceRef {
 func (r EvidenceRef) check() policy.Check {
 	c := policy.Check{Rule: ruleEvidence, Name: r.Origin, Passed: r.Verified, Detail: r.Detail}
 	if r.Verified {
-		c.Detail = fmt.Sprintf("%s by %s (issuer %s) at %s, log index %d", r.what(), r.Signer, r.Issuer, r.SignedAt.UTC().Format(time.RFC3339), r.LogIndex)
+		c.Detail = fmt.Sprintf("%s by %s, log index %d", r.what(), r.by(), r.LogIndex)
 	}
 	return c
+}
+
+// by says who signed and when, for people: a signer and the issuer who knows it, or a key; and the time, if one was proven.
+func (r EvidenceRef) by() string {
+	who := fmt.Sprintf("%s (issuer %s)", r.Signer, r.Issuer)
+	if r.Issuer == "" { // no certificate is a fact without an issuer
+		who = "key " + r.Signer
+	}
+	if r.SignedAt.IsZero() {
+		return who + " at an unproven time"
+	}
+	return who + " at " + r.SignedAt.UTC().Format(time.RFC3339)
 }
 
 func (r EvidenceRef) what() string {

@@ -4,11 +4,11 @@ package verifier
 
 // CheckCovers lets tests hold the first log entry of one bundle against the content of another, without the checks around it.
 func CheckCovers(bundle, entryOf []byte) error {
-	e, err := readBundle(bundle)
+	e, err := readBundle(bundle, nil)
 	if err != nil {
 		return err
 	}
-	other, err := readBundle(entryOf)
+	other, err := readBundle(entryOf, nil)
 	if err != nil {
 		return err
 	}

@@ -111,12 +111,15 @@ func checkInclusion(entry *tlog.Entry, cp checkpoint) error {
 	return nil
 }
 
-// checkCovers compares the entry's body with the bundle: this signature, this certificate, this content.
+// checkCovers compares the entry's body with the bundle: this signature, this certificate or key, this content.
 func checkCovers(entry *tlog.Entry, e *evidence) error {
 	if !bytes.Equal(entry.Signature(), e.signature) {
 		return errors.New("is about another signature")
 	}
-	if cert, ok := entry.PublicKey().(*x509.Certificate); !ok || !cert.Equal(e.leaf) {
+	switch cert, isCert := entry.PublicKey().(*x509.Certificate); {
+	case e.key != nil && !e.key.equal(entry.PublicKey()):
+		return errors.New("is about another key")
+	case e.key == nil && !(isCert && cert.Equal(e.leaf)):
 		return errors.New("is about another certificate")
 	}
 	want, digest := e.payload, []byte(nil)

@@ -13,7 +13,7 @@ const (
 	ReasonMalformed Reason = "malformed"
 	// ReasonTooLarge: a bound was reached; nothing was cut off and nothing was read further.
 	ReasonTooLarge Reason = "too_large"
-	// ReasonKeyMode: signed with a long-lived key instead of a certificate.
+	// ReasonKeyMode: signed with a long-lived key instead of a certificate, or the other way round.
 	ReasonKeyMode Reason = "key_mode"
 	// ReasonStatement: the signed payload is not a valid in-toto statement.
 	ReasonStatement Reason = "statement"

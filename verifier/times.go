@@ -13,7 +13,8 @@ import (
 // Anything later is evidence from the future and refused: either that clock or an authority cannot be believed.
 const FutureTolerance = 15 * time.Minute
 
-// provenTimes are the times at which trusted authorities saw a signature. There is at least one.
+// provenTimes are the times at which trusted authorities saw a signature. There is at least one, except of a signature with a long-lived
+// key that shows none; then earliest is the zero time.
 type provenTimes struct {
 	all []time.Time
 	// earliest is when the signature existed at the latest. It is the time a fact carries: whoever can obtain a second
@@ -32,6 +33,9 @@ func (c *Crypto) proveTimes(e *evidence, verified []verify.TimestampVerification
 			tokens++
 		}
 	}
+	if e.key != nil && !e.showsTimes() {
+		return p, nil
+	}
 	if len(p.all) == 0 {
 		return p, refuse(ReasonTime, "nothing proves when it was signed")
 	}
@@ -49,6 +53,14 @@ func (c *Crypto) proveTimes(e *evidence, verified []verify.TimestampVerification
 		}
 	}
 	return p, nil
+}
+
+// forKeys returns the times at which the logs' keys must have been in use: the proven ones, or now if nothing proves that it was earlier.
+func (p provenTimes) forKeys(clock func() time.Time) []time.Time {
+	if len(p.all) == 0 {
+		return []time.Time{clock()}
+	}
+	return p.all
 }
 
 // timestampAuthority is sigstore-go's name for a time that came from an RFC 3161 token.

@@ -37,6 +37,7 @@ func verifyCommand(env environment) *cobra.Command {
 			"  hallmark verify IMAGE --trusted-root FILE --policy FILE\n" +
 			"or anybody's bundle about a file or a digest, offline:\n" +
 			"  hallmark verify --bundle FILE --trusted-root FILE --certificate-identity X --certificate-oidc-issuer Y FILE|sha256:HEX\n" +
+			"  hallmark verify --bundle FILE --trusted-root FILE --key FILE FILE|sha256:HEX\n" +
 			"Regular expressions match the whole value. Exit codes: 0 verified, 1 not verified, 2 wrong usage, 3 could not decide.",
 	}
 	f.output = outputFlag(cmd)
@@ -49,7 +50,11 @@ func verifyCommand(env environment) *cobra.Command {
 	flags.StringVar(&f.policy, "policy", "", "ImageTrustPolicy file, instead of the certificate flags")
 	flags.StringVar(&f.bundles, "bundles", "", "folder with the image's bundles, instead of its registry's")
 	flags.StringVar(&f.bundle, "bundle", "", "bundle about the file or digest given as argument")
+	flags.StringVar(&f.key, "key", "", "PEM public key that signed the bundle, instead of the certificate flags (with --bundle)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := f.checkKeyMode(cmd); err != nil {
+			return err
+		}
 		root, err := f.root(env)
 		if err != nil {
 			return err
@@ -72,6 +77,28 @@ func verifyCommand(env environment) *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// checkKeyMode wants --key beside --bundle and alone. It looks at which flags
+// were given, not at their values: an empty one is an unset variable in a
+// script, and must not change what is verified.
+func (f *verifyFlags) checkKeyMode(cmd *cobra.Command) error {
+	flags := cmd.Flags()
+	if !flags.Changed("key") {
+		return nil
+	}
+	for _, other := range []string{"certificate-identity", "certificate-identity-regexp", "certificate-oidc-issuer", "certificate-oidc-issuer-regexp", "policy", "bundles"} {
+		if flags.Changed(other) {
+			return usage("--key and --%s exclude each other: a bundle is signed with a key or with a certificate", other)
+		}
+	}
+	switch {
+	case f.bundle == "":
+		return usage("--key goes with --bundle: images of a registry are verified by who signed (hint: --bundle FILE --key FILE sha256:<hex of the image>)")
+	case f.key == "":
+		return usage("--key names no file (hint: a PEM public key)")
+	}
+	return nil
 }
 
 func (f *verifyFlags) root(env environment) (*trust.Root, error) {
@@ -155,11 +182,27 @@ func printDecision(w io.Writer, d verifier.Decision) {
 	_, _ = fmt.Fprintf(w, "%s\t%s\n", verdict, d.Artifact)
 	for _, e := range d.Evidence {
 		if e.Verified {
-			_, _ = fmt.Fprintf(w, "%s\tby %s of %s, log entry %d, %s\n", e.PredicateType, e.Signer, e.Issuer, e.LogIndex, e.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+			_, _ = fmt.Fprintf(w, "%s\tby %s, log entry %d, %s\n", e.PredicateType, signerOf(e), e.LogIndex, timeOf(e))
 		} else {
 			_, _ = fmt.Fprintf(w, "ignored\t%s: %s\n", e.Origin, e.Detail)
 		}
 	}
+}
+
+// signerOf says who signed: a certificate names its issuer, a key has none.
+func signerOf(e verifier.EvidenceRef) string {
+	if e.Issuer == "" {
+		return "key " + e.Signer
+	}
+	return e.Signer + " of " + e.Issuer
+}
+
+// timeOf says when; signatures by key may come without a proven time.
+func timeOf(e verifier.EvidenceRef) string {
+	if e.SignedAt.IsZero() {
+		return "at an unproven time"
+	}
+	return e.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
 func indented(lines []string) string {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -18,13 +19,11 @@ import (
 // verifyBlob verifies one bundle about a file or a digest, without a network.
 func (f *verifyFlags) verifyBlob(cmd *cobra.Command, env environment, root *trust.Root, subject string) (verifier.Decision, error) {
 	if f.policy != "" || f.bundles != "" {
-		return verifier.Decision{}, usage("--bundle goes with the --certificate flags, not with --policy or --bundles")
+		return verifier.Decision{}, usage("--bundle goes with --key or the --certificate flags, not with --policy or --bundles")
 	}
-	want, err := verifier.NewIdentity(policy.Signer{
-		Issuer: f.issuer, IssuerRegexp: f.issuerRegexp, Subject: f.identity, SubjectRegexp: f.identityRegexp,
-	})
+	judge, err := f.blobJudge(env)
 	if err != nil {
-		return verifier.Decision{}, usage("%w (hint: --certificate-identity and --certificate-oidc-issuer)", err)
+		return verifier.Decision{}, err
 	}
 	bundle, err := readBounded(env, f.bundle, verifier.MaxBundleBytes)
 	if err != nil {
@@ -38,7 +37,41 @@ func (f *verifyFlags) verifyBlob(cmd *cobra.Command, env environment, root *trus
 	if err != nil {
 		return verifier.Decision{}, err
 	}
-	return crypto.VerifyBundle(cmd.Context(), blob, verifier.Evidence{Origin: f.bundle, Bundle: bundle}, want)
+	return judge(cmd.Context(), crypto, blob, verifier.Evidence{Origin: f.bundle, Bundle: bundle})
+}
+
+// blobJudge decides about one bundle, by the signer that the flags demand.
+type blobJudge func(context.Context, *verifier.Crypto, verifier.Blob, verifier.Evidence) (verifier.Decision, error)
+
+// blobJudge takes --key or the certificate flags; checkKeyMode saw to it that
+// there are not both.
+func (f *verifyFlags) blobJudge(env environment) (blobJudge, error) {
+	if f.key != "" {
+		return f.keyJudge(env)
+	}
+	want, err := verifier.NewIdentity(policy.Signer{
+		Issuer: f.issuer, IssuerRegexp: f.issuerRegexp, Subject: f.identity, SubjectRegexp: f.identityRegexp,
+	})
+	if err != nil {
+		return nil, usage("%w (hint: --certificate-identity and --certificate-oidc-issuer, or --key)", err)
+	}
+	return func(ctx context.Context, c *verifier.Crypto, blob verifier.Blob, ev verifier.Evidence) (verifier.Decision, error) {
+		return c.VerifyBundle(ctx, blob, ev, want)
+	}, nil
+}
+
+func (f *verifyFlags) keyJudge(env environment) (blobJudge, error) {
+	raw, err := readBounded(env, f.key, verifier.MaxKeyBytes)
+	if err != nil {
+		return nil, err
+	}
+	key, err := verifier.NewKey(raw)
+	if err != nil {
+		return nil, usage("%s: %w", f.key, err)
+	}
+	return func(ctx context.Context, c *verifier.Crypto, blob verifier.Blob, ev verifier.Evidence) (verifier.Decision, error) {
+		return c.VerifyBundleWithKey(ctx, blob, ev, key)
+	}, nil
 }
 
 // openBlob takes a digest like sha256:<hex>, or hashes a file.
