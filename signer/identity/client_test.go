@@ -17,7 +17,7 @@ func TestAllowedAddress(t *testing.T) {
 	for text, want := range map[string]bool{
 		"127.0.0.1": true, "10.1.2.3": true, "192.168.0.1": true, "140.82.112.3": true, "::1": true, "fd12::1": true, "2606:50c0::1": true,
 		"169.254.169.254": false, "::ffff:169.254.169.254": false, "fe80::1": false, "fd00:ec2::254": false,
-		"0.0.0.0": false, "::": false, "224.0.0.1": false, "ff02::1": false,
+		"0.0.0.0": false, "::ffff:0.0.0.0": false, "::": false, "224.0.0.1": false, "ff02::1": false,
 	} {
 		if err := allowedAddress(netip.MustParseAddr(text)); (err == nil) != want {
 			t.Errorf("%s: %v, want allowed %t", text, err, want)

@@ -136,9 +136,6 @@ func within(age, limit time.Duration) bool { return age >= 0 && age < limit }
 // then it returns what that attempt returned. All who ask at the same time
 // share one fetch, which none of them can cancel.
 func (k *keySet) renewed(ctx context.Context) (map[string][]jose.JSONWebKey, error) {
-	if keys, err, done := k.justTried(); done {
-		return keys, err
-	}
 	result := k.flight.DoChan("", func() (any, error) {
 		if keys, err, done := k.justTried(); done {
 			return keys, err
