@@ -38,6 +38,7 @@ const clockBackdate = 10 * time.Second
 type service struct {
 	public, admin http.Handler
 	signer        *signer.Service
+	identities    *identity.Authenticator
 	logger        *slog.Logger
 	close         func() error
 }
@@ -142,7 +143,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	admin := obs.Private{Registry: metrics, Logger: logger, Ready: map[string]obs.Check{
 		"database": func(ctx context.Context) error { _, err := db.Log(ctx, logV2); return err },
 	}}
-	return &service{public: public, admin: admin.Handler(), signer: s, logger: logger, close: closeAll}, nil
+	return &service{public: public, admin: admin.Handler(), signer: s, identities: authenticator, logger: logger, close: closeAll}, nil
 }
 
 // publicHandler lays the faces of the service out by path (DESIGN section 7).
