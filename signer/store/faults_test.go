@@ -207,3 +207,30 @@ func TestFsckSeesTampering(t *testing.T) {
 		})
 	}
 }
+
+// A writing connection that is lost in a transaction takes the transaction
+// with it, and is replaced.
+func TestLostConnection(t *testing.T) {
+	db, _ := create(t)
+	key := newKey(t)
+	l := startLog(t, db, key)
+	for i := range 3 {
+		appendAll(t, l, fmt.Sprint("round ", i), 20)
+		if err := db.LoseConnection(t.Context()); err == nil {
+			t.Error("nothing was noticed")
+		}
+		if err := db.Record(t.Context(), event(signer.DecisionRefused, "")); err != nil {
+			t.Errorf("after it: %v", err)
+		}
+	}
+	if n := len(events(t, db)); n != 3 {
+		t.Errorf("%d events, want 3", n)
+	}
+	if got, err := db.Pragma(t.Context(), "synchronous"); err != nil || got != "2" {
+		t.Errorf("the new connection's synchronous is %q, %v", got, err)
+	}
+	report, err := tlog.Fsck(t.Context(), db, "v2", key.Public())
+	if err != nil || report.Err() != nil || report.Size != 60 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}

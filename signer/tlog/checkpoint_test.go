@@ -190,3 +190,40 @@ func FuzzParseCheckpoint(f *testing.F) {
 		}
 	})
 }
+
+// Texts that the right key signed, and that are no checkpoint of this log.
+func TestSignedButNotACheckpoint(t *testing.T) {
+	skey, vkey, err := note.GenerateKey(rand.Reader, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, encoded, _ := strings.Cut(strings.TrimPrefix(vkey, origin+"+"), "+")
+	pub := ed25519.PublicKey(decode(t, encoded)[1:])
+	root := tlog.Checkpoint{}.Root.String()
+	for text, want := range map[string]bool{
+		origin + "\n7\n" + root + "\n":                   true,
+		"other.example\n7\n" + root + "\n":               false,
+		origin + " - 1\n7\n" + root + "\n":               false,
+		origin + "\n07\n" + root + "\n":                  false,
+		origin + "\n+7\n" + root + "\n":                  false,
+		origin + "\n-7\n" + root + "\n":                  false,
+		origin + "\n\n" + root + "\n":                    false,
+		origin + "\n9223372036854775808\n" + root + "\n": false,
+		origin + "\n7\n" + root[:40] + "\n":              false,
+		origin + "\n7\n" + root[:42] + "B=\n":            false,
+		origin + "\n7\n" + root + "\nextension\n":        false,
+		origin + "\n7\n":                                 false,
+	} {
+		signed, err := note.Sign(&note.Note{Text: text}, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tlog.ParseCheckpoint(signed, origin, pub); (err == nil) != want {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

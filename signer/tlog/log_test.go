@@ -466,3 +466,37 @@ func TestProveAndConsistencyBounds(t *testing.T) {
 		}
 	}
 }
+
+// A leaf that is sent by many while a batch is under way is in the next batch
+// many times: one of them adds it, and says so.
+func TestDuplicatesInOneBatch(t *testing.T) {
+	g := newGate()
+	st, key := storagetest.NewMemory(), newKey(t)
+	l := create(t, st, tlog.Config{Name: "v2", Origin: origin, Signer: key, Fault: g.at(tlog.Taken)})
+	pending := []<-chan result{inBackground(t.Context(), l, leaf(0))}
+	<-g.reached
+	const each, leaves = 5, 3 // the first of them is in the batch under way
+	for i := range each * leaves {
+		pending = append(pending, inBackground(t.Context(), l, leaf(i%leaves)))
+	}
+	for tlog.Waiting(l) != each*leaves {
+		runtime.Gosched()
+	}
+	close(g.open)
+	index := make(map[int64]int)
+	fresh := 0
+	for _, done := range pending {
+		r := <-done
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		index[r.in.Index]++
+		if !r.in.Existing {
+			fresh++
+		}
+	}
+	if len(index) != leaves || index[0] != each+1 || index[1] != each || fresh != leaves {
+		t.Errorf("entries %v, %d of them said to be new", index, fresh)
+	}
+	checkWorld(t, st, l, key)
+}
