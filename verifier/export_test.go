@@ -14,3 +14,18 @@ func CheckCovers(bundle, entryOf []byte) error {
 	}
 	return checkCovers(other.entries[0], e)
 }
+
+// CheckKeyCovers is CheckCovers in key mode; the bundle that the entry comes from may have a certificate.
+func CheckKeyCovers(bundle, entryOf []byte, key Key) error {
+	e, err := readBundle(bundle, &key)
+	if err != nil {
+		return err
+	}
+	other, err := readBundle(entryOf, &key)
+	if err != nil {
+		if other, err = readBundle(entryOf, nil); err != nil {
+			return err
+		}
+	}
+	return checkCovers(other.entries[0], e)
+}

@@ -39,6 +39,9 @@ func cloneAll(list [][]byte) [][]byte {
 // fields are the members of a bundle that consist of bytes.
 func (p *parts) fields() map[string][]byte {
 	f := map[string][]byte{"payload": p.payload, "signature": p.sig, "certificate": p.cert}
+	if p.spki != nil {
+		delete(f, "certificate")
+	}
 	if p.payload == nil {
 		f["message digest"] = p.digest
 	}

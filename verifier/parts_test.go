@@ -114,6 +114,7 @@ type parts struct {
 	hash      hashKind
 	digest    []byte // of what was signed
 	sig, cert []byte
+	spki      []byte // key mode: the public key, instead of a certificate
 	entries   []entry
 	tokens    [][]byte
 	payloadIs string // payload type, if not the usual one
@@ -138,22 +139,33 @@ type loggable struct {
 }
 
 func (p parts) v2Body() loggable {
+	by := fmt.Sprintf(`"x509Certificate":{"rawBytes":"%s"}`, b64(p.cert))
+	if p.spki != nil {
+		by = fmt.Sprintf(`"publicKey":{"rawBytes":"%s"}`, b64(p.spki))
+	}
 	return loggable{"hashedrekord", "0.0.2", fmt.Appendf(nil,
-		`{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":{"algorithm":"%s","digest":"%s"},"signature":{"content":"%s","verifier":{"keyDetails":"%s","x509Certificate":{"rawBytes":"%s"}}}}}}`,
-		p.hash.proto, b64(p.digest), b64(p.sig), p.hash.details, b64(p.cert))}
+		`{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":{"algorithm":"%s","digest":"%s"},"signature":{"content":"%s","verifier":{"keyDetails":"%s",%s}}}}}`,
+		p.hash.proto, b64(p.digest), b64(p.sig), p.hash.details, by)}
 }
 
 func (p parts) v1Body(t testing.TB) loggable {
 	t.Helper()
-	certificate := b64(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.cert}))
+	by := b64(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.cert}))
+	if p.spki != nil {
+		by = b64(publicPEM(p.spki))
+	}
 	if p.payload == nil {
 		return loggable{"hashedrekord", "0.0.1", fmt.Appendf(nil,
 			`{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{"data":{"hash":{"algorithm":"%s","value":"%x"}},"signature":{"content":"%s","publicKey":{"content":"%s"}}}}`,
-			p.hash.v1, p.digest, b64(p.sig), certificate)}
+			p.hash.v1, p.digest, b64(p.sig), by)}
 	}
 	return loggable{"dsse", "0.0.1", fmt.Appendf(nil,
 		`{"apiVersion":"0.0.1","kind":"dsse","spec":{"envelopeHash":{"algorithm":"sha256","value":"%x"},"payloadHash":{"algorithm":"sha256","value":"%x"},"signatures":[{"signature":"%s","verifier":"%s"}]}}`,
-		sha256.Sum256([]byte("some spelling of the envelope")), sha256.Sum256(p.payload), b64(p.sig), certificate)}
+		sha256.Sum256([]byte("some spelling of the envelope")), sha256.Sum256(p.payload), b64(p.sig), by)}
+}
+
+func publicPEM(spki []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki})
 }
 
 func b64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
@@ -189,12 +201,15 @@ func (p parts) encode(t testing.TB) []byte {
 	for _, token := range p.tokens {
 		tokens = append(tokens, object{"signedTimestamp": b64(token)})
 	}
-	b := object{
-		"mediaType": attest.BundleMediaType,
-		"verificationMaterial": object{
-			"certificate": object{"rawBytes": b64(p.cert)}, "tlogEntries": entries, "timestampVerificationData": object{"rfc3161Timestamps": tokens},
-		},
+	material := object{
+		"certificate": object{"rawBytes": b64(p.cert)}, "tlogEntries": entries, "timestampVerificationData": object{"rfc3161Timestamps": tokens},
 	}
+	if p.spki != nil {
+		hint := sha256.Sum256(p.spki)
+		delete(material, "certificate")
+		material["publicKey"] = object{"hint": b64(hint[:])}
+	}
+	b := object{"mediaType": attest.BundleMediaType, "verificationMaterial": material}
 	if p.mediaType != "" {
 		b["mediaType"] = p.mediaType
 	}

@@ -29,27 +29,27 @@ type kind struct {
 // Custom resources are left out for the same reason.
 func kinds() []kind {
 	return []kind{
-		{gvk("", "v1", "Pod"), "spec", reader(func(o *corev1.Pod) (*corev1.PodSpec, *metav1.ObjectMeta) { return &o.Spec, &o.ObjectMeta })},
-		{gvk("", "v1", "PodTemplate"), "template.spec", reader(func(o *corev1.PodTemplate) (*corev1.PodSpec, *metav1.ObjectMeta) {
+		{gvk("", "Pod"), "spec", reader(func(o *corev1.Pod) (*corev1.PodSpec, *metav1.ObjectMeta) { return &o.Spec, &o.ObjectMeta })},
+		{gvk("", "PodTemplate"), "template.spec", reader(func(o *corev1.PodTemplate) (*corev1.PodSpec, *metav1.ObjectMeta) {
 			return &o.Template.Spec, &o.ObjectMeta
 		})},
-		{gvk("", "v1", "ReplicationController"), "spec.template.spec", reader(replicationControllerSpec)},
-		{gvk("apps", "v1", "Deployment"), "spec.template.spec", reader(func(o *appsv1.Deployment) (*corev1.PodSpec, *metav1.ObjectMeta) {
+		{gvk("", "ReplicationController"), "spec.template.spec", reader(replicationControllerSpec)},
+		{gvk("apps", "Deployment"), "spec.template.spec", reader(func(o *appsv1.Deployment) (*corev1.PodSpec, *metav1.ObjectMeta) {
 			return &o.Spec.Template.Spec, &o.ObjectMeta
 		})},
-		{gvk("apps", "v1", "ReplicaSet"), "spec.template.spec", reader(func(o *appsv1.ReplicaSet) (*corev1.PodSpec, *metav1.ObjectMeta) {
+		{gvk("apps", "ReplicaSet"), "spec.template.spec", reader(func(o *appsv1.ReplicaSet) (*corev1.PodSpec, *metav1.ObjectMeta) {
 			return &o.Spec.Template.Spec, &o.ObjectMeta
 		})},
-		{gvk("apps", "v1", "DaemonSet"), "spec.template.spec", reader(func(o *appsv1.DaemonSet) (*corev1.PodSpec, *metav1.ObjectMeta) {
+		{gvk("apps", "DaemonSet"), "spec.template.spec", reader(func(o *appsv1.DaemonSet) (*corev1.PodSpec, *metav1.ObjectMeta) {
 			return &o.Spec.Template.Spec, &o.ObjectMeta
 		})},
-		{gvk("apps", "v1", "StatefulSet"), "spec.template.spec", reader(func(o *appsv1.StatefulSet) (*corev1.PodSpec, *metav1.ObjectMeta) {
+		{gvk("apps", "StatefulSet"), "spec.template.spec", reader(func(o *appsv1.StatefulSet) (*corev1.PodSpec, *metav1.ObjectMeta) {
 			return &o.Spec.Template.Spec, &o.ObjectMeta
 		})},
-		{gvk("batch", "v1", "Job"), "spec.template.spec", reader(func(o *batchv1.Job) (*corev1.PodSpec, *metav1.ObjectMeta) {
+		{gvk("batch", "Job"), "spec.template.spec", reader(func(o *batchv1.Job) (*corev1.PodSpec, *metav1.ObjectMeta) {
 			return &o.Spec.Template.Spec, &o.ObjectMeta
 		})},
-		{gvk("batch", "v1", "CronJob"), "spec.jobTemplate.spec.template.spec", reader(func(o *batchv1.CronJob) (*corev1.PodSpec, *metav1.ObjectMeta) {
+		{gvk("batch", "CronJob"), "spec.jobTemplate.spec.template.spec", reader(func(o *batchv1.CronJob) (*corev1.PodSpec, *metav1.ObjectMeta) {
 			return &o.Spec.JobTemplate.Spec.Template.Spec, &o.ObjectMeta
 		})},
 	}
@@ -63,8 +63,9 @@ func replicationControllerSpec(o *corev1.ReplicationController) (*corev1.PodSpec
 	return &o.Spec.Template.Spec, &o.ObjectMeta
 }
 
-func gvk(group, version, kind string) metav1.GroupVersionKind {
-	return metav1.GroupVersionKind{Group: group, Version: version, Kind: kind}
+// gvk names a kind. All kinds that are served today are in v1 of their groups.
+func gvk(group, kind string) metav1.GroupVersionKind {
+	return metav1.GroupVersionKind{Group: group, Version: "v1", Kind: kind}
 }
 
 // kindOf finds the table entry of a request. The version counts too: a version that this table does not know may keep its pod spec elsewhere.

@@ -222,7 +222,10 @@ func object(t *testing.T, k kind, spec corev1.PodSpec) []byte {
 	for _, member := range slices.Backward(path) {
 		at = map[string]any{member: at}
 	}
-	o := at.(map[string]any)
+	o, ok := at.(map[string]any)
+	if !ok {
+		t.Fatalf("kind %s has an empty path", k.gvk.Kind)
+	}
 	o["metadata"] = metav1.ObjectMeta{Name: "thing", Namespace: "default"}
 	o["apiVersion"], o["kind"] = metav1.GroupVersion{Group: k.gvk.Group, Version: k.gvk.Version}.String(), k.gvk.Kind
 	b, err := json.Marshal(o)

@@ -153,7 +153,7 @@ func TestAskRefusesWhatItCannotRead(t *testing.T) {
 		"pod of another group": change(func(r *admissionv1.AdmissionRequest) { r.Kind.Group = "example.com" }),
 		"no containers":        review(t, "Pod", corev1.PodSpec{}, nil),
 		"controller without template": {
-			Kind: gvk("", "v1", "ReplicationController"), Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: []byte(`{"spec":{}}`)},
+			Kind: gvk("", "ReplicationController"), Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: []byte(`{"spec":{}}`)},
 		},
 	}
 	for name, req := range tests {
@@ -167,7 +167,7 @@ func TestAskRefusesWhatItCannotRead(t *testing.T) {
 }
 
 func TestAskAboutADeletionAsksNothing(t *testing.T) {
-	q, err := Ask(&admissionv1.AdmissionRequest{Operation: admissionv1.Delete, Kind: gvk("", "v1", "Pod")})
+	q, err := Ask(&admissionv1.AdmissionRequest{Operation: admissionv1.Delete, Kind: gvk("", "Pod")})
 	if err != nil || len(q.Judge) != 0 {
 		t.Errorf("got %+v, %v", q, err)
 	}
@@ -222,7 +222,7 @@ func FuzzAsk(f *testing.F) {
 	f.Add([]byte(`{"spec":{"containers":[{"image":"y"}],"volumes":[{"image":null},{"image":{}}]}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		q, err := Ask(&admissionv1.AdmissionRequest{
-			Kind: gvk("", "v1", "Pod"), Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: raw},
+			Kind: gvk("", "Pod"), Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: raw},
 		})
 		if err != nil {
 			return
