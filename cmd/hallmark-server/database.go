@@ -51,7 +51,7 @@ func fsckCommand() *cobra.Command {
 		Long: "Read every entry, tile and checkpoint and check that they are one tree. The service may be running.\n" +
 			"Exit code 1: the log is damaged, every problem is on stdout.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := readConfig(filepath.Join(dir, configName))
+			cfg, err := openConfig(cmd, dir)
 			if err != nil {
 				return err
 			}
@@ -77,12 +77,11 @@ func fsckCommand() *cobra.Command {
 				_, _ = fmt.Fprintf(cmd.OutOrStdout(), "problem\t%s\n", problem)
 			}
 			if len(report.Problems) > 0 {
-				return fmt.Errorf("%w: the log is damaged, %d problems (hint: docs/OPERATIONS.md, restore)", errNo, len(report.Problems))
+				return noError{fmt.Errorf("the log is damaged, problems found: %d (hint: stop the service and keep the folder as it is; docs/OPERATIONS.md, Backup)", len(report.Problems))}
 			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "folder of the deployment")
-	_ = cmd.MarkFlagRequired("dir") // the flag exists
+	dirFlag(cmd, &dir)
 	return cmd
 }

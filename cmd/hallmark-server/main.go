@@ -33,11 +33,13 @@ const (
 	exitUndecided = 3
 )
 
-// errNo marks an answer of "no", as opposed to a failure to answer.
-var errNo = errors.New("no")
+// noError marks an answer of "no", as opposed to a failure to answer.
+type noError struct{ error }
 
-// usageError marks a command line that cannot be right.
+// usageError marks a command line or a configuration that cannot be right.
 type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -50,23 +52,35 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := &cobra.Command{
 		Use: "hallmark-server", Short: "The Hallmark signing service", Version: version,
 		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.ArbitraryArgs, // cobra's own complaint would have no exit code
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{errors.New("which command? (hint: hallmark-server --help)")}
+			}
+			return usageError{fmt.Errorf("unknown command %q (hint: hallmark-server --help)", args[0])}
+		},
 	}
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w (hint: %s --help)", err, cmd.CommandPath())}
+	})
 	root.AddCommand(initCommand(), serveCommand(), fsckCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	_, _ = fmt.Fprintln(stderr, "hallmark-server:", err)
-	var usage usageError
+	var (
+		usage usageError
+		no    noError
+	)
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.Is(err, errNo):
+	case errors.As(err, &no):
 		return exitNo
 	default:
 		return exitUndecided

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +39,7 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve --dir DIR", Short: "Run the service", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := readConfig(filepath.Join(dir, configName))
+			cfg, err := openConfig(cmd, dir)
 			if err != nil {
 				return err
 			}
@@ -55,10 +54,9 @@ func serveCommand() *cobra.Command {
 			return serve(ctx, cfg, logger, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "folder of the deployment")
+	dirFlag(cmd, &dir)
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	cmd.Flags().BoolVar(&untilEOF, "until-eof", false, "stop when stdin is closed: the service ends with the program that started it")
-	_ = cmd.MarkFlagRequired("dir") // the flag exists
 	return cmd
 }
 
@@ -92,6 +90,7 @@ func serve(ctx context.Context, cfg *Config, logger *slog.Logger, stdout io.Writ
 	group.Go(func() error { return serveUntil(gctx, public, s.public, cfg.TLS) })
 	group.Go(func() error { return serveUntil(gctx, admin, s.admin, nil) })
 	group.Go(func() error { s.recoverUntil(gctx); return nil })
+	group.Go(func() error { return s.identities.Run(gctx) })
 	logger.InfoContext(ctx, "serving", "origin", cfg.Origin, "listen", public.Addr().String(), "admin", admin.Addr().String())
 	_, _ = fmt.Fprintln(stdout, "ready")
 	return group.Wait()

@@ -70,12 +70,16 @@ func runDev(ctx context.Context, env environment, dir string) error {
 	if err := dep.initialise(ctx, env, server); err != nil {
 		return err
 	}
+	stopped := ctx
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serveDev(ctx, dep.registryListener, devRegistry()) })
 	group.Go(func() error { return serveDev(ctx, dep.issuerListener, dep.issuer.Handler()) })
 	group.Go(func() error { return dep.runServer(ctx, env, server) })
 	group.Go(func() error {
 		if err := dep.waitReady(ctx); err != nil {
+			if stopped.Err() != nil {
+				return nil // stopped as asked, before it was ready
+			}
 			return err
 		}
 		if err := dep.writeEnv(); err != nil {

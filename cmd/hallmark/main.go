@@ -71,11 +71,12 @@ func run(ctx context.Context, args []string, env environment) int {
 	root := &cobra.Command{
 		Use: "hallmark", Short: "Sign what was checked, run what was signed", Version: version,
 		SilenceErrors: true, SilenceUsage: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage("unknown command %q (hint: hallmark --help)", args[0])
+		Args: cobra.ArbitraryArgs, // cobra's own complaint would have no exit code
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("which command? (hint: hallmark --help)")
 			}
-			return cmd.Help()
+			return usage("unknown command %q (hint: hallmark --help)", args[0])
 		},
 	}
 	root.SetArgs(args)
@@ -108,23 +109,40 @@ func oneArgument(name string) cobra.PositionalArgs {
 	}
 }
 
-// outputFlag adds -o to a command; print writes v as indented JSON, or calls
-// text.
-func outputFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().StringP("output", "o", "text", "output format: text or json")
+const (
+	formatText = "text"
+	formatJSON = "json"
+)
+
+// outputFormat is the value of -o. A wrong one is refused with the flags, not
+// when something has been signed already.
+type outputFormat string
+
+func (f *outputFormat) String() string { return string(*f) }
+func (f *outputFormat) Type() string   { return "format" }
+func (f *outputFormat) Set(s string) error {
+	if s != formatText && s != formatJSON {
+		return errors.New("want text or json")
+	}
+	*f = outputFormat(s)
+	return nil
 }
 
+// outputFlag adds -o to a command.
+func outputFlag(cmd *cobra.Command) *string {
+	format := formatText
+	cmd.Flags().VarP((*outputFormat)(&format), "output", "o", "output format: text or json")
+	return &format
+}
+
+// printAs writes v as indented JSON, or calls text.
 func printAs(format string, w io.Writer, v any, text func(io.Writer)) error {
-	switch format {
-	case "text":
+	if format == formatText {
 		text(w)
 		return nil
-	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(v)
-	default:
-		return usage("unknown output format %q (hint: text or json)", format)
 	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }

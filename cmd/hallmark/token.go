@@ -33,13 +33,13 @@ func findToken(ctx context.Context, env environment, flag, audience string) (str
 	case flag == "-":
 		return readToken(env.stdin, "standard input")
 	case flag != "":
-		return tokenFromFile(flag)
+		return tokenFromNamedFile(flag)
 	case env.getenv("HALLMARK_ID_TOKEN") != "":
 		return strings.TrimSpace(env.getenv("HALLMARK_ID_TOKEN")), nil
 	case env.getenv("ACTIONS_ID_TOKEN_REQUEST_URL") != "":
 		return tokenFromGitHub(ctx, env.getenv("ACTIONS_ID_TOKEN_REQUEST_URL"), env.getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"), audience)
 	case env.getenv("HALLMARK_ID_TOKEN_FILE") != "":
-		return tokenFromFile(env.getenv("HALLMARK_ID_TOKEN_FILE"))
+		return tokenFromNamedFile(env.getenv("HALLMARK_ID_TOKEN_FILE"))
 	}
 	token, err := tokenFromFile(defaultTokenFile)
 	if errors.Is(err, os.ErrNotExist) {
@@ -48,6 +48,16 @@ func findToken(ctx context.Context, env environment, flag, audience string) (str
 			"  GitLab: give the job `id_tokens: {HALLMARK_ID_TOKEN: {aud: " + audience + "}}`\n" +
 			"  Kubernetes: project a token for audience " + audience + " to " + defaultTokenFile + "\n" +
 			"  otherwise: --token FILE or HALLMARK_ID_TOKEN")
+	}
+	return token, err
+}
+
+// tokenFromNamedFile reads a file that the caller named: if it is not there,
+// the name is wrong.
+func tokenFromNamedFile(path string) (string, error) {
+	token, err := tokenFromFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", usage("%w (hint: --token and HALLMARK_ID_TOKEN_FILE name a file that holds the CI token)", err)
 	}
 	return token, err
 }
