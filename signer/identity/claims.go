@@ -203,7 +203,10 @@ func (r *reader) uri(base, rest string) string {
 		return ""
 	}
 	normal := u.String()
-	if again, err := url.Parse(normal); err != nil || again.String() != normal {
+	again, err := url.Parse(normal)
+	// A URI forgets a "#" at its end: the branch "main#" must not become main.
+	back, backErr := url.PathUnescape(normal)
+	if err != nil || again.String() != normal || backErr != nil || !strings.HasSuffix(back, "/"+rest) {
 		r.fail(ReasonBadClaim, "%.200q has no stable form as a URI", rest)
 		return ""
 	}

@@ -70,6 +70,7 @@ func FuzzClaims(f *testing.F) {
 	f.Add(bytes.Replace(base, []byte(`"acme/app"`), []byte(`"acme/app","REPOSITORY":"evil/app"`), 1))
 	f.Add(bytes.Replace(base, []byte(`"run_id":"9876543210"`), []byte(`"run_id":9876543210`), 1))
 	f.Add(bytes.Replace(base, []byte(`build.yaml@`), []byte(`b%23.yml@refs/heads/a.yaml@`), 1))
+	f.Add(bytes.Replace(base, []byte(`@refs/tags/v1`), []byte(`@refs/tags/v1#`), 1))
 	f.Add(bytes.Replace(base, []byte(`1750000300`), []byte(`1.7500003e9`), 1))
 	f.Add(append(bytes.Clone(base), "{}"...))
 	f.Fuzz(func(t *testing.T, payload []byte) {
@@ -95,6 +96,9 @@ func FuzzClaims(f *testing.F) {
 			}
 		}
 		wantURI(t, p)
+		if back, err := url.PathUnescape(p.SAN); err != nil || back != "https://ci.example/"+p.Claims["job_workflow_ref"].(string) {
+			t.Errorf("SAN %q is not of the workflow %q", p.SAN, p.Claims["job_workflow_ref"])
+		}
 	})
 }
 

@@ -161,6 +161,8 @@ func TestGitHubRefuses(t *testing.T) {
 		"workflow that is not YAML":     {job("acme/b/.github/workflows/b.sh@refs/heads/main"), identity.ReasonBadClaim},
 		"workflow of no repository":     {job("/.github/workflows/b.yml@refs/heads/main"), identity.ReasonBadClaim},
 		"workflow on another host":      {job("evil.example/acme/b/.github/workflows/b.yml@refs/heads/main"), identity.ReasonBadClaim},
+		"# at the end of the branch":    {job("acme/b/.github/workflows/b.yml@refs/heads/main#"), identity.ReasonBadClaim},
+		"? and # at the end":            {job("acme/b/.github/workflows/b.yml@refs/heads/main?#"), identity.ReasonBadClaim},
 		"percent in the branch":         {job("acme/b/.github/workflows/b.yml@refs/heads/%C3%A4"), identity.ReasonBadClaim},
 		"line break in the event":       {base.with("event_name", "push\n"), identity.ReasonBadClaim},
 		"lone surrogate, replaced":      {base.with("event_name", "push\uFFFD"), identity.ReasonBadClaim},

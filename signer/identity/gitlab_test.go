@@ -114,6 +114,8 @@ func TestGitLabRefuses(t *testing.T) {
 		"flag that is no flag":             {base.with("ref_protected", "yes"), identity.ReasonBadClaim},
 		"commit that is no commit":         {base.with("sha", "HEAD"), identity.ReasonBadClaim},
 		"a person's login":                 {base.with("email", "octavia@acme.example"), identity.ReasonHumanToken},
+		"# at the end of the branch": {base.with("ref", "main#").with("ref_path", "refs/heads/main#").
+			with("ci_config_ref_uri", "ci.example/acme/web/app//.gitlab-ci.yml@refs/heads/main#"), identity.ReasonBadClaim},
 	} {
 		t.Run(name, func(t *testing.T) { wantRefused(t, a, sign(t, tc.claims), tc.reason) })
 	}
