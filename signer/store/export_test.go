@@ -2,10 +2,7 @@
 
 package store
 
-import (
-	"context"
-	"database/sql/driver"
-)
+import "context"
 
 // Exec runs SQL as the writer does, for tests that play another program.
 func (db *DB) Exec(ctx context.Context, query string, args ...any) error {
@@ -20,13 +17,14 @@ func (db *DB) Pragma(ctx context.Context, name string) (value string, err error)
 	return value, err
 }
 
-// LoseConnection breaks the writing connection inside a transaction, after it
-// has written something.
+// LoseConnection throws the writing connection away inside a transaction, after
+// it has written something.
 func (db *DB) LoseConnection(ctx context.Context) error {
 	return db.write(ctx, func(t *tx) error {
 		if err := t.exec(`INSERT INTO audit (time, decision, digest, event) VALUES (?, '', '', '{}')`, 0); err != nil {
 			return err
 		}
-		return t.conn.Raw(func(any) error { return driver.ErrBadConn })
+		db.writer.disconnect()
+		return nil
 	})
 }

@@ -130,31 +130,32 @@ func (w *writer) gather(first *op) []*op {
 // passed on: these are calls into this process, and interrupting a commit would
 // only buy an unknown outcome.
 func (w *writer) transact(ops []*op) {
-	ctx := context.Background()
-	if err := w.reconnect(ctx); err != nil {
+	if err := w.reconnect(context.Background()); err != nil {
 		failAll(ops, err)
 		return
 	}
-	if err := w.tx.exec("BEGIN IMMEDIATE"); err != nil {
+	t := w.tx
+	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
+		w.disconnectIfStuck()
 		failAll(ops, fmt.Errorf("begin: %w", err))
 		return
 	}
 	// A power cut before COMMIT returns leaves either nothing or everything:
 	// SQLite's WAL decides by the commit frame.
-	err := w.runAll(ops)
+	err := t.runAll(ops)
 	if err == nil {
-		err = w.tx.exec("COMMIT")
+		err = t.exec("COMMIT")
 	}
 	if err != nil {
 		// The transaction may be gone already, or still be open; after this it
 		// is gone.
-		if w.tx.exec("ROLLBACK") != nil && w.tx.inTransaction() {
-			w.disconnect()
+		if t.exec("ROLLBACK") != nil {
+			w.disconnectIfStuck()
 		}
 		failAll(ops, err)
 		return
 	}
-	w.dirty += w.tx.pages()
+	w.dirty += t.pages()
 	for _, o := range ops {
 		if o.err == nil && o.afterCommit != nil {
 			o.err = o.afterCommit()
@@ -164,19 +165,19 @@ func (w *writer) transact(ops []*op) {
 
 // runAll runs each op under a savepoint. An error means that the transaction
 // as a whole is lost.
-func (w *writer) runAll(ops []*op) error {
+func (t *tx) runAll(ops []*op) error {
 	for _, o := range ops {
-		if err := w.tx.exec("SAVEPOINT op"); err != nil {
+		if err := t.exec("SAVEPOINT op"); err != nil {
 			return err
 		}
-		if o.err = o.run(w.tx); o.err != nil {
+		if o.err = o.run(t); o.err != nil {
 			// A full disk or an I/O error rolls the whole transaction back by
 			// itself; then there is no savepoint to go back to.
-			if w.tx.exec("ROLLBACK TO op") != nil {
+			if t.exec("ROLLBACK TO op") != nil {
 				return o.err
 			}
 		}
-		if err := w.tx.exec("RELEASE op"); err != nil {
+		if err := t.exec("RELEASE op"); err != nil {
 			return err
 		}
 	}
@@ -206,10 +207,20 @@ func (w *writer) reconnect(ctx context.Context) (err error) {
 	return err
 }
 
-// disconnect throws the connection away: it is in a state nobody knows.
+// disconnectIfStuck gives a connection up that cannot begin and end an empty
+// transaction: it is broken, or still in another one.
+func (w *writer) disconnectIfStuck() {
+	if w.tx != nil && (w.tx.exec("BEGIN") != nil || w.tx.exec("ROLLBACK") != nil) {
+		w.disconnect()
+	}
+}
+
+// disconnect throws the connection away: it is in a state nobody knows. Its
+// statements go first, or it would live on through them, and with it the lock
+// of its transaction.
 func (w *writer) disconnect() {
+	w.tx.forget()
 	_ = w.tx.conn.Raw(func(any) error { return driver.ErrBadConn })
-	w.tx.close()
 	w.tx = nil
 }
 
@@ -246,12 +257,18 @@ func newTx(ctx context.Context, pool *sql.DB) (*tx, error) {
 	return &tx{conn: conn, prepared: make(map[string]*sql.Stmt)}, nil
 }
 
-// close gives the connection back; the pool decides what becomes of it.
+// close gives the connection back to the pool.
 func (t *tx) close() {
+	t.forget()
+	_ = t.conn.Close()
+}
+
+// forget closes the prepared statements.
+func (t *tx) forget() {
 	for _, s := range t.prepared {
 		_ = s.Close()
 	}
-	_ = t.conn.Close()
+	clear(t.prepared)
 }
 
 func (t *tx) stmt(query string) (*sql.Stmt, error) {
@@ -302,12 +319,6 @@ func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
 		return nil, err
 	}
 	return s.QueryContext(context.Background(), args...)
-}
-
-// inTransaction reports whether a transaction is still open: beginning one
-// inside another is an error.
-func (t *tx) inTransaction() bool {
-	return t.exec("BEGIN") != nil || t.exec("ROLLBACK") != nil
 }
 
 // pages returns about how many pages were written since it was last called.

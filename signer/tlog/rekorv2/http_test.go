@@ -127,6 +127,9 @@ func TestRefusedRequests(t *testing.T) {
 		{"empty verifier", change(func(r *pb.HashedRekordRequestV002) { r.Signature.Verifier.Verifier = nil }), 400, 3, invalid},
 		{"no key details", change(func(r *pb.HashedRekordRequestV002) { r.Signature.Verifier.KeyDetails = 0 }), 400, 3, invalid},
 		{"other key details", change(func(r *pb.HashedRekordRequestV002) { r.Signature.Verifier.KeyDetails = p384.details }), 400, 3, invalid},
+		{"details of another kind of key with the same hash", change(func(r *pb.HashedRekordRequestV002) {
+			r.Signature.Verifier.KeyDetails = commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256
+		}), 400, 3, invalid},
 		{"unknown key details", change(func(r *pb.HashedRekordRequestV002) { r.Signature.Verifier.KeyDetails = 999 }), 400, 3, invalid},
 		{"key as certificate", change(func(r *pb.HashedRekordRequestV002) {
 			r.Signature.Verifier.Verifier = &pb.Verifier_X509Certificate{X509Certificate: &commonv1.X509Certificate{RawBytes: r.Signature.Verifier.GetPublicKey().RawBytes}}
