@@ -312,7 +312,7 @@ func (w *world) listening(t *testing.T) (*kubernetes.Clientset, *heard) {
 
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
-	b, err := os.ReadFile(from) //nolint:gosec // a file of the test
+	b, err := os.ReadFile(from)
 	must(t, err)
 	next := to + ".next"
 	must(t, os.WriteFile(next, b, 0o600))

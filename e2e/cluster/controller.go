@@ -86,7 +86,7 @@ func (c *Cluster) controllerConfig(t testing.TB) string {
 func (k *Controller) Run(t testing.TB) {
 	t.Helper()
 	k.log, k.ended = &buffer{}, make(chan struct{})
-	k.cmd = exec.Command(k.program, k.args...) //nolint:gosec,noctx // our own program; Stop ends it
+	k.cmd = exec.Command(k.program, k.args...) //nolint:noctx // our own program; Stop ends it
 	k.cmd.Stderr = k.log
 	must(t, k.cmd.Start())
 	cmd, ended := k.cmd, k.ended
@@ -187,7 +187,7 @@ func (c *Cluster) Apply(t testing.TB, path string) {
 
 func (c *Cluster) read(t testing.TB, path string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(c.root, path)) //nolint:gosec // a file of the work tree
+	b, err := os.ReadFile(filepath.Join(c.root, path))
 	must(t, err)
 	return b
 }
