@@ -26,8 +26,8 @@ const (
 type AuditEvent struct {
 	Time     time.Time `json:"time"`
 	Decision string    `json:"decision"`
-	// Stage names the step of the flow that decided: authenticate, resolve,
-	// policy, intent, sign, log, attach.
+	// Stage names the step of the flow that decided: request, authenticate,
+	// resolve, policy, intent, sign, log, attach.
 	Stage         string    `json:"stage,omitempty"`
 	Action        Action    `json:"action"`
 	Image         string    `json:"image" doc:"as asked, at most 512 bytes"`

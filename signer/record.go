@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -67,7 +68,7 @@ func isNo(err error) bool {
 // void ends an intent whose signature could not be made.
 func (s *Service) void(ctx context.Context, in Intent, ev AuditEvent, cause error) error {
 	ev.Decision, ev.Stage, ev.IntentID, ev.Reasons = DecisionVoided, stageSign, in.ID, []string{cause.Error()}
-	if err := s.cfg.Journal.Void(ctx, in.ID, ev); err != nil {
+	if err := s.cfg.Journal.Void(context.WithoutCancel(ctx), in.ID, ev); err != nil {
 		return errors.Join(cause, fmt.Errorf("void intent %s: %w", in.ID, err))
 	}
 	return cause
@@ -88,5 +89,5 @@ func clip(s string) string {
 	if len(s) <= maxAsked {
 		return s
 	}
-	return s[:maxAsked] + "…"
+	return strings.ToValidUTF8(s[:maxAsked], "") + "…"
 }

@@ -54,8 +54,8 @@ func (s *Service) draftSignature(p Principal, a oci.Artifact, _ Request) (draft,
 	return draft{statement: payload, predicateType: attest.PredicateSignature, san: p.SAN, extensions: p.Extensions}, nil
 }
 
-// run is the flow of DESIGN section 2, for signatures and attestations alike;
-// compose makes the statement that is signed. Its errors are an
+// run is the flow, for signatures and attestations alike; compose makes the
+// statement that is signed. Its errors are an
 // *Unauthenticated, a *Refused, ErrBadRequest, one of package oci's, or
 // anything else for "could not finish".
 func (s *Service) run(ctx context.Context, req Request, compose func(Principal, oci.Artifact, Request) (draft, error)) (Receipt, error) {

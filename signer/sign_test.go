@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -146,6 +147,26 @@ func TestRefusals(t *testing.T) {
 			}
 			w.check()
 		})
+	}
+}
+
+// longSubject is what an unverified token says of itself. A cut at any even
+// number of bytes is inside a letter.
+var longSubject = "x" + strings.Repeat("é", 4000)
+
+// What somebody else wrote is cut before it is kept, and not inside a letter.
+func TestAuditIsBounded(t *testing.T) {
+	w := newWorld(t)
+	req := goodRequest()
+	req.Token, req.Image = "bad", longSubject
+	if _, err := w.start().Sign(t.Context(), req); err == nil {
+		t.Fatal("a bad token was accepted")
+	}
+	last := w.audit[len(w.audit)-1]
+	for _, kept := range []string{last.Image, last.Requester.Subject} {
+		if !utf8.ValidString(kept) || !strings.HasPrefix(longSubject, strings.TrimSuffix(kept, "…")) || len(kept) < 500 || len(kept) > 520 {
+			t.Errorf("kept %q, %d bytes", kept, len(kept))
+		}
 	}
 }
 

@@ -83,7 +83,7 @@ func (w *world) do(port string, effect func() error) error {
 
 func (w *world) Authenticate(_ context.Context, token string) (signer.Principal, error) {
 	if token != "good" {
-		return signer.Principal{}, &signer.Unauthenticated{Reason: "bad_signature", Detail: "not one of ours", Issuer: ciIssuer}
+		return signer.Principal{}, &signer.Unauthenticated{Reason: "bad_signature", Detail: "not one of ours", Issuer: ciIssuer, Subject: longSubject}
 	}
 	return signer.Principal{
 		Identity: "github", Provider: "github", Issuer: ciIssuer, Subject: "repo:acme/app", SAN: workflow, Run: "run-1", TokenID: "jti:1",

@@ -5,7 +5,6 @@ package identity
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/hallmark-dev/hallmark/signer"
 )
@@ -62,15 +61,7 @@ func refuse(reason, format string, args ...any) *signer.Unauthenticated {
 func (t token) refusal(err error) error {
 	var no *signer.Unauthenticated
 	if errors.As(err, &no) {
-		no.Issuer, no.Subject = clip(t.issuer()), clip(t.subject())
+		no.Issuer, no.Subject = t.issuer(), t.subject()
 	}
 	return err
-}
-
-// clip bounds what a stranger can write into the audit record.
-func clip(s string) string {
-	if len(s) <= maxQuoted {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxQuoted], "") + "…"
 }

@@ -21,9 +21,6 @@ const (
 	maxToken = 16 << 10
 	// maxDepth of nested JSON; the deepest real token (Kubernetes) has three.
 	maxDepth = 8
-	// maxQuoted is how much of an unverified issuer or subject goes into a
-	// refusal and from there into the audit record.
-	maxQuoted = 512
 )
 
 // header is what is used of the JOSE header (RFC 7515 section 4).
