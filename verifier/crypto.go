@@ -91,6 +91,10 @@ func (c *Crypto) fact(blob Blob, bundle []byte, key *Key) (policy.Fact, error) {
 		return policy.Fact{}, refuse(ReasonOtherArtifact, "speaks about another artifact: %w", err)
 	}
 
+	if err := e.loggedByKey(); err != nil {
+		return policy.Fact{}, err
+	}
+
 	// 3. Signature, certificate chain, SCT, log inclusion and timestamps, by sigstore-go, for exactly this digest.
 	//
 	// WithoutIdentitiesUnsafe IS DELIBERATE AND SAFE ONLY HERE: sigstore-go then accepts ANY signer that the trusted root's

@@ -54,13 +54,33 @@ func NewKey(pemBytes []byte) (Key, error) {
 	if _, err := signature.GetDefaultPublicKeyDetails(public); err != nil {
 		return Key{}, fmt.Errorf("key: %w (hint: ECDSA P-256, P-384, P-521, RSA 2048, 3072, 4096 or Ed25519)", err)
 	}
-	// Hashed as re-encoded: there is one canonical spelling, and it is what signers hash.
-	spki, err := x509.MarshalPKIXPublicKey(public)
+	hint, err := hintOf(public)
 	if err != nil {
 		return Key{}, fmt.Errorf("key: %w", err)
 	}
+	return Key{public: public, hint: hint}, nil
+}
+
+// hintOf hashes the key re-encoded: there is one canonical spelling, and it is what signers hash.
+func hintOf(public crypto.PublicKey) (string, error) {
+	spki, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return "", err
+	}
 	sum := sha256.Sum256(spki)
-	return Key{public: public, hint: base64.StdEncoding.EncodeToString(sum[:])}, nil
+	return base64.StdEncoding.EncodeToString(sum[:]), nil
+}
+
+// keyName describes who a log entry says has signed.
+func keyName(of any) string {
+	if _, ok := of.(*x509.Certificate); ok {
+		return "a certificate"
+	}
+	hint, err := hintOf(of)
+	if err != nil {
+		return "an unknown kind of key"
+	}
+	return "key " + hint
 }
 
 // checkBlock tells what people give instead of a public key.

@@ -78,6 +78,20 @@ func (c *Crypto) verifyOneWay(e *evidence, way signature.Verifier, artifact veri
 	return v.Verify(e.bundle, verify.NewPolicy(artifact, verify.WithKey()))
 }
 
+// loggedByKey says in plain words that the bundle is somebody else's, which sigstore-go reports as a log that does not add up. Nothing is
+// verified yet, so this can only refuse.
+func (e *evidence) loggedByKey() error {
+	if e.key == nil {
+		return nil
+	}
+	for _, entry := range e.entries {
+		if by := entry.PublicKey(); !e.key.equal(by) {
+			return refuse(ReasonUnverified, "signed with another key: log entry %d is of %s, expected key %s", entry.LogIndex(), keyName(by), e.key.Hint())
+		}
+	}
+	return nil
+}
+
 // showsTimes reports whether the bundle shows any time that can be proven.
 func (e *evidence) showsTimes() bool {
 	for _, entry := range e.entries {

@@ -242,7 +242,7 @@ func TestKeyGrafts(t *testing.T) {
 		"entry of another key":   {false, time.Time{}, func(p *parts) { p.entries[0] = l.v2.append(t, logged(t, *p, theirs).v2Body(), time.Time{}) }, verifier.ReasonUnverified},
 		"v1 entry, another key":  {true, time.Time{}, func(p *parts) { p.entries[0] = l.v1.append(t, logged(t, *p, theirs).v1Body(t), signedAt) }, verifier.ReasonUnverified},
 		"entry with certificate": {false, time.Time{}, func(p *parts) { p.entries = l.sign(t, signing{payload: payload}).entries }, verifier.ReasonUnverified},
-		"v2 body in the v1 log":  {false, time.Time{}, func(p *parts) { p.entries[0] = l.inV1(t, logged(t, *p, theirs).v2Body()) }, verifier.ReasonLogEntry},
+		"v2 body in the v1 log":  {false, time.Time{}, func(p *parts) { p.entries[0] = l.inV1(t, l.signByKey(t, mine, signing{payload: own}).v2Body()) }, verifier.ReasonLogEntry},
 		"another's token":        {false, signedAt, func(p *parts) { p.tokens = l.signByKey(t, mine, signing{payload: payload, at: signedAt}).tokens }, verifier.ReasonUnverified},
 		"another's token, v1":    {true, signedAt, func(p *parts) { p.tokens = l.signByKey(t, mine, signing{payload: payload, at: signedAt}).tokens }, verifier.ReasonTime},
 		"one bad token of two":   {false, signedAt, func(p *parts) { p.tokens = append(p.tokens, []byte("token")) }, verifier.ReasonTime},
