@@ -133,7 +133,7 @@ func (r Registry) check() error {
 	if err := checkHost(r.Host); err != nil {
 		return err
 	}
-	if r.Insecure && !isLoopback(r.Host) {
+	if r.Insecure && !IsLoopback(r.Host) {
 		return errors.New("plain HTTP is for loopback only (hint: give the registry a certificate)")
 	}
 	others := r.BlobHosts
@@ -144,7 +144,7 @@ func (r Registry) check() error {
 		if err := checkHost(host); err != nil {
 			return err
 		}
-		if r.Insecure && !isLoopback(host) {
+		if r.Insecure && !IsLoopback(host) {
 			return fmt.Errorf("host %q: a registry with plain HTTP may name loopback hosts only", host)
 		}
 	}
@@ -158,7 +158,9 @@ func (r Registry) scheme() string {
 	return "https"
 }
 
-func isLoopback(hostport string) bool {
+// IsLoopback tells whether a host or host:port is this machine, where nobody
+// sits on the wire: localhost, or a loopback address. Names are not looked up.
+func IsLoopback(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/signer/identity"
 )
 
@@ -162,13 +162,13 @@ func (c *Config) check() error {
 	if err := checkOrigin(c.Origin); err != nil {
 		return err
 	}
-	if c.TLS == nil && !isLoopback(c.Listen) {
+	if c.TLS == nil && !oci.IsLoopback(c.Listen) {
 		return fmt.Errorf("listen %s: without tls only a loopback address is allowed (hint: tls: {cert: FILE, key: FILE}, or a proxy in front)", c.Listen)
 	}
 	if (c.Registry.Username == "") != (c.Registry.PasswordFile == "") {
 		return errors.New("registry: username and passwordFile go together")
 	}
-	if c.Registry.Insecure && !isLoopback(c.Registry.Host) {
+	if c.Registry.Insecure && !oci.IsLoopback(c.Registry.Host) {
 		return fmt.Errorf("registry %s: insecure is for loopback addresses only", c.Registry.Host)
 	}
 	return nil
@@ -194,16 +194,4 @@ func (c *Config) path(elem ...string) string {
 		return joined
 	}
 	return filepath.Join(c.dir, joined)
-}
-
-func isLoopback(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

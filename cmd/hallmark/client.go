@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -43,7 +44,7 @@ func newClient(env environment, flag string) (*client, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return nil, usage("server %q is not a URL like https://hallmark.corp.example", server)
 	}
-	if u.Scheme == "http" && !isLoopbackHost(u.Hostname()) {
+	if u.Scheme == "http" && !oci.IsLoopback(u.Hostname()) {
 		return nil, usage("server %q: a token is sent over HTTPS, or to a loopback address", server)
 	}
 	return &client{server: strings.TrimRight(server, "/"), http: &http.Client{

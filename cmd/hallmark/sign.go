@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -147,12 +146,4 @@ func readBounded(env environment, path string, limit int64) ([]byte, error) {
 		return nil, usage("%s is larger than %d bytes", path, limit)
 	}
 	return raw, nil
-}
-
-func isLoopbackHost(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

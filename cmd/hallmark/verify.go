@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net"
 
 	"github.com/spf13/cobra"
 
@@ -122,7 +121,7 @@ func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, root *tru
 	if err != nil {
 		return verifier.Decision{}, err
 	}
-	client, err := oci.New(oci.Config{Registries: []oci.Registry{{Host: ref.Registry, Insecure: isLoopbackAddress(ref.Registry)}}})
+	client, err := oci.New(oci.Config{Registries: []oci.Registry{{Host: ref.Registry, Insecure: oci.IsLoopback(ref.Registry)}}})
 	if err != nil {
 		return verifier.Decision{}, err
 	}
@@ -211,12 +210,4 @@ func indented(lines []string) string {
 		out += "\n  " + line
 	}
 	return out
-}
-
-func isLoopbackAddress(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
-	return isLoopbackHost(host)
 }
