@@ -43,3 +43,7 @@ var ErrBadRequest = errors.New("bad request")
 // ErrBusy says that the service has as much work as it can hold; the same
 // request may be repeated after a second.
 var ErrBusy = errors.New("the service is busy")
+
+// ErrNoKeys says that the keys of a token's issuer could not be had, so that
+// nobody can tell whether the token is good.
+var ErrNoKeys = errors.New("the token's issuer does not answer")

@@ -62,7 +62,7 @@ func (s *Service) run(ctx context.Context, req Request, compose func(Principal, 
 	ev := s.newEvent(req)
 
 	// 1. Who asks? Nothing of the request is believed before this.
-	principal, err := s.cfg.Authenticator.Authenticate(ctx, req.Token)
+	principal, err := s.authenticate(ctx, req.Token)
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageAuthenticate, err)
 	}

@@ -105,6 +105,7 @@ func TestRefusals(t *testing.T) {
 		decision string
 	}{
 		{"bad token", func(_ *world, r *signer.Request) { r.Token = "bad" }, nil, signer.DecisionRefused},
+		{"issuer down", func(w *world, _ *signer.Request) { w.down["issuer"] = down }, signer.ErrNoKeys, signer.DecisionFailed},
 		{"unknown digest", func(_ *world, r *signer.Request) {
 			r.Image = "registry.example/acme/app@" + string(attest.DigestOf([]byte("other")))
 		}, oci.ErrNotFound, signer.DecisionRefused},

@@ -24,6 +24,16 @@ import (
 // the audit record keeps, bytes.
 const maxAsked = 512
 
+// authenticate tells a token that is no good from one that cannot be judged.
+func (s *Service) authenticate(ctx context.Context, token string) (Principal, error) {
+	p, err := s.cfg.Authenticator.Authenticate(ctx, token)
+	var unauthenticated *Unauthenticated
+	if err != nil && !errors.As(err, &unauthenticated) {
+		return Principal{}, fmt.Errorf("%w: %w", ErrNoKeys, err)
+	}
+	return p, err
+}
+
 // sign makes an ephemeral key, has it certified, signs the statement,
 // timestamps the signature and checks the result. The key is dropped on
 // return.

@@ -82,6 +82,9 @@ func (w *world) do(port string, effect func() error) error {
 }
 
 func (w *world) Authenticate(_ context.Context, token string) (signer.Principal, error) {
+	if err := w.down["issuer"]; err != nil {
+		return signer.Principal{}, err
+	}
 	if token != "good" {
 		return signer.Principal{}, &signer.Unauthenticated{Reason: "bad_signature", Detail: "not one of ours", Issuer: ciIssuer, Subject: longSubject}
 	}

@@ -21,6 +21,7 @@ var problemTypes = []struct {
 	name   string // urn:hallmark:problem:<name>
 }{
 	{signer.ErrBusy, http.StatusServiceUnavailable, "busy"},
+	{signer.ErrNoKeys, http.StatusServiceUnavailable, "issuer-unavailable"},
 	{signer.ErrBadRequest, http.StatusBadRequest, "bad-request"},
 	{oci.ErrForeignRegistry, http.StatusForbidden, "foreign-registry"},
 	{oci.ErrBadReference, http.StatusBadRequest, "bad-reference"},
@@ -67,7 +68,7 @@ func (s *server) problem(ctx context.Context, err error) error {
 		}
 	}
 	id := s.RequestID(ctx)
-	s.Logger.ErrorContext(ctx, "request failed", "request_id", id, "error", err)
+	s.Logger.ErrorContext(ctx, "request failed", "request", id, "error", err)
 	return newProblem(http.StatusInternalServerError, "internal", "internal error; the service's log has it under request id "+id)
 }
 

@@ -100,7 +100,7 @@ func (f *fetcher) get(ctx context.Context, uri string) (body []byte, err error) 
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", "application/json, application/jwk-set+json")
 	if f.source.BearerTokenFile != "" {
 		bearer, err := readBearer(f.source.BearerTokenFile)
 		if err != nil {
