@@ -209,7 +209,7 @@ func final(err error) bool {
 // anew from what is published, so the log resumes when the fault ends.
 func (l *Log) fail(waiters []*waiter, started time.Time, err error) {
 	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-	l.cfg.Logger.Error("log batch failed", "log", l.cfg.Name, "waiting", len(waiters), "err", err)
+	l.cfg.Logger.Error("log batch failed", "log", l.cfg.Name, "waiting", len(waiters), "error", err)
 	l.cfg.Observe(BatchStats{Waiting: len(waiters), Size: l.Size(), Took: time.Since(started), Err: err})
 	answer(waiters, err)
 }

@@ -68,7 +68,7 @@ func (p *pool) remove(w *waiter) bool {
 	return false
 }
 
-// take waits until somebody waits and returns at most max of them, oldest
+// take waits until somebody waits and returns at most limit of them, oldest
 // first. It returns nil when the pool is closed and empty.
 func (p *pool) take(limit int) []*waiter {
 	for {

@@ -108,7 +108,7 @@ func (t *TSA) Timestamp(ctx context.Context, signature []byte) ([]byte, error) {
 	return response, nil
 }
 
-// respond signs a token for a request that accept has let pass.
+// respond signs a token for a request that parseRequest has let pass.
 func (t *TSA) respond(req *timestamp.Request) ([]byte, error) {
 	now := t.clock().UTC()
 	leaf := t.chain[0]

@@ -146,5 +146,5 @@ func (s *Service) answerError(w http.ResponseWriter, r *http.Request, err error)
 	default:
 		writeError(w, http.StatusInternalServerError, codeUnknown, "failed to integrate entry")
 	}
-	s.cfg.Logger.InfoContext(r.Context(), "log entry not written", "err", err)
+	s.cfg.Logger.InfoContext(r.Context(), "log request failed", "error", err)
 }
