@@ -48,14 +48,14 @@ func createTrust(dir string, cfg *Config, made map[string]crypto.Signer, now tim
 		return err
 	}
 	material := trustroot.Deployment{
-		Origin: origin, CAChain: caChain, TSAChain: tsaChain, CT: made[keyCT].Public(), LogV2: made[keyLogV2].Public(), LogV2URL: origin, Start: now,
+		Origin: origin, CAChain: caChain, TSAChain: tsaChain, CT: made[keyCT].Public(), LogV2: made[keyLogV2].Public(), Start: now,
 	}.Material()
 	trustedRoot, err := trustroot.TrustedRoot(material)
 	if err != nil {
 		return err
 	}
 	signingConfig, err := trustroot.SigningConfig(material, trustroot.URLs{
-		Operator: origin.Hostname(), Log: cfg.Origin, TSA: cfg.Origin + "/api/v1/timestamp",
+		Operator: origin.Hostname(), Log: cfg.Origin, TSA: cfg.Origin + tsa.Path,
 	})
 	if err != nil {
 		return err

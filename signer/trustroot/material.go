@@ -79,8 +79,6 @@ type Deployment struct {
 	TSAChain []*x509.Certificate
 	CT       crypto.PublicKey
 	LogV2    crypto.PublicKey
-	// LogV2URL is Origin when nil.
-	LogV2URL *url.URL
 	Start    time.Time
 }
 
@@ -90,10 +88,6 @@ const timestampPath = "/api/v1/timestamp"
 // Material lists the deployment's keys.
 func (d Deployment) Material() Material {
 	since := Window{Start: d.Start}
-	logURL := d.LogV2URL
-	if logURL == nil {
-		logURL = d.Origin
-	}
 	var tsaURL *url.URL
 	if d.Origin != nil {
 		tsaURL = d.Origin.JoinPath(timestampPath)
@@ -101,7 +95,7 @@ func (d Deployment) Material() Material {
 	return Material{
 		CertificateAuthorities: []Authority{{URL: d.Origin, Chain: d.CAChain, Window: since}},
 		CertificateLogs:        []Log{{URL: d.Origin, Key: d.CT, Window: since}},
-		Logs:                   []Log{{URL: logURL, Key: d.LogV2, Window: since}},
+		Logs:                   []Log{{URL: d.Origin, Key: d.LogV2, Window: since}},
 		TimestampAuthorities:   []Authority{{URL: tsaURL, Chain: d.TSAChain, Window: since}},
 	}
 }

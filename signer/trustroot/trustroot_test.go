@@ -146,14 +146,14 @@ func TestEd25519KeyID(t *testing.T) {
 	check(t, err)
 	d := newDeployment(t)
 	d.LogV2 = key
-	d.LogV2URL = parseURL(t, "https://log.hallmark.example:8443/v2")
+	d.Origin = parseURL(t, "https://log.hallmark.example:8443/v2")
 	doc, err := TrustedRoot(d.Material())
 	check(t, err)
 	got, err := root.NewTrustedRootFromJSON(doc)
 	check(t, err)
 	id := sha256.Sum256(append([]byte("log.hallmark.example\n\x01"), key...))
 	log, ok := got.RekorLogs()[hex.EncodeToString(id[:])]
-	if !ok || !key.Equal(log.PublicKey) || log.BaseURL != d.LogV2URL.String() {
+	if !ok || !key.Equal(log.PublicKey) || log.BaseURL != d.Origin.String() {
 		t.Errorf("logs %v, want id %x", got.RekorLogs(), id)
 	}
 }
