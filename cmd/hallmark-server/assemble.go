@@ -146,7 +146,8 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	return &service{public: public, admin: admin.Handler(), signer: s, identities: authenticator, logger: logger, close: closeAll}, nil
 }
 
-// publicHandler lays the faces of the service out by path (DESIGN section 7).
+// publicHandler lays the faces of the service out by path: the contracts of
+// docs/DESIGN.md.
 func publicHandler(metrics *prometheus.Registry, d *deployment, s *signer.Service, db *store.DB, rekor, timestamper http.Handler, logger *slog.Logger) (http.Handler, error) {
 	own, err := api.New(api.Config{
 		Version: version, Signer: s, Receipts: db, TrustedRoot: d.trustedRoot, SigningConfig: d.signingConfig,
@@ -160,8 +161,8 @@ func publicHandler(metrics *prometheus.Registry, d *deployment, s *signer.Servic
 	mux.Handle("/api/v2/", rekor)
 	mux.Handle("/checkpoint", rekor)
 	mux.Handle("/tile/", rekor)
-	mux.Handle("/api/v1/timestamp", timestamper)
-	mux.Handle("/api/v1/timestamp/certchain", timestamper)
+	mux.Handle(tsa.Path, timestamper)
+	mux.Handle(tsa.ChainPath, timestamper)
 	requests, err := obs.NewRequests(logger, metrics)
 	if err != nil {
 		return nil, err
@@ -176,8 +177,11 @@ func (s *service) recoverUntil(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		finished, voided, err := s.signer.Recover(ctx)
-		if finished+voided > 0 || err != nil {
-			s.logger.InfoContext(ctx, "recovered intents", "finished", finished, "voided", voided, "error", err)
+		if finished+voided > 0 {
+			s.logger.InfoContext(ctx, "recovered intents", "finished", finished, "voided", voided)
+		}
+		if err != nil {
+			s.logger.WarnContext(ctx, "intents are not finished yet, they are tried again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
