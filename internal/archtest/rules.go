@@ -35,8 +35,8 @@ func rooms() []room {
 		{"verifier/admission", []string{"verifier", "policy", "attest"},
 			"admission translates Kubernetes to the verifier's terms and leaves verification and the registry to it"},
 
-		{"signer", []string{"attest", "attest/oci", "policy", "verifier"},
-			"the flow knows nouns and ports; the verifier only to check what was just signed"},
+		{"signer", []string{"attest", "attest/oci", "policy"},
+			"the flow knows nouns and ports; what checks a finished bundle is handed in as one of them"},
 		{"signer/...", []string{"signer", "attest", "policy"}, child},
 		{"signer/api", []string{"signer", "attest", "attest/oci", "policy"},
 			child + "; the API knows the registry client only to map its errors to problem documents"},

@@ -201,7 +201,7 @@ func checkVersions(files []source) []string {
 	var wrong []string
 	for dir, ok := range stamped {
 		if !ok {
-			wrong = append(wrong, dir+": no `var version = \"dev\"`: the build's version stamp would be lost")
+			wrong = append(wrong, dir+": no `var version = \"devel\"`: the build's version stamp would be lost")
 		}
 	}
 	slices.Sort(wrong)
