@@ -33,6 +33,7 @@ const (
 
 // Signer is what the API calls; *signer.Service is one.
 type Signer interface {
+	Admit(ctx context.Context, req signer.Request) error
 	Sign(ctx context.Context, req signer.Request) (signer.Receipt, error)
 	Attest(ctx context.Context, req signer.Request) (signer.Receipt, error)
 }
@@ -80,8 +81,10 @@ func New(cfg Config) (http.Handler, error) {
 	}, s.sign)
 	huma.Register(api, huma.Operation{
 		OperationID: "attest", Method: http.MethodPost, Path: "/hallmark/v1/attest", Summary: "Attest a statement about an artifact",
-		MaxBodyBytes: maxAttestBody, Security: []map[string][]string{{"ci": {}}}, Errors: signingErrors,
+		MaxBodyBytes: maxAttestBody, BodyReadTimeout: bodyTimeout, SkipValidateBody: true, Middlewares: huma.Middlewares{s.gate()},
+		Security: []map[string][]string{{"ci": {}}}, Errors: signingErrors,
 	}, s.attest)
+	describeAttestBody(api.OpenAPI())
 	huma.Register(api, huma.Operation{
 		OperationID: "artifact", Method: http.MethodGet, Path: "/hallmark/v1/artifacts/{digest}", Summary: "Receipts of an artifact, newest first",
 		Errors: []int{http.StatusNotFound},

@@ -4,7 +4,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -29,11 +28,7 @@ type signInput struct {
 
 type attestInput struct {
 	Authorization string `header:"Authorization" doc:"Bearer token of the CI run, for this service's audience"`
-	Body          struct {
-		Image         string          `json:"image" minLength:"1" maxLength:"1024" doc:"Reference in the central registry, by digest; a tag is resolved once"`
-		PredicateType string          `json:"predicateType" minLength:"1" maxLength:"1024" doc:"URI, or one of cosign's short names" example:"https://spdx.dev/Document"`
-		Predicate     json.RawMessage `json:"predicate" doc:"JSON object, embedded in the statement byte for byte"`
-	}
+	RawBody       []byte `contentType:"application/json"` // readAttestBody reads it
 }
 
 type receiptOutput struct{ Body signer.Receipt }
@@ -46,9 +41,13 @@ func (s *server) sign(ctx context.Context, in *signInput) (*receiptOutput, error
 }
 
 func (s *server) attest(ctx context.Context, in *attestInput) (*receiptOutput, error) {
+	body, err := readAttestBody(in.RawBody)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
 	receipt, err := s.Signer.Attest(ctx, signer.Request{
-		Token: bearer(in.Authorization), Image: in.Body.Image, Origin: s.origin(ctx),
-		PredicateType: in.Body.PredicateType, Predicate: in.Body.Predicate,
+		Token: bearer(in.Authorization), Image: body.Image, Origin: s.origin(ctx),
+		PredicateType: body.PredicateType, Predicate: body.Predicate,
 	})
 	return s.answer(ctx, receipt, err)
 }
