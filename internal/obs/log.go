@@ -3,10 +3,10 @@
 // Package obs is how Hallmark's servers are observed: their log, their metrics
 // and the private listener on which both health and metrics are read.
 //
-// A request leaves exactly one log line, with an id that the client also gets,
+// A request leaves one line of ours, with an id that the client also gets,
 // so a complaint that quotes the id finds the line. Lines name what was asked
 // and how it ended, never a header, a query or a body: tokens travel in all
-// three. Handlers add what they learned with Annotate.
+// three. What else a handler has to say goes into lines of its own under that id.
 //
 // The package imports nothing of Hallmark's own, and nothing in it is global:
 // loggers and registries are made by cmd and handed down.

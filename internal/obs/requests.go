@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,11 +71,11 @@ func serve(rec *recorder, r *http.Request, next http.Handler, e *event) (aborted
 			return
 		}
 		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			e.add(slog.Bool("aborted", true))
+			e.attrs = append(e.attrs, slog.Bool("aborted", true))
 			aborted = true
 			return
 		}
-		e.add(slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+		e.attrs = append(e.attrs, slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
 		aborted = rec.status != 0
 		if !aborted {
 			internalError(rec, e.id)
@@ -117,7 +116,7 @@ func (rs *Requests) finish(r *http.Request, rec *recorder, e *event, took time.D
 		slog.Int("status", status),
 		slog.Duration("duration", took),
 		slog.Int64("bytes", rec.bytes),
-	}, e.taken()...)
+	}, e.attrs...)
 	rs.logger.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
@@ -126,31 +125,8 @@ type eventKey struct{}
 
 // event is what is known of a request besides HTTP.
 type event struct {
-	id string
-
-	mu    sync.Mutex
-	attrs []slog.Attr // guarded by mu: a handler may use goroutines
-}
-
-func (e *event) add(attrs ...slog.Attr) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.attrs = append(e.attrs, attrs...)
-}
-
-func (e *event) taken() []slog.Attr {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.attrs
-}
-
-// Annotate adds attributes to the request's log line, for example the digest
-// and the rule that decided. Never a token. Outside a wrapped request it does
-// nothing.
-func Annotate(ctx context.Context, attrs ...slog.Attr) {
-	if e, ok := ctx.Value(eventKey{}).(*event); ok {
-		e.add(attrs...)
-	}
+	id    string
+	attrs []slog.Attr // how it broke off, if it did
 }
 
 // RequestID returns the id of the request that ctx belongs to, or "".
