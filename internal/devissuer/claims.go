@@ -95,10 +95,10 @@ func (c *claimSet) rest() (map[string]any, error) {
 
 // Ids of the default owner and repository, for policies that go by id.
 const (
-	// AcmeID is the id of the owner or group acme.
-	AcmeID = "1001"
-	// AppID is the id of the repository or project acme/app.
-	AppID = "2001"
+	// acmeID is the id of the owner or group acme.
+	acmeID = "1001"
+	// appID is the id of the repository or project acme/app.
+	appID = "2001"
 )
 
 // idOf gives a name an id, the same every time. Another name has another id,
@@ -106,9 +106,9 @@ const (
 func idOf(name string) string {
 	switch name {
 	case "acme":
-		return AcmeID
+		return acmeID
 	case "acme/app":
-		return AppID
+		return appID
 	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name)) // never fails

@@ -17,8 +17,8 @@ const (
 	gitlabBackdate = 5 * time.Second
 )
 
-// WorkflowFile is the workflow that GitHub-shaped tokens come from.
-const WorkflowFile = ".github/workflows/release.yml"
+// workflowFile is the workflow that GitHub-shaped tokens come from.
+const workflowFile = ".github/workflows/release.yml"
 
 // githubClaims are those of docs.github.com, "OpenID Connect reference".
 //
@@ -60,7 +60,7 @@ func githubClaims(issuer, audience string, now time.Time, overrides map[string]s
 	commit := c.text("sha", commitOf(repository, ref))
 
 	c.text("workflow", "release")
-	workflow := c.text("workflow_ref", repository+"/"+WorkflowFile+"@"+ref)
+	workflow := c.text("workflow_ref", repository+"/"+workflowFile+"@"+ref)
 	workflowCommit := c.text("workflow_sha", commit)
 	c.text("job_workflow_ref", workflow) // unless a reusable workflow is called
 	c.text("job_workflow_sha", workflowCommit)
