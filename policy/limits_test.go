@@ -135,14 +135,14 @@ func TestAnchoring(t *testing.T) {
 		}
 	}
 	for pattern, text := range map[string]string{`a`: "xax", `a|b`: "ab", `^a`: "ab", `a$`: "ba", `(?m)^a$`: "a\nb", `a)|(?:b`: "b"} {
-		if whole, err := wholeMatch(pattern); err == nil && whole.MatchString(text) {
+		if whole, err := WholeMatch(pattern); err == nil && whole.MatchString(text) {
 			t.Errorf("%q matches %q", pattern, text)
 		}
 	}
-	if whole, err := wholeMatch(`a|b`); err != nil || !whole.MatchString("a") || !whole.MatchString("b") {
+	if whole, err := WholeMatch(`a|b`); err != nil || !whole.MatchString("a") || !whole.MatchString("b") {
 		t.Errorf("a|b: %v", err)
 	}
-	if _, err := wholeMatch(strings.Repeat("a", maxPattern+1)); err == nil {
+	if _, err := WholeMatch(strings.Repeat("a", maxPattern+1)); err == nil {
 		t.Error("a pattern beyond the limit is accepted")
 	}
 }

@@ -11,9 +11,9 @@ import (
 // maxPattern bounds a regular expression. Identities and references fit many times over, and compiled size grows with it.
 const maxPattern = 1024
 
-// wholeMatch compiles a pattern so that it must match a text from end to end, whatever anchors it has itself. "Contains a match" is
+// WholeMatch compiles a pattern so that it must match a text from end to end, whatever anchors it has itself. "Contains a match" is
 // never what a trust decision means: ".*/app" would accept "https://evil/app/../x".
-func wholeMatch(pattern string) (*regexp.Regexp, error) {
+func WholeMatch(pattern string) (*regexp.Regexp, error) {
 	if len(pattern) > maxPattern {
 		return nil, fmt.Errorf("regular expression of %d bytes is longer than %d", len(pattern), maxPattern)
 	}

@@ -74,7 +74,7 @@ func checkIdentityPair(path, field, exact, pattern string) (*regexp.Regexp, erro
 	case pattern == "":
 		return nil, nil
 	}
-	compiled, err := wholeMatch(pattern)
+	compiled, err := WholeMatch(pattern)
 	if err != nil {
 		return nil, fieldErrorf(path+"."+field+"Regexp", "%v", err)
 	}

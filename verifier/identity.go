@@ -46,11 +46,7 @@ func newMatcher(what, exact, pattern string) (matcher, error) {
 	case exact != "":
 		return matcher{exact: exact}, nil
 	}
-	// Compiled alone first: "a)|(b" would be valid inside our group and escape the anchors.
-	if _, err := regexp.Compile(pattern); err != nil {
-		return matcher{}, fmt.Errorf("%s pattern: %w", what, err)
-	}
-	re, err := regexp.Compile(`\A(?:` + pattern + `)\z`)
+	re, err := policy.WholeMatch(pattern)
 	if err != nil {
 		return matcher{}, fmt.Errorf("%s pattern: %w", what, err)
 	}
