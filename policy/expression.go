@@ -77,7 +77,7 @@ func checkPatterns(root ast.NavigableExpr) error {
 // sizes tells CEL's cost estimate how large inputs can be. It implements checker.CostEstimator.
 type sizes struct{}
 
-// EstimateSize implements checker.CostEstimator. claimValues and checkInput hold every input to these bounds.
+// EstimateSize implements checker.CostEstimator. claimValues and variables hold every input to these bounds.
 func (sizes) EstimateSize(checker.AstNode) *checker.SizeEstimate {
 	return &checker.SizeEstimate{Min: 0, Max: max(maxClaimText, maxClaimNodes)}
 }

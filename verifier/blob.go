@@ -114,7 +114,7 @@ func (b Blob) boundBy(st attest.Statement) (string, error) {
 	return "", errors.New("no subject of the statement has its digest")
 }
 
-// holds reports whether the digest is the blob's under the algorithm, which is written as Sigstore's HashAlgorithm.
+// holds returns the algorithm, written as Sigstore's HashAlgorithm, in in-toto's word for it; an error if the digest is not the blob's.
 func (b Blob) holds(algorithm string, digest []byte) (string, error) {
 	alg := strings.ToLower(strings.Replace(algorithm, "SHA2_", "sha", 1))
 	own, known := b.digests[alg]

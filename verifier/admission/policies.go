@@ -141,16 +141,15 @@ func (p Policy) Mode(namespace string, now time.Time) policy.Mode {
 	return p.Program.ModeFor(namespace, now)
 }
 
-// A readable prefix is a registry host and path components, each followed by a slash. The custom resource definition demands the same.
-const prefixPattern = `^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?/([a-z0-9._-]+/)*$`
+// readablePrefix is a registry host and path components, each followed by a slash. The custom resource definition demands the same.
+var readablePrefix = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?/([a-z0-9._-]+/)*$`)
 
 // mayCover is the widest reading of an invalid policy's images. A prefix that is itself unreadable may mean any image, and so may no prefix
 // at all: the author wanted something to be checked, and we cannot tell what.
 func mayCover(prefixes []string, image policy.Image) bool {
-	readable := regexp.MustCompile(prefixPattern)
 	name := image.Registry + "/" + image.Repository
 	for _, prefix := range prefixes {
-		if !readable.MatchString(prefix) || strings.HasPrefix(name, prefix) {
+		if !readablePrefix.MatchString(prefix) || strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
