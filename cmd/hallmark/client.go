@@ -61,20 +61,31 @@ type problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Errors []struct {
-		Message string `json:"message"`
+		Message  string `json:"message"`
+		Location string `json:"location"`
 	} `json:"errors"`
 }
 
 // words says the problem to a person, one reason a line if there are several.
+// A request that does not fit the API's schema has the untyped problem of the
+// HTTP framework, whose detail alone says nothing.
 func (p problem) words() string {
-	if len(p.Errors) < 2 {
+	var lines []string
+	for _, e := range p.Errors {
+		if p.Type == "" {
+			lines = append(lines, e.Location+": "+e.Message)
+		} else {
+			lines = append(lines, e.Message)
+		}
+	}
+	switch {
+	case p.Type == "" && len(lines) > 0:
+		return p.Detail + ":" + indented(lines)
+	case len(lines) > 1:
+		return "refused:" + indented(lines)
+	default:
 		return p.Detail
 	}
-	lines := make([]string, len(p.Errors))
-	for i, e := range p.Errors {
-		lines[i] = e.Message
-	}
-	return "refused:" + indented(lines)
 }
 
 // call posts a request with the job's token and returns the receipt. A refusal

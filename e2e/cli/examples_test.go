@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/hallmark-dev/hallmark/internal/lab"
+	"github.com/hallmark-dev/hallmark/policy"
+)
+
+// TestYAML reads every YAML block of the documents as what it is.
+func TestYAML(t *testing.T) {
+	kinds := map[string]int{}
+	for _, f := range fences(t, "yaml") {
+		var members map[string]any
+		if err := yaml.UnmarshalStrict([]byte(f.text), &members); err != nil {
+			t.Errorf("%s: %v", f, err)
+			continue
+		}
+		var err error
+		kind, _ := members["kind"].(string) // a part of a file has none
+		switch {
+		case kind == "SigningPolicy":
+			_, err = policy.ParseSigningPolicy([]byte(f.text))
+		case kind == "ImageTrustPolicy":
+			_, err = policy.ParseTrustPolicy([]byte(f.text))
+		case members["volumes"] != nil:
+			kind = "pod"
+			var pod corev1.PodSpec
+			err = yaml.UnmarshalStrict([]byte(f.text), &pod)
+		case members["identities"] != nil:
+			kind = "configuration"
+			serveWith(t, f.text)
+		default:
+			t.Errorf("%s: this test does not know what it is", f)
+		}
+		kinds[kind]++
+		if err != nil {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	for _, kind := range []string{"SigningPolicy", "ImageTrustPolicy", "pod", "configuration"} {
+		if kinds[kind] == 0 {
+			t.Errorf("the documents have no example of a %s", kind)
+		}
+	}
+}
+
+// serveWith has the service start with identity sources of a document. Files
+// of a pod are replaced by files of the deployment; nobody is asked for keys
+// before the first token comes.
+func serveWith(t *testing.T, identities string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "hallmark")
+	server := lab.Program(t, "hallmark-server")
+	made := lab.Run(t, "", nil, server, "init", "--dir", dir, "--origin", "https://hallmark.corp.example", "--registry", "registry.corp.example")
+	if made.Code != 0 {
+		t.Fatal(made.Stderr)
+	}
+	path := filepath.Join(dir, "hallmark.yaml")
+	usePorts(t, path)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(raw), "identities:\n")
+	_, after, last := strings.Cut(rest, "log:\n")
+	if !found || !last {
+		t.Fatalf("init's configuration has no identities before log:\n%s", raw)
+	}
+	identities = strings.NewReplacer(
+		"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "certs/ca-chain.pem",
+		"/var/run/secrets/kubernetes.io/serviceaccount/token", "password",
+	).Replace(identities)
+	if err := os.WriteFile(path, []byte(before+identities+"log:\n"+after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := launch(dir, nil, server, "serve", "--dir", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveOnce(t, p)
+}
+
+// usePorts replaces init's default addresses by free ones.
+func usePorts(t *testing.T, path string) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := strings.NewReplacer("127.0.0.1:8080", lab.FreeAddress(t), "127.0.0.1:8081", lab.FreeAddress(t)).Replace(string(raw))
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serveOnce waits until a service is ready and stops it.
+func serveOnce(t *testing.T, p *program) {
+	t.Helper()
+	if err := p.waitReady(); err != nil {
+		t.Error(err)
+	}
+	if err := p.end(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		_, words := p.output()
+		t.Errorf("exit code %d: %s", code, words)
+	}
+}
+
+// TestGo compiles every Go block of the documents inside a function, with the
+// packages that it names, by way of a file that only the compiler sees.
+func TestGo(t *testing.T) {
+	imports := map[string]string{
+		"oci": "attest/oci", "policy": "policy", "trust": "verifier/trust", "verifier": "verifier",
+	}
+	for _, f := range fences(t, "go") {
+		t.Run(f.String(), func(t *testing.T) {
+			var source strings.Builder
+			source.WriteString("package example\n\nimport (\n\"context\"\n")
+			for name, path := range imports {
+				if strings.Contains(f.text, name+".") {
+					source.WriteString("\"github.com/hallmark-dev/hallmark/" + path + "\"\n")
+				}
+			}
+			source.WriteString(")\n\nfunc _(ctx context.Context, policyFile []byte) {\n" + f.text + "}\n")
+			compile(t, source.String())
+		})
+	}
+}
+
+func compile(t *testing.T, source string) {
+	t.Helper()
+	module, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, overlay := filepath.Join(t.TempDir(), "example.go"), filepath.Join(t.TempDir(), "overlay.json")
+	seen, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(module, "e2e/cli/example/example.go"): file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range map[string][]byte{file: []byte(source), overlay: seen} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-overlay", overlay, "./e2e/cli/example")
+	cmd.Dir = module
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s\n%s", err, out, source)
+	}
+}
