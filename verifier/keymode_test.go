@@ -157,7 +157,11 @@ func TestVerifyBundleWithKey(t *testing.T) {
 					if timed := !at.IsZero() || s.v1; timed == d.Evidence[0].SignedAt.IsZero() {
 						t.Errorf("%s, %s, log v%d: signed at %s", name, form, log, d.Evidence[0].SignedAt)
 					}
-					wantDenied(t, byKey(t, c, newVerifierKey(t, others[name[:3]]), bundle), verifier.ReasonUnverified)
+					d = byKey(t, c, newVerifierKey(t, others[name[:3]]), bundle)
+					wantDenied(t, d, verifier.ReasonUnverified)
+					if !strings.Contains(d.Reasons()[0], "another key: ") || !strings.Contains(d.Reasons()[0], key.Hint()) {
+						t.Errorf("%s by another key: %q", name, d.Reasons())
+					}
 					if _, err := c.BlobFacts(fileBlob(t), bundle); err == nil {
 						t.Errorf("%s, %s: a fact without a certificate", name, form)
 					}
@@ -311,7 +315,7 @@ func TestKeyRemovedMembers(t *testing.T) {
 		var doc any
 		must(t, json.Unmarshal(bundle, &doc))
 		for _, path := range paths(doc, nil) {
-			last := path[len(path)-1].(string)
+			last := as[string](t, path[len(path)-1])
 			if harmless[last] || !s.v1 && last == "integratedTime" {
 				continue
 			}
@@ -325,6 +329,16 @@ func TestKeyRemovedMembers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// as is v, which must be a T.
+func as[T any](t testing.TB, v any) T {
+	t.Helper()
+	is, ok := v.(T)
+	if !ok {
+		t.Fatalf("%v is a %T", v, v)
+	}
+	return is
 }
 
 // TestKeyModeWindows: with a proven time the log's key must have been in use then; without one it must be in use now.
@@ -345,8 +359,8 @@ func TestKeyModeWindows(t *testing.T) {
 		"open": {true, true, true}, "retired": {true, true, false}, "too early": {false, false, false}, "too late": {false, false, true},
 	} {
 		c := newCrypto(t, l, func(o object) {
-			for _, log := range o["tlogs"].([]object) {
-				log["publicKey"].(object)["validFor"] = windows[name]
+			for _, log := range as[[]object](t, o["tlogs"]) {
+				as[object](t, log["publicKey"])["validFor"] = windows[name]
 			}
 		})
 		for form, tc := range map[string]struct {

@@ -122,7 +122,7 @@ func checkCovers(entry *tlog.Entry, e *evidence) error {
 	case e.key == nil && !(isCert && cert.Equal(e.leaf)):
 		return errors.New("is about another certificate")
 	}
-	want, digest := e.payload, []byte(nil)
+	var want, digest []byte
 	switch {
 	case e.message != nil: // hashedrekord: the artifact's digest itself
 		recorded, algorithm, ok := entry.GetHashedRekordDigest()

@@ -127,7 +127,7 @@ func fatal(t *testing.T, err error) {
 // withoutTSA returns the signing configuration without timestamp authorities.
 func withoutTSA(t *testing.T, path string) string {
 	t.Helper()
-	raw, err := os.ReadFile(path) //nolint:gosec // a file of this test
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
