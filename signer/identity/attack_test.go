@@ -81,7 +81,7 @@ func TestConfiguredCaps(t *testing.T) {
 	c := newCI(t)
 	long := c.gitlabClaims().with("exp", start.Add(3*time.Hour).Unix())
 	a := c.authenticator(t, "gitlab", func(cfg *identity.Config) {
-		cfg.MaxAge, cfg.Sources[0].MaxLife = 2*time.Hour, 3*time.Hour
+		cfg.Sources[0].MaxAge, cfg.Sources[0].MaxLife = 2*time.Hour, 3*time.Hour
 	})
 	token := sign(t, long)
 	c.clock.advance(2 * time.Hour)

@@ -29,35 +29,30 @@ const (
 	defaultFetchTimeout = 5 * time.Second
 )
 
-// Config is what New needs; the yaml members are part of the server's
-// configuration file.
+// Config is what New needs.
 type Config struct {
 	// Audience is the one audience that tokens must be made for, for example
 	// https://hallmark.corp.example. It must not be the default audience of a
 	// CI system or of another service.
-	Audience string `yaml:"audience"`
+	Audience string
 	// Sources are the CI systems whose jobs may ask for signatures.
-	Sources []Source `yaml:"sources"`
-	// MaxAge refuses tokens issued longer ago. Default: the provider's (an
-	// hour for kubernetes, whose projected tokens rotate), else 10 minutes.
-	MaxAge time.Duration `yaml:"maxAge,omitempty"`
-	// MaxLife refuses tokens whose exp - iat is longer. Default: one hour.
-	MaxLife time.Duration `yaml:"maxLife,omitempty"`
+	Sources []Source
 	// FetchTimeout bounds fetching an issuer's discovery and keys together,
 	// while requests wait for it. Default: 5 seconds.
-	FetchTimeout time.Duration `yaml:"fetchTimeout,omitempty"`
+	FetchTimeout time.Duration
 
 	// HTTPClient fetches keys, except for sources with a CAFile. Its redirect
 	// policy and timeout are replaced. Default: a client of its own that
 	// refuses link-local addresses, where clouds keep their metadata services.
-	HTTPClient *http.Client `yaml:"-"`
+	HTTPClient *http.Client
 	// Clock is the present. Default: time.Now.
-	Clock func() time.Time `yaml:"-"`
+	Clock func() time.Time
 	// Logger tells of keys that cannot be fetched. Default: none.
-	Logger *slog.Logger `yaml:"-"`
+	Logger *slog.Logger
 }
 
-// Source is one issuer of tokens.
+// Source is one issuer of tokens; its members are those of the server's
+// configuration file.
 type Source struct {
 	// Name is what policy rules call this source, for example "github":
 	// letters, digits and "-".
@@ -87,10 +82,12 @@ type Source struct {
 	// Algorithms are the accepted signature algorithms. Default: RS256, for
 	// kubernetes RS256 and ES256.
 	Algorithms []string `yaml:"algorithms,omitempty"`
-	// MaxAge and MaxLife override Config's. GitLab issues a job's token when
-	// the job starts: raise maxAge for jobs that build before they sign, or
-	// sign in a job of its own.
-	MaxAge  time.Duration `yaml:"maxAge,omitempty"`
+	// MaxAge refuses tokens issued longer ago. Default: 10 minutes, and an
+	// hour for kubernetes, whose projected tokens rotate. GitLab issues a job's
+	// token when the job starts: raise maxAge for jobs that build before they
+	// sign, or sign in a job of its own.
+	MaxAge time.Duration `yaml:"maxAge,omitempty"`
+	// MaxLife refuses tokens whose exp - iat is longer. Default: one hour.
 	MaxLife time.Duration `yaml:"maxLife,omitempty"`
 }
 
@@ -136,10 +133,10 @@ func (c Config) check() error {
 	return checkAudience(c.Audience, c.Sources)
 }
 
-func (s Source) withDefaults(c Config, p provider) Source {
+func (s Source) withDefaults(p provider) Source {
 	s.URL = strings.TrimRight(firstOf(s.URL, p.defaultURL(s.Issuer)), "/")
-	s.MaxAge = firstOf(s.MaxAge, c.MaxAge, p.maxAge, defaultMaxAge)
-	s.MaxLife = firstOf(s.MaxLife, c.MaxLife, defaultMaxLife)
+	s.MaxAge = firstOf(s.MaxAge, p.maxAge, defaultMaxAge)
+	s.MaxLife = firstOf(s.MaxLife, defaultMaxLife)
 	if len(s.Algorithms) == 0 {
 		s.Algorithms = p.algorithms
 	}

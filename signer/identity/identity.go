@@ -84,7 +84,7 @@ func newSource(cfg Config, s Source) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s = s.withDefaults(cfg, p)
+	s = s.withDefaults(p)
 	if err := s.check(p); err != nil {
 		return nil, err
 	}
