@@ -10,12 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
-// maxPredicate bounds a predicate file, bytes; the service takes statements up
-// to its own limit.
-const maxPredicate = 32 << 20
+// maxPredicate bounds a predicate file, bytes: what fits no statement need not
+// be sent.
+const maxPredicate = attest.MaxStatementBytes
 
 type signFlags struct {
 	token, server, audience string

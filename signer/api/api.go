@@ -26,9 +26,9 @@ import (
 const (
 	// maxSignBody: a reference and nothing else.
 	maxSignBody = 16 << 10
-	// maxAttestBody: a predicate such as an SBOM of a large image. The whole
-	// statement is held in memory and kept in the journal.
-	maxAttestBody = 32 << 20
+	// maxAttestBody: the largest statement, such as the SBOM of a large image,
+	// and what is beside it. It is held in memory and kept in the journal.
+	maxAttestBody = attest.MaxStatementBytes + maxSignBody
 )
 
 // Signer is what the API calls; *signer.Service is one.
