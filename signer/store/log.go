@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	merkle "golang.org/x/mod/sumdb/tlog"
@@ -95,9 +96,6 @@ func (q queryer) log(name string) (row tlog.LogRow, id int64, err error) {
 // Commit implements tlog.Storage. The writer's transaction, which began with
 // BEGIN IMMEDIATE, is the lock.
 func (db *DB) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.Locked) (tlog.Write, error)) error {
-	if db.writer == nil {
-		return errors.New("database is open for reading only")
-	}
 	o := &op{run: func(t *tx) error {
 		row, id, err := queryer(t.query).log(b.Log)
 		if err != nil {
@@ -117,7 +115,7 @@ func (db *DB) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.Locked) (
 		o.beforeCommit = func() error { return b.Fault(tlog.BeforeCommit) }
 		o.afterCommit = func() error { return b.Fault(tlog.AfterCommit) }
 	}
-	return db.writer.do(ctx, o)
+	return db.do(ctx, o)
 }
 
 // lookUp reads what a batch must know under the lock.
@@ -178,7 +176,7 @@ var (
 )
 
 func findQuery(n int) string {
-	return `SELECT l.leaf, l.idx, e.time FROM leaves l JOIN entries e ON e.id = (l.log << 40 | l.idx)
+	return `SELECT l.leaf, l.idx, e.time FROM leaves l JOIN entries e ON e.id = (l.log << ` + strconv.Itoa(indexBits) + ` | l.idx)
 		WHERE l.log = ? AND l.leaf IN (?` + strings.Repeat(", ?", n-1) + `)`
 }
 

@@ -188,10 +188,14 @@ func (db *DB) closeAll() error {
 
 // write runs fn in a transaction of its own that shares its commit.
 func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
+	return db.do(ctx, &op{run: fn})
+}
+
+func (db *DB) do(ctx context.Context, o *op) error {
 	if db.writer == nil {
 		return errors.New("database is open for reading only")
 	}
-	return db.writer.do(ctx, &op{run: fn})
+	return db.writer.do(ctx, o)
 }
 
 // dsn is the connection string of modernc.org/sqlite. mode=rw never makes a
