@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 
@@ -15,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/identity"
 )
 
@@ -159,7 +159,7 @@ func (c *Config) check() error {
 	if (c.Password.File == "") == (c.Password.Env == "") {
 		return errors.New("password: exactly one of file and env")
 	}
-	if err := checkOrigin(c.Origin); err != nil {
+	if err := signer.CheckOrigin(c.Origin); err != nil {
 		return err
 	}
 	if c.TLS == nil && !oci.IsLoopback(c.Listen) {
@@ -170,19 +170,6 @@ func (c *Config) check() error {
 	}
 	if c.Registry.Insecure && !oci.IsLoopback(c.Registry.Host) {
 		return fmt.Errorf("registry %s: insecure is for loopback addresses only", c.Registry.Host)
-	}
-	return nil
-}
-
-// checkOrigin refuses here what could not be changed after init: the origin is
-// in the log's checkpoints and in the identity of attestations.
-func checkOrigin(origin string) error {
-	u, err := url.Parse(origin)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" {
-		return fmt.Errorf("origin %q is not a URL like https://hallmark.corp.example", origin)
-	}
-	if bare := u.Scheme + "://" + u.Host; origin != bare {
-		return fmt.Errorf("origin %q: want only scheme and host, no path (hint: %s)", origin, bare)
 	}
 	return nil
 }
