@@ -227,7 +227,7 @@ func TestWALIsBounded(t *testing.T) {
 	}
 	wg.Wait()
 	info, err := os.Stat(path + "-wal")
-	if err != nil || info.Size() > 16<<20 {
+	if err != nil || info.Size() > 24<<20 {
 		t.Errorf("the WAL has %d bytes, %v", info.Size(), err)
 	}
 }

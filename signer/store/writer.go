@@ -19,9 +19,10 @@ const (
 	// checkpointPages is about how many WAL pages (4 KiB) are written before
 	// they are copied into the database file: SQLite's own default.
 	checkpointPages = 1000
-	// maxWALPages bounds the WAL (64 MiB): beyond it a checkpoint waits for
-	// the readers that keep it from starting over.
-	maxWALPages = 16 << 10
+	// maxWALPages bounds the WAL (16 MiB, and what is written between two
+	// looks at it): beyond it a checkpoint waits for the readers that keep it
+	// from starting over.
+	maxWALPages = 4 << 10
 	pageBytes   = 4 << 10
 	// rowPages is the guess of how many pages a small row dirties: its leaf
 	// page and that of an index.
