@@ -25,6 +25,9 @@ const (
 	idleTimeout   = 2 * time.Minute
 	// requestTimeout bounds reading a request: an SBOM over a slow line.
 	requestTimeout = 60 * time.Second
+	// answerTimeout ends answers that somebody is too slow to take. It begins
+	// with the request: reading it, signing and answering fit well.
+	answerTimeout = 3 * time.Minute
 	// maxHeader bounds request headers, bytes: a token is at most 16 KiB.
 	maxHeader = 32 << 10
 	// drainTimeout is how long running requests may take after SIGTERM.
@@ -106,7 +109,7 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 
 func serveUntil(ctx context.Context, l net.Listener, handler http.Handler, tls *TLSConfig) error {
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	done := make(chan error, 1)
 	go func() {

@@ -87,7 +87,7 @@ func New(cfg Config) (http.Handler, error) {
 	describeAttestBody(api.OpenAPI())
 	huma.Register(api, huma.Operation{
 		OperationID: "artifact", Method: http.MethodGet, Path: "/hallmark/v1/artifacts/{digest}", Summary: "Receipts of an artifact, newest first",
-		Errors: []int{http.StatusNotFound},
+		Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable}, Middlewares: huma.Middlewares{s.lookups()},
 	}, s.artifact)
 	mux.HandleFunc("GET /hallmark/v1/trusted_root.json", serveJSON(cfg.TrustedRoot))
 	mux.HandleFunc("GET /hallmark/v1/signing_config.json", serveJSON(cfg.SigningConfig))

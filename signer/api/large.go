@@ -33,6 +33,11 @@ const (
 	// bodyWait is how long a request waits for its turn before it is told to
 	// come again.
 	bodyWait = 10 * time.Second
+	// maxLookups bounds the answers about artifacts that are in memory at a
+	// time. Each holds the bundles of all attestations of an artifact.
+	maxLookups = 4
+	// answerTimeout ends an answer that somebody is too slow to take.
+	answerTimeout = 60 * time.Second
 	// bodyTimeout bounds reading a body: an SBOM over a slow line.
 	bodyTimeout = 60 * time.Second
 )
@@ -54,6 +59,23 @@ func (s *server) gate() func(huma.Context, func(huma.Context)) {
 	}
 }
 
+// lookups is a huma middleware for answers that can be large. Anybody may ask
+// for them.
+func (s *server) lookups() func(huma.Context, func(huma.Context)) {
+	turns := semaphore.NewWeighted(maxLookups)
+	return func(ctx huma.Context, next func(huma.Context)) {
+		if err := wait(ctx.Context(), turns, 1); err != nil {
+			writeProblem(ctx, s.problem(ctx.Context(), err))
+			return
+		}
+		defer turns.Release(1)
+		_, w := humago.Unwrap(ctx)
+		// Only recorders of tests have no deadlines.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
+		next(ctx)
+	}
+}
+
 // admit returns how much body an authenticated caller is about to send.
 func (s *server) admit(ctx huma.Context) (int64, error) {
 	err := s.Signer.Admit(ctx.Context(), signer.Request{
@@ -70,7 +92,7 @@ func wait(ctx context.Context, turns *semaphore.Weighted, length int64) error {
 	ctx, cancel := context.WithTimeout(ctx, bodyWait)
 	defer cancel()
 	if err := turns.Acquire(ctx, length); err != nil {
-		return fmt.Errorf("%w with other attestations: %w", signer.ErrBusy, err)
+		return fmt.Errorf("%w with other large requests: %w", signer.ErrBusy, err)
 	}
 	return nil
 }

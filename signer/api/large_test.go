@@ -20,7 +20,8 @@ import (
 
 // service takes the token "good" and does what the test says.
 type service struct {
-	attest func(signer.Request) (signer.Receipt, error)
+	attest   func(signer.Request) (signer.Receipt, error)
+	receipts func() ([]signer.Receipt, error)
 }
 
 func (s service) Admit(_ context.Context, req signer.Request) error {
@@ -38,11 +39,17 @@ func (s service) Attest(_ context.Context, req signer.Request) (signer.Receipt, 
 	return s.attest(req)
 }
 
-func (s service) Receipts(context.Context, attest.Digest) ([]signer.Receipt, error) { return nil, nil }
+func (s service) Receipts(context.Context, attest.Digest) ([]signer.Receipt, error) {
+	return s.receipts()
+}
 
 func newHandler(t *testing.T, attest func(signer.Request) (signer.Receipt, error)) http.Handler {
 	t.Helper()
-	s := service{attest}
+	return handlerOf(t, service{attest: attest})
+}
+
+func handlerOf(t *testing.T, s service) http.Handler {
+	t.Helper()
 	handler, err := api.New(api.Config{
 		Signer: s, Receipts: s, Logger: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "id" },
 	})
@@ -159,6 +166,38 @@ func TestAttestBody(t *testing.T) {
 	} {
 		if w := post(t.Context(), handler, "good", strings.NewReader(body)); w.Code != want {
 			t.Errorf("%s: answer %d %s, want %d", body, w.Code, w.Body, want)
+		}
+	}
+}
+
+// TestLookupsTakeTurns: strangers may ask what was signed, a few at a time.
+func TestLookupsTakeTurns(t *testing.T) {
+	working, finish := make(chan struct{}), make(chan struct{})
+	handler := handlerOf(t, service{receipts: func() ([]signer.Receipt, error) {
+		working <- struct{}{}
+		<-finish
+		return []signer.Receipt{{ID: "r"}}, nil
+	}})
+	get := func(ctx context.Context) int {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/hallmark/v1/artifacts/sha256:"+strings.Repeat("0", 64), nil))
+		return w.Code
+	}
+	const turns = 4
+	answers := make(chan int)
+	for range turns {
+		go func() { answers <- get(t.Context()) }()
+		<-working
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code := get(gone); code != http.StatusServiceUnavailable {
+		t.Errorf("one more: answer %d", code)
+	}
+	close(finish)
+	for range turns {
+		if code := <-answers; code != http.StatusOK {
+			t.Errorf("answer %d", code)
 		}
 	}
 }
