@@ -43,11 +43,11 @@ func findToken(ctx context.Context, env environment, flag, audience string) (str
 	}
 	token, err := tokenFromFile(defaultTokenFile)
 	if errors.Is(err, os.ErrNotExist) {
-		return "", no("no CI identity here: only CI jobs can sign\n" +
-			"  GitHub Actions: give the job `permissions: id-token: write`\n" +
-			"  GitLab: give the job `id_tokens: {HALLMARK_ID_TOKEN: {aud: " + audience + "}}`\n" +
-			"  Kubernetes: project a token for audience " + audience + " to " + defaultTokenFile + "\n" +
-			"  otherwise: --token FILE or HALLMARK_ID_TOKEN")
+		return "", no("no CI identity here: only CI jobs can sign\n"+
+			"  GitHub Actions: give the job `permissions: id-token: write`\n"+
+			"  GitLab: give the job `id_tokens: {HALLMARK_ID_TOKEN: {aud: %s}}`\n"+
+			"  Kubernetes: project a token for audience %s to %s\n"+
+			"  otherwise: --token FILE or HALLMARK_ID_TOKEN", audience, audience, defaultTokenFile)
 	}
 	return token, err
 }
