@@ -174,14 +174,15 @@ func broken(w *World, st tlog.Storage, point tlog.Point, times int64) *tlog.Log 
 		for n := range entries {
 			if i == 0 && n == entries/2 {
 				left.Store(times)
+				insist(w, l, "a new entry, so that the fault has a commit to break")
 			}
 			insist(w, l, fmt.Sprintf("entry %d", n*writers+i/2)) // each twice
 		}
 	})
-	if got := left.Load(); got >= 0 && got == times {
+	if left.Load() == times {
 		w.Errorf("the fault at %s never happened", point)
 	}
-	if want := writers * entries / 2; w.Acknowledged() != want || l.Size() != int64(want) {
+	if want := writers*entries/2 + 1; w.Acknowledged() != want || l.Size() != int64(want) {
 		w.Errorf("%d acknowledged, %d in the log, want %d", w.Acknowledged(), l.Size(), want)
 	}
 	return l
