@@ -54,9 +54,10 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		// has printed a line, which must be "ready". Of the environment it has
 		// PATH, HOME and KEY_PASSWORD.
 		"start": {"NAME PROGRAM [ARG]...", 2, -1, startProgram},
-		// stop is SIGTERM; the program must end with exit code 0. Its output
-		// is that of the command.
-		"stop": {"NAME", 1, 1, stopProgram},
+		// terminate is SIGTERM; the program must end with exit code 0. Its
+		// output is that of the command. (testscript's own stop ends the
+		// script, and passes.)
+		"terminate": {"NAME", 1, 1, terminateProgram},
 		// crash is kill -9. It returns when the program and everything that
 		// it started have ended.
 		"crash": {"NAME", 1, 1, crashProgram},
@@ -206,7 +207,18 @@ func tamper(ts *testscript.TestScript, s *scene, args []string) (err error) {
 		return err
 	}
 	body[len(body)/2] ^= 1
-	_, err = db.ExecContext(ctx, "UPDATE entries SET body = ? WHERE id = ?", body, id)
+	// A trigger keeps programs from changing entries, but no intruder.
+	var trigger, definition string
+	if err := db.QueryRowContext(ctx, "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'entries' AND sql LIKE '%UPDATE%'").Scan(&trigger, &definition); err != nil {
+		return fmt.Errorf("find the trigger of entries: %w", err)
+	}
+	if _, err := db.ExecContext(ctx, `DROP TRIGGER "`+trigger+`"`); err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, "UPDATE entries SET body = ? WHERE id = ?", body, id); err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, definition)
 	return err
 }
 

@@ -36,7 +36,7 @@ type program struct {
 
 // launch starts a program with exactly this environment.
 func launch(dir string, env []string, path string, args ...string) (*program, error) {
-	p := &program{cmd: exec.Command(path, args...), done: make(chan struct{}), first: make(chan string, 1)} //nolint:noctx // ended by stop or kill
+	p := &program{cmd: exec.Command(path, args...), done: make(chan struct{}), first: make(chan string, 1)} //nolint:noctx // ended by terminate or killAll
 	p.cmd.Dir, p.cmd.Env = dir, env
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -128,7 +128,7 @@ func startProgram(ts *testscript.TestScript, s *scene, args []string) error {
 	return p.waitReady()
 }
 
-func stopProgram(ts *testscript.TestScript, s *scene, args []string) error {
+func terminateProgram(ts *testscript.TestScript, s *scene, args []string) error {
 	p, err := s.ended(ts, args[0], syscall.SIGTERM)
 	if err != nil {
 		return err
@@ -160,11 +160,12 @@ func (s *scene) ended(ts *testscript.TestScript, name string, sig os.Signal) (*p
 	return p, nil
 }
 
-// killAll ends what a failed script left.
+// killAll ends what a failed script left, first in a way that lets a program
+// end what it started.
 func (s *scene) killAll() {
 	for name, p := range s.running {
-		if err := p.end(syscall.SIGKILL); err != nil {
-			s.t.Errorf("%s: %v", name, err)
+		if err := p.end(syscall.SIGTERM); err != nil {
+			s.t.Errorf("%s: %v", name, errors.Join(err, p.cmd.Process.Kill()))
 		}
 	}
 }
