@@ -44,6 +44,10 @@ var ErrBadRequest = errors.New("bad request")
 // request may be repeated after a second.
 var ErrBusy = errors.New("the service is busy")
 
+// ErrNoLog says that the transparency log cannot be written now. Nothing that
+// is not logged is handed out; the same request goes on where this one stopped.
+var ErrNoLog = errors.New("the transparency log is not available")
+
 // ErrNoKeys says that the keys of a token's issuer could not be had, so that
 // nobody can tell whether the token is good.
 var ErrNoKeys = errors.New("the token's issuer does not answer")

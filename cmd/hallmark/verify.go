@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -25,6 +26,8 @@ type verifyFlags struct {
 	issuer, issuerRegexp         string
 	policy, bundle, bundles, key string
 	output                       *string
+	tokenHost                    string
+	blobHosts                    []string
 }
 
 func verifyCommand(env environment) *cobra.Command {
@@ -49,6 +52,8 @@ func verifyCommand(env environment) *cobra.Command {
 	flags.StringVar(&f.policy, "policy", "", "ImageTrustPolicy file, instead of the certificate flags")
 	flags.StringVar(&f.bundles, "bundles", "", "folder with the image's bundles, instead of its registry's")
 	flags.StringVar(&f.bundle, "bundle", "", "bundle about the file or digest given as argument")
+	flags.StringVar(&f.tokenHost, "registry-token-host", "", "the registry's token service, if it is on another `host`; it gets the registry's credentials")
+	flags.StringSliceVar(&f.blobHosts, "registry-blob-host", nil, "`host` of the storage that the registry redirects downloads to; may be repeated")
 	flags.StringVar(&f.key, "key", "", "PEM public key that signed the bundle, instead of the certificate flags (with --bundle)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := f.checkKeyMode(cmd); err != nil {
@@ -121,7 +126,12 @@ func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, root *tru
 	if err != nil {
 		return verifier.Decision{}, err
 	}
-	client, err := oci.New(oci.Config{Registries: []oci.Registry{{Host: ref.Registry, Insecure: oci.IsLoopback(ref.Registry)}}})
+	client, err := oci.New(oci.Config{
+		Registries: []oci.Registry{{
+			Host: ref.Registry, Insecure: oci.IsLoopback(ref.Registry), TokenHost: f.tokenHost, BlobHosts: f.blobHosts,
+		}},
+		Keychain: authn.DefaultKeychain, // what docker login left; it goes to this registry only
+	})
 	if err != nil {
 		return verifier.Decision{}, err
 	}

@@ -21,6 +21,7 @@ var problemTypes = []struct {
 	name   string // urn:hallmark:problem:<name>
 }{
 	{signer.ErrBusy, http.StatusServiceUnavailable, "busy"},
+	{signer.ErrNoLog, http.StatusServiceUnavailable, "log-unavailable"},
 	{signer.ErrNoKeys, http.StatusServiceUnavailable, "issuer-unavailable"},
 	{signer.ErrBadRequest, http.StatusBadRequest, "bad-request"},
 	{oci.ErrForeignRegistry, http.StatusForbidden, "foreign-registry"},
