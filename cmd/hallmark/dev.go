@@ -78,7 +78,7 @@ func runDev(ctx context.Context, env environment, dir string) error {
 	group.Go(func() error {
 		if err := dep.waitReady(ctx); err != nil {
 			if stopped.Err() != nil {
-				return nil // stopped as asked, before it was ready
+				return nil //nolint:nilerr // stopped as asked, before it was ready
 			}
 			return err
 		}
@@ -134,7 +134,7 @@ func (d *devDeployment) runServer(ctx context.Context, env environment, server s
 	}
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return nil // stopped as asked
+		return nil //nolint:nilerr // stopped as asked
 	}
 	return fmt.Errorf("%s ended: %w", server, err)
 }
