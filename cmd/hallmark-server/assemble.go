@@ -115,7 +115,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		Registries: []oci.Registry{{
 			Host: cfg.Registry.Host, Insecure: cfg.Registry.Insecure, TokenHost: cfg.Registry.TokenHost, BlobHosts: cfg.Registry.BlobHosts,
 		}},
-		Keychain:   credentials, Logger: logger,
+		Keychain: credentials, Logger: logger,
 	})
 	if err != nil {
 		return nil, err

@@ -3,8 +3,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
@@ -113,7 +116,11 @@ func (f *verifyFlags) root(env environment) (*trust.Root, error) {
 	if path == "" {
 		return nil, usage("whom to trust? (hint: --trusted-root FILE, from https://<service>/hallmark/v1/trusted_root.json)")
 	}
-	return trust.FromFile(path)
+	root, err := trust.FromFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usage("%w", err)
+	}
+	return root, err
 }
 
 // verifyImage verifies an artifact of a registry.
@@ -193,7 +200,7 @@ func printDecision(w io.Writer, d verifier.Decision) {
 		if e.Verified {
 			_, _ = fmt.Fprintf(w, "%s\tby %s, log entry %d, %s\n", e.PredicateType, signerOf(e), e.LogIndex, timeOf(e))
 		} else {
-			_, _ = fmt.Fprintf(w, "ignored\t%s: %s\n", e.Origin, e.Detail)
+			_, _ = fmt.Fprintf(w, "ignored\t%s: %s\n", e.Origin, oneLine(e.Detail))
 		}
 	}
 }
@@ -214,10 +221,13 @@ func timeOf(e verifier.EvidenceRef) string {
 	return e.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
+// oneLine makes a record's value of what may be several lines of a library.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
 func indented(lines []string) string {
 	out := ""
 	for _, line := range lines {
-		out += "\n  " + line
+		out += "\n  " + oneLine(line)
 	}
 	return out
 }

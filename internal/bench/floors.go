@@ -63,7 +63,7 @@ func (b *bench) floors(ctx context.Context) (err error) {
 }
 
 func (b *bench) durableCommit(ctx context.Context) (result, error) {
-	f, err := os.Create(filepath.Join(b.dev.Dir, "floor")) //nolint:gosec // a temporary folder
+	f, err := os.Create(filepath.Join(b.dev.Dir, "floor"))
 	if err != nil {
 		return result{}, err
 	}
@@ -102,14 +102,16 @@ func (b *bench) registryAlone(ctx context.Context) (result, error) {
 	})
 }
 
-// push pushes n small images and returns their references by digest.
-func (b *bench) push(ctx context.Context, repository string, n int) ([]string, error) {
-	repo, err := name.NewRepository(b.dev.Env["REGISTRY"] + "/" + repository)
-	if err != nil {
-		return nil, err
-	}
+// push pushes n small images and returns their references by digest. Each gets
+// a repository of its own: the registry of `hallmark dev` looks through all
+// manifests of a repository to list referrers, and that is not what is measured.
+func (b *bench) push(ctx context.Context, prefix string, n int) ([]string, error) {
 	refs := make([]string, n)
-	_, err = loop(ctx, 8, n, func(ctx context.Context, i int) error {
+	_, err := loop(ctx, 8, n, func(ctx context.Context, i int) error {
+		repo, err := name.NewRepository(fmt.Sprintf("%s/%s/%d", b.dev.Env["REGISTRY"], prefix, i))
+		if err != nil {
+			return err
+		}
 		img, err := random.Image(64, 1)
 		if err != nil {
 			return err

@@ -136,7 +136,7 @@ func (b *bench) memory(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find the service's process: %w", err)
 	}
-	status, err := os.ReadFile("/proc/" + server + "/status")
+	status, err := os.ReadFile("/proc/" + server + "/status") //nolint:gosec // of the kernel
 	if err != nil {
 		return err
 	}
