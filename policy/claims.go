@@ -28,12 +28,8 @@ type claimReader struct{ nodes int }
 // int64 where it is written as a whole number and as float64 otherwise. A claim that has no exact value there is an error that names
 // it: a converted id is a different id.
 func claimValues(claims map[string]any) (map[string]any, error) {
-	var r claimReader
-	v, err := r.value(claims, "", 0)
-	if err != nil {
-		return nil, err
-	}
-	return v.(map[string]any), nil
+	r := claimReader{nodes: 1} // the claims as a whole
+	return r.object(claims, "", 0)
 }
 
 func (r *claimReader) value(v any, path string, depth int) (any, error) {
@@ -62,7 +58,7 @@ func (r *claimReader) value(v any, path string, depth int) (any, error) {
 	return nil, fmt.Errorf("claim %s has the unexpected Go type %T", path, v)
 }
 
-func (r *claimReader) list(v []any, path string, depth int) (any, error) {
+func (r *claimReader) list(v []any, path string, depth int) ([]any, error) {
 	out := make([]any, len(v))
 	for i, item := range v {
 		var err error
@@ -73,7 +69,7 @@ func (r *claimReader) list(v []any, path string, depth int) (any, error) {
 	return out, nil
 }
 
-func (r *claimReader) object(v map[string]any, path string, depth int) (any, error) {
+func (r *claimReader) object(v map[string]any, path string, depth int) (map[string]any, error) {
 	out := make(map[string]any, len(v))
 	for name, member := range v {
 		if len(name) > maxClaimText {

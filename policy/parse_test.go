@@ -31,6 +31,13 @@ func TestSigningPolicyErrors(t *testing.T) {
 		}
 		return strings.Replace(goodSigning, old, by, 1)
 	}
+	before := func(text string) string {
+		head, _, found := strings.Cut(goodSigning, text)
+		if !found {
+			t.Fatalf("%q is not in the good policy", text)
+		}
+		return head
+	}
 	condition := func(expression string) string { return replaced(`claims.ref == "refs/heads/main"`, "'"+expression+"'") }
 	for _, test := range []struct{ name, text, want string }{
 		{"empty", "", "document is empty"},
@@ -58,7 +65,7 @@ func TestSigningPolicyErrors(t *testing.T) {
 		{"no rules", "apiVersion: hallmark.dev/v1alpha1\nkind: SigningPolicy\n", "rules: must not be missing or empty"},
 		{"no name", replaced("- name: one\n  identity", "- identity"), "line 4: rules[0].name: must be lower-case"},
 		{"upper-case name", replaced("name: one", "name: One"), "line 4: rules[0].name: must be lower-case"},
-		{"same name twice", goodSigning + goodSigning[strings.Index(goodSigning, "- name"):], `line 14: rules[1].name: "one" is taken already`},
+		{"same name twice", goodSigning + strings.TrimPrefix(goodSigning, before("- name")), `line 14: rules[1].name: "one" is taken already`},
 		{"no identity", replaced("  identity: github\n", ""), "line 4: rules[0].identity: must be the configured name"},
 		{"no actions", replaced("[sign, attest]", "[]"), "line 6: rules[0].actions: must not be missing or empty"},
 		{"unknown action", replaced("[sign, attest]", "[sign, approve]"), `line 6: rules[0].actions[1]: "approve": must be sign or attest`},
@@ -75,8 +82,8 @@ func TestSigningPolicyErrors(t *testing.T) {
 		{"signature type", replaced("[https://spdx.dev/Document]", "["+policy.PredicateSignature+"]"), "line 9: rules[0].predicateTypes: https://sigstore.dev/cosign/sign/v1 is a signature"},
 		{"types and any", replaced("conditions:", "anyPredicateType: true\n  conditions:"), "line 9: rules[0].predicateTypes: either list types or"},
 		{"types without attest", replaced("[sign, attest]", "[sign]"), "line 9: rules[0].predicateTypes: only a rule with the action attest"},
-		{"no conditions", goodSigning[:strings.Index(goodSigning, "  - name: ref")], "rules[0].conditions: must be a list"},
-		{"empty conditions", goodSigning[:strings.Index(goodSigning, "  conditions:")] + "  conditions: []\n", "line 10: rules[0].conditions: a rule needs a condition"},
+		{"no conditions", before("  - name: ref"), "rules[0].conditions: must be a list"},
+		{"empty conditions", before("  conditions:") + "  conditions: []\n", "line 10: rules[0].conditions: a rule needs a condition"},
 		{"reserved name", replaced("name: ref", "name: repository"), `line 11: rules[0].conditions[0].name: "repository" is taken`},
 		{"no message", replaced("    message: sign from main\n", ""), "line 11: rules[0].conditions[0].message: must say in one line"},
 		{"two-line message", replaced("message: sign from main", `message: "a\nb"`), "line 13: rules[0].conditions[0].message: must say in one line"},

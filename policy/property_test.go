@@ -126,9 +126,9 @@ func TestFactsThatDoNotMatchDecideNothing(t *testing.T) {
 	p := trust(t, trustSpec())
 	verdicts := map[bool]int{}
 	for range rounds * 10 {
-		facts := make([]policy.Fact, 1+r.IntN(5))
-		for i := range facts {
-			facts[i] = randomFact(r)
+		var facts []policy.Fact
+		for range 1 + r.IntN(5) {
+			facts = append(facts, randomFact(r))
 		}
 		before := p.Evaluate(prodImage(), facts, now())
 		verdicts[before.Allowed()]++
