@@ -105,7 +105,7 @@ func checkIssuer(leaf *x509.Certificate, issuer string) error {
 		return errors.New("names no issuer of the identity")
 	}
 	for _, ext := range leaf.Extensions {
-		if ext.Id.Equal(certificate.OIDIssuer) && string(ext.Value) != issuer {
+		if ext.Id.Equal(certificate.OIDIssuer) && string(ext.Value) != issuer { //nolint:staticcheck // the deprecated extension is what is checked
 			return fmt.Errorf("names two issuers, %q and %q", ext.Value, issuer)
 		}
 	}

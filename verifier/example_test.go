@@ -28,7 +28,7 @@ func ExampleVerifier() {
 
 	root, err := trust.FromFile("testdata/public-good/trusted_root.json") // yours comes from your Hallmark service, once
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	trusted, err := policy.ParseTrustPolicy([]byte(`
 apiVersion: hallmark.dev/v1alpha1
@@ -44,20 +44,20 @@ spec:
     signature: {signers: [ci]}
 `))
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	registry, err := oci.New(oci.Config{Registries: []oci.Registry{{Host: host, Insecure: true}}}) // Insecure: on loopback only
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	v, err := verifier.New(root, trusted, verifier.WithRegistry(registry))
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 
 	decision, err := v.Verify(context.Background(), host+"/acme/app:v1")
 	if err != nil {
-		log.Fatal(err) // could not decide: treat it like a denial
+		log.Panic(err) // could not decide: treat it like a denial
 	}
 	fmt.Println("may run:", decision.Allowed())
 	fmt.Println(strings.ReplaceAll(decision.Reasons()[0], host, "registry.example"))

@@ -321,7 +321,7 @@ func TestKeyRemovedMembers(t *testing.T) {
 			}
 			var edited any
 			must(t, json.Unmarshal(bundle, &edited))
-			remove(edited, path, false)
+			remove(t, edited, path, false)
 			b, err := json.Marshal(edited)
 			must(t, err)
 			if byKey(t, c, key, b).Allowed() {

@@ -119,7 +119,7 @@ func TestEveryRemovedMemberDenies(t *testing.T) {
 			for _, null := range []bool{false, true} {
 				var edited any
 				must(t, json.Unmarshal(bundle, &edited))
-				remove(edited, path, null)
+				remove(t, edited, path, null)
 				b, err := json.Marshal(edited)
 				must(t, err)
 				fact, err := c.Facts(image, b)
@@ -155,21 +155,22 @@ func paths(v any, at []any) [][]any {
 	return all
 }
 
-func remove(v any, path []any, null bool) {
+func remove(t testing.TB, v any, path []any, null bool) {
+	t.Helper()
 	for _, step := range path[:len(path)-1] {
 		switch step := step.(type) {
 		case string:
-			v = v.(object)[step]
+			v = as[object](t, v)[step]
 		case int:
-			v = v.([]any)[step]
+			v = as[[]any](t, v)[step]
 		}
 	}
-	last := path[len(path)-1].(string)
+	parent, last := as[object](t, v), as[string](t, path[len(path)-1])
 	if null {
-		v.(object)[last] = nil
+		parent[last] = nil
 		return
 	}
-	delete(v.(object), last)
+	delete(parent, last)
 }
 
 // TestFactsConcurrently runs many verifications of the same bytes; with -race it shows that nothing shared is written.

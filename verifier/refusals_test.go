@@ -281,7 +281,7 @@ func TestWindows(t *testing.T) {
 		for name, window := range map[string]object{"ended": ended, "later": later} {
 			t.Run(list+" "+name, func(t *testing.T) {
 				c := newCrypto(t, l, func(o object) {
-					for _, a := range o[list].([]object) {
+					for _, a := range as[[]object](t, o[list]) {
 						if key, isLog := a["publicKey"].(object); isLog {
 							key["validFor"] = window
 						} else {

@@ -52,6 +52,7 @@ func Referrers(r Registry) Source { return referrers{r} }
 
 type referrers struct{ registry Registry }
 
+// Bundles returns every bundle that the registry client found for the artifact, in its order.
 func (s referrers) Bundles(ctx context.Context, artifact oci.Artifact) ([]Evidence, error) {
 	stored, err := s.registry.Bundles(ctx, artifact)
 	if err != nil {
@@ -70,6 +71,8 @@ func Directory(path string) Source { return directory{path} }
 
 type directory struct{ path string }
 
+// Bundles returns the directory's files in the order of their names, whatever artifact they are about. Too many, or too much, is
+// ErrTooMuchEvidence.
 func (s directory) Bundles(ctx context.Context, _ oci.Artifact) ([]Evidence, error) {
 	files, err := os.ReadDir(s.path) // sorted by name
 	if err != nil {

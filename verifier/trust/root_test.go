@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,15 +44,21 @@ func edited(t testing.TB, edit func(object)) []byte {
 	return b
 }
 
-func list(doc object, name string) []any   { return doc[name].([]any) }
-func first(doc object, name string) object { return list(doc, name)[0].(object) }
-func key(doc object, name string) object   { return first(doc, name)["publicKey"].(object) }
-func chain(doc object, name string) []any {
-	return first(doc, name)["certChain"].(object)["certificates"].([]any)
+// as returns a part of the public root as what it is known to be there. Edits have no test to fail, so that it panics otherwise.
+func as[T any](v any) T {
+	is, ok := v.(T)
+	if !ok {
+		panic(fmt.Sprintf("the root has a %T where the edit wants a %T", v, is))
+	}
+	return is
 }
-func setChain(doc object, name string, c []any) {
-	first(doc, name)["certChain"].(object)["certificates"] = c
-}
+
+func list(doc object, name string) []any        { return as[[]any](doc[name]) }
+func first(doc object, name string) object      { return as[object](list(doc, name)[0]) }
+func key(doc object, name string) object        { return as[object](first(doc, name)["publicKey"]) }
+func certChain(doc object, name string) object  { return as[object](first(doc, name)["certChain"]) }
+func chain(doc object, name string) []any       { return as[[]any](certChain(doc, name)["certificates"]) }
+func setChain(doc object, name string, c []any) { certChain(doc, name)["certificates"] = c }
 
 func TestParse(t *testing.T) {
 	r, err := trust.Parse(publicRoot(t))
@@ -104,7 +111,7 @@ func TestParseRefuses(t *testing.T) {
 		"CA without window":     {edited(t, func(d object) { delete(first(d, "certificateAuthorities"), "validFor") }), "certificateAuthorities[0].validFor.start"},
 		"TSA without start":     {edited(t, func(d object) { first(d, "timestampAuthorities")["validFor"] = object{} }), "timestampAuthorities[0].validFor.start"},
 		"ends before it starts": {edited(t, func(d object) {
-			first(d, "certificateAuthorities")["validFor"].(object)["end"] = "2001-01-01T00:00:00Z"
+			as[object](first(d, "certificateAuthorities")["validFor"])["end"] = "2001-01-01T00:00:00Z"
 		}), "ends before"},
 		"foreign key id": {edited(t, func(d object) {
 			first(d, "tlogs")["logId"] = object{"keyId": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
