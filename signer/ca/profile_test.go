@@ -61,7 +61,7 @@ func TestCheckLeaf(t *testing.T) {
 			uri := append([]byte{0x86, byte(len(testSAN))}, testSAN...)
 			inner := append([]byte{0x88, 0x02, 0x2a, 0x03}, uri...)
 			c.URIs = nil
-			c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: oidSAN, Critical: true, Value: append([]byte{0x30, byte(len(inner))}, inner...)}) //nolint:gosec // under 128 bytes
+			c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: oidSAN, Critical: true, Value: append([]byte{0x30, byte(len(inner))}, inner...)}) // under 128 bytes
 		}},
 		{name: "subject", issuer: l, says: "not empty", change: func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "acme"} }},
 		{name: "another extension value", issuer: l, says: "differ", change: func(c *x509.Certificate) {

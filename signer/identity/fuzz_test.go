@@ -96,8 +96,9 @@ func FuzzClaims(f *testing.F) {
 			}
 		}
 		wantURI(t, p)
-		if back, err := url.PathUnescape(p.SAN); err != nil || back != "https://ci.example/"+p.Claims["job_workflow_ref"].(string) {
-			t.Errorf("SAN %q is not of the workflow %q", p.SAN, p.Claims["job_workflow_ref"])
+		workflow, ok := p.Claims["job_workflow_ref"].(string)
+		if back, err := url.PathUnescape(p.SAN); !ok || err != nil || back != "https://ci.example/"+workflow {
+			t.Errorf("SAN %q is not of the workflow %v", p.SAN, p.Claims["job_workflow_ref"])
 		}
 	})
 }

@@ -158,7 +158,7 @@ func TestRefusalIsDER(t *testing.T) {
 		check(t, err)
 		// PKIStatus rejection(2), one UTF8String, the failure.
 		status := "\x02\x01\x02" + "\x30\x04\x0c\x02no" + tt.fail
-		want := append([]byte{0x30, byte(len(status) + 2), 0x30, byte(len(status))}, status...) //nolint:gosec // a dozen bytes
+		want := append([]byte{0x30, byte(len(status) + 2), 0x30, byte(len(status))}, status...) // a dozen bytes
 		if !bytes.Equal(got, want) {
 			t.Errorf("%d: %x, want %x", tt.code, got, want)
 		}
