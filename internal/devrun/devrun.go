@@ -30,7 +30,8 @@ type Dev struct {
 	cmd *exec.Cmd
 }
 
-// Start starts the hallmark of bin and returns when it is ready.
+// Start starts the hallmark of bin and returns when it is ready. When that
+// fails nothing is left of it, neither a process nor the folder.
 func Start(ctx context.Context, bin string) (*Dev, error) {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
@@ -48,10 +49,11 @@ func Start(ctx context.Context, bin string) (*Dev, error) {
 	d.cmd.Stderr = &words
 	stdout, err := d.cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := d.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start hallmark dev: %w (hint: make build)", err)
+		err = fmt.Errorf("start hallmark dev: %w (hint: make build)", err)
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil || strings.TrimSpace(line) != "ready" {
