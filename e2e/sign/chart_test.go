@@ -33,7 +33,7 @@ func pushChart(t *testing.T, l *lab.Lab) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := os.ReadFile(archive) //nolint:gosec // made above
+	packed, err := os.ReadFile(archive)
 	if err != nil {
 		t.Fatal(err)
 	}

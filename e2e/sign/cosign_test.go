@@ -103,8 +103,8 @@ func graft(t *testing.T, l *lab.Lab) string {
 	var b, d map[string]any
 	unmarshal(t, own.Bundle, &b)
 	unmarshal(t, donor.Bundle, &d)
-	material := b["verificationMaterial"].(map[string]any)
-	material["tlogEntries"] = d["verificationMaterial"].(map[string]any)["tlogEntries"]
+	material := as[map[string]any](t, b["verificationMaterial"])
+	material["tlogEntries"] = as[map[string]any](t, d["verificationMaterial"])["tlogEntries"]
 	mixed, err := json.Marshal(b)
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +112,16 @@ func graft(t *testing.T, l *lab.Lab) string {
 	copied := l.Copy(t, image, "acme/grafted")
 	attach(t, l, copied, mixed)
 	return copied
+}
+
+// as returns a decoded value as the type that it must have.
+func as[T any](t testing.TB, v any) T {
+	t.Helper()
+	is, ok := v.(T)
+	if !ok {
+		t.Fatalf("%v is a %T, want a %T", v, v, is)
+	}
+	return is
 }
 
 func unmarshal(t *testing.T, raw []byte, into any) {

@@ -24,8 +24,9 @@ type problem struct {
 	Errors              []struct{ Message, Location string }
 }
 
-// post calls the service as a job would that writes its own client.
-func post(t *testing.T, l *lab.Lab, path, token, body string) (*http.Response, problem) {
+// post calls the service as a job would that writes its own client, and
+// returns the answer's status.
+func post(t *testing.T, l *lab.Lab, path, token, body string) (int, problem) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, l.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -50,7 +51,7 @@ func post(t *testing.T, l *lab.Lab, path, token, body string) (*http.Response, p
 			t.Fatalf("%s: %v", raw, err)
 		}
 	}
-	return resp, p
+	return resp.StatusCode, p
 }
 
 // mint makes a token with claims changed after the fact, for times and
@@ -68,7 +69,7 @@ func mint(t *testing.T, l *lab.Lab, change func(map[string]any)) string {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"iat", "nbf", "exp"} {
-		claims[name] = int64(claims[name].(float64))
+		claims[name] = int64(as[float64](t, claims[name]))
 	}
 	change(claims)
 	token, err := l.Issuer.Sign(claims)
@@ -78,10 +79,10 @@ func mint(t *testing.T, l *lab.Lab, change func(map[string]any)) string {
 	return token
 }
 
-func shift(by time.Duration) func(map[string]any) {
+func shift(t *testing.T, by time.Duration) func(map[string]any) {
 	return func(c map[string]any) {
 		for _, name := range []string{"iat", "nbf", "exp"} {
-			c[name] = c[name].(int64) + int64(by.Seconds())
+			c[name] = as[int64](t, c[name]) + int64(by.Seconds())
 		}
 	}
 }
@@ -110,12 +111,12 @@ func TestBadTokens(t *testing.T) {
 		{"none", "", 401, "malformed"},
 		{"not a token", "hello", 401, "malformed"},
 		{"truncated", good[:len(good)/2], 401, "malformed"},
-		{"expired", mint(t, l, shift(-time.Hour)), 401, "expired"},
-		{"future", mint(t, l, shift(time.Hour)), 401, "not_yet_valid"},
+		{"expired", mint(t, l, shift(t, -time.Hour)), 401, "expired"},
+		{"future", mint(t, l, shift(t, time.Hour)), 401, "not_yet_valid"},
 		{"wrong audience", mint(t, l, func(c map[string]any) { c["aud"] = "sigstore" }), 401, "wrong_audience"},
 		{"two audiences", mint(t, l, func(c map[string]any) { c["aud"] = []string{l.URL, "sigstore"} }), 401, "wrong_audience"},
 		{"wrong issuer", mint(t, l, func(c map[string]any) { c["iss"] = "https://accounts.google.com" }), 401, "unknown_issuer"},
-		{"issuer look-alike", mint(t, l, func(c map[string]any) { c["iss"] = c["iss"].(string) + "/" }), 401, "unknown_issuer"},
+		{"issuer look-alike", mint(t, l, func(c map[string]any) { c["iss"] = as[string](t, c["iss"]) + "/" }), 401, "unknown_issuer"},
 		{"alg none", otherAlgorithm(good, "none", func(string) []byte { return []byte("x") }), 401, "wrong_algorithm"},
 		{"alg HS256", otherAlgorithm(good, "HS256", func(input string) []byte {
 			mac := hmac.New(sha256.New, []byte("public key"))
@@ -129,9 +130,9 @@ func TestBadTokens(t *testing.T) {
 		{"other organisation", l.Token(t, devissuer.GitHub, "repository=evil/app"), 403, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			resp, p := post(t, l, "/hallmark/v1/sign", tc.token, body)
-			if resp.StatusCode != tc.status || p.Status != tc.status || p.Detail == "" {
-				t.Fatalf("answer %d, problem %+v, want %d", resp.StatusCode, p, tc.status)
+			status, p := post(t, l, "/hallmark/v1/sign", tc.token, body)
+			if status != tc.status || p.Status != tc.status || p.Detail == "" {
+				t.Fatalf("answer %d, problem %+v, want %d", status, p, tc.status)
 			}
 			if tc.reason != "" && !strings.Contains(p.Detail, "("+tc.reason+")") {
 				t.Errorf("problem %q does not name %q", p.Detail, tc.reason)
@@ -142,9 +143,9 @@ func TestBadTokens(t *testing.T) {
 		})
 	}
 	t.Run("1 MB", func(t *testing.T) {
-		resp, _ := post(t, l, "/hallmark/v1/sign", strings.Repeat("a", 1<<20), body)
-		if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-			t.Errorf("answer %d, want 431", resp.StatusCode)
+		status, _ := post(t, l, "/hallmark/v1/sign", strings.Repeat("a", 1<<20), body)
+		if status != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("answer %d, want 431", status)
 		}
 	})
 	t.Run("CLI", func(t *testing.T) {

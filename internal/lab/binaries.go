@@ -35,7 +35,7 @@ var build = sync.OnceValues(func() (string, error) {
 	for _, p := range programs {
 		args = append(args, "./cmd/"+p)
 	}
-	cmd := exec.CommandContext(context.Background(), "go", args...) //nolint:gosec // our own programs
+	cmd := exec.CommandContext(context.Background(), "go", args...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -88,7 +88,7 @@ type Result struct {
 // Run runs a program to its end with exactly the given environment.
 func Run(t testing.TB, stdin string, env []string, program string, args ...string) Result {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, args...) //nolint:gosec // a program of the test
+	cmd := exec.CommandContext(t.Context(), program, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = strings.NewReader(stdin), &stdout, &stderr, env
 	err := cmd.Run()

@@ -47,7 +47,7 @@ func (b *lockedBuffer) String() string {
 // Serve starts the service and waits until it is ready. The test ends it.
 func (l *Lab) Serve(t testing.TB) {
 	t.Helper()
-	p := &process{cmd: exec.Command(Program(t, "hallmark-server"), "serve", "--dir", l.Dir), stderr: &lockedBuffer{}, done: make(chan struct{})} //nolint:gosec,noctx // our own program; it is ended by Stop or Kill
+	p := &process{cmd: exec.Command(Program(t, "hallmark-server"), "serve", "--dir", l.Dir), stderr: &lockedBuffer{}, done: make(chan struct{})} //nolint:noctx // our own program; it is ended by Stop or Kill
 	p.cmd.Stderr = p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
