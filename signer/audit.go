@@ -30,7 +30,7 @@ type AuditEvent struct {
 	// resolve, policy, intent, sign, log, attach.
 	Stage         string    `json:"stage,omitempty"`
 	Action        Action    `json:"action"`
-	Image         string    `json:"image" doc:"as asked, at most 512 bytes"`
+	Image         string    `json:"image" doc:"as asked, at most 512 bytes of JSON"`
 	Digest        string    `json:"digest,omitempty"`
 	PredicateType string    `json:"predicateType,omitempty"`
 	Requester     Requester `json:"requester"`
@@ -41,6 +41,9 @@ type AuditEvent struct {
 	LogIndex      int64     `json:"logIndex,omitempty"`
 	RequestID     string    `json:"requestId,omitempty"`
 	RemoteAddr    string    `json:"remoteAddr,omitempty"`
+	// Unrecorded is how many callers without a valid token were refused since
+	// the refusal recorded before, and not recorded one by one.
+	Unrecorded int `json:"unrecorded,omitempty"`
 }
 
 // Audit records decisions, append only. Record returns when the event is

@@ -48,6 +48,10 @@ var ErrBusy = errors.New("the service is busy")
 // is not logged is handed out; the same request goes on where this one stopped.
 var ErrNoLog = errors.New("the transparency log is not available")
 
+// ErrTooManyRefusals says that a request is refused like too many others before
+// it: without a valid token. Its refusal is counted and not recorded.
+var ErrTooManyRefusals = errors.New("too many requests without a valid token")
+
 // ErrNoKeys says that the keys of a token's issuer could not be had, so that
 // nobody can tell whether the token is good.
 var ErrNoKeys = errors.New("the token's issuer does not answer")

@@ -108,6 +108,9 @@ type Journal interface {
 	Finish(ctx context.Context, id string, r Receipt, ev AuditEvent) error
 	// Void ends a recorded intent for good and frees its RequestKey.
 	Void(ctx context.Context, id string, ev AuditEvent) error
+	// Intent returns the intent of that name in whatever state; a void one looks
+	// like a recorded one. ErrNoIntent if there never was one.
+	Intent(ctx context.Context, id string) (Intent, error)
 	// Unfinished returns the intents in state recorded or signed, oldest
 	// first.
 	Unfinished(ctx context.Context) ([]Intent, error)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
 )
@@ -30,10 +31,17 @@ func eventOf(in Intent, now time.Time) AuditEvent {
 
 // refuse records why nothing was granted and returns the error that the caller
 // sees. A refusal that cannot be recorded is an error of its own: the service
-// does not run unaudited.
+// does not run unaudited. Refusals before anybody is known to ask are bounded:
+// see strangers.
 func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause error) error {
 	ev.Stage, ev.Reasons = stage, []string{cause.Error()}
 	ev.Decision = DecisionFailed
+	if stage == stageAuthenticate {
+		if !s.strangers.admit(ctx, ev.Time, s.cfg.Logger) {
+			return overflow(cause)
+		}
+		ev.Reasons = []string{clip(cause.Error())}
+	}
 	var (
 		unauthenticated *Unauthenticated
 		refused         *Refused
@@ -48,7 +56,9 @@ func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause
 		ev.Decision = DecisionRefused
 	}
 	// The client may be gone; the record is written all the same.
+	ev.Unrecorded = s.strangers.take()
 	if err := s.cfg.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
+		s.strangers.giveBack(ev.Unrecorded)
 		return fmt.Errorf("record refusal: %w", err)
 	}
 	return cause
@@ -84,10 +94,26 @@ func (s *Service) fail(ctx context.Context, ev AuditEvent, stage string, cause e
 	return cause
 }
 
-// clip bounds what somebody else wrote before it is kept.
+// clip bounds what somebody else wrote before it is kept: maxAsked bytes as
+// JSON, which writes one control character as six bytes.
 func clip(s string) string {
-	if len(s) <= maxAsked {
-		return s
+	left := maxAsked
+	for i, r := range s {
+		if left -= escapedLen(r); left < 0 {
+			return s[:i] + "…"
+		}
 	}
-	return strings.ToValidUTF8(s[:maxAsked], "") + "…"
+	return s
+}
+
+// escapedLen is how many bytes encoding/json takes at most for a character. A
+// byte that is no UTF-8 is written as the escaped replacement character.
+func escapedLen(r rune) int {
+	switch {
+	case r < ' ' || strings.ContainsRune(`<>&`, r) || r == utf8.RuneError || r == '\u2028' || r == '\u2029':
+		return len(`\u0000`)
+	case r == '"' || r == '\\':
+		return len(`\"`)
+	}
+	return utf8.RuneLen(r)
 }

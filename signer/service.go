@@ -42,6 +42,10 @@ type Service struct {
 	// inflight serialises requests with one RequestKey, so that the second of
 	// two identical requests waits for the first one's receipt.
 	inflight keyedMutex
+	// strangers bounds what callers without a valid token make it record.
+	strangers *strangers
+	// retries spaces the attempts of Recover.
+	retries *retries
 }
 
 // New checks the configuration and returns a Service. It does no I/O.
@@ -65,7 +69,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	return &Service{cfg: cfg}, nil
+	return &Service{cfg: cfg, strangers: newStrangers(), retries: newRetries()}, nil
 }
 
 // AttestorSAN is the identity of attestations made by the service at origin.

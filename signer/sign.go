@@ -4,7 +4,6 @@ package signer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/sigstore/fulcio/pkg/certificate"
@@ -209,27 +208,4 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 		return Intent{}, fmt.Errorf("record intent: %w", err)
 	}
 	return stored, nil
-}
-
-// Recover finishes or voids what a crash left. It is called at start-up and
-// may be called again at any time: what cannot be finished now (registry down)
-// stays and is in the returned error.
-func (s *Service) Recover(ctx context.Context) (finished, voided int, err error) {
-	open, err := s.cfg.Journal.Unfinished(ctx)
-	if err != nil {
-		return 0, 0, fmt.Errorf("read unfinished intents: %w", err)
-	}
-	var failures []error
-	for _, in := range open {
-		did, err := s.recoverOne(ctx, in)
-		switch {
-		case err != nil:
-			failures = append(failures, fmt.Errorf("intent %s: %w", in.ID, err))
-		case did == DecisionSigned:
-			finished++
-		case did == DecisionVoided:
-			voided++
-		}
-	}
-	return finished, voided, errors.Join(failures...)
 }

@@ -16,7 +16,9 @@
 //     one signature.
 //  2. Nothing leaves before it is in the transparency log.
 //  3. Decisions, grants and refusals alike, are recorded before they take
-//     effect. A Service cannot be constructed without an Audit.
+//     effect. A Service cannot be constructed without an Audit. The one
+//     exception is a flood of callers without a valid token: it is refused,
+//     counted, and the next recorded refusal carries the count.
 package signer
 
 import (

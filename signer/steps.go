@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -21,7 +20,7 @@ import (
 )
 
 // maxAsked bounds how much of a text of the request or of an unverified token
-// the audit record keeps, bytes.
+// the audit record keeps, bytes of JSON.
 const maxAsked = 512
 
 // authenticate tells a token that is no good from one that cannot be judged.
@@ -50,6 +49,9 @@ func (s *Service) sign(ctx context.Context, in Intent, d draft) (Signed, error) 
 	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
 	if err != nil {
 		return Signed{}, fmt.Errorf("sign statement: %w", err)
+	}
+	if signature, err = LowS(&key.PublicKey, signature); err != nil {
+		return Signed{}, err
 	}
 	token, err := s.cfg.Timestamper.Timestamp(ctx, signature)
 	if err != nil {
@@ -81,33 +83,6 @@ func checkSigned(in Intent, signed Signed) error {
 		return errors.New("the signature does not verify under its certificate")
 	}
 	return nil
-}
-
-// recoverOne finishes or voids one intent under its key's lock. The intent may
-// have been one that a request was working on: what counts is what the journal
-// says under the lock.
-func (s *Service) recoverOne(ctx context.Context, seen Intent) (string, error) {
-	unlock, err := s.inflight.lock(ctx, seen.RequestKey)
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	open, err := s.cfg.Journal.Unfinished(ctx)
-	if err != nil {
-		return "", err
-	}
-	at := slices.IndexFunc(open, func(in Intent) bool { return in.ID == seen.ID })
-	if at < 0 {
-		return "", nil
-	}
-	in := open[at]
-	if in.Signed != nil {
-		_, err := s.finish(ctx, in)
-		return DecisionSigned, err
-	}
-	ev := eventOf(in, s.cfg.Clock())
-	ev.Decision, ev.Reasons = DecisionVoided, []string{"the service stopped before anything was signed"}
-	return DecisionVoided, s.cfg.Journal.Void(ctx, in.ID, ev)
 }
 
 func (s *Service) policyInput(p Principal, a oci.Artifact, req Request) policy.Input {

@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net/url"
 	"sync"
@@ -42,10 +43,15 @@ type world struct {
 	t  *testing.T
 	mu sync.Mutex
 
-	calls int // since the last start
-	cutAt int // the call at which the power fails; 0: never
-	after bool
-	down  map[string]error // ports that answer with an error
+	calls  int // since the last start
+	listed int // calls of Unfinished
+	cutAt  int // the call at which the power fails; 0: never
+	after  bool
+	down   map[string]error // ports that answer with an error
+
+	subject string           // what bad tokens say of themselves
+	clock   func() time.Time // nil: the real one
+	logger  *slog.Logger     // nil: none
 
 	intents  map[string]signer.Intent
 	order    []string
@@ -59,7 +65,7 @@ type powerCut struct{}
 
 func newWorld(t *testing.T) *world {
 	return &world{
-		t: t, down: map[string]error{}, intents: map[string]signer.Intent{}, void: map[string]bool{}, attached: map[attest.Digest][]byte{},
+		t: t, subject: longSubject, down: map[string]error{}, intents: map[string]signer.Intent{}, void: map[string]bool{}, attached: map[attest.Digest][]byte{},
 	}
 }
 
@@ -86,7 +92,7 @@ func (w *world) Authenticate(_ context.Context, token string) (signer.Principal,
 		return signer.Principal{}, err
 	}
 	if token != "good" {
-		return signer.Principal{}, &signer.Unauthenticated{Reason: "bad_signature", Detail: "not one of ours", Issuer: ciIssuer, Subject: longSubject}
+		return signer.Principal{}, &signer.Unauthenticated{Reason: "bad_signature", Detail: "not one of ours", Issuer: ciIssuer, Subject: w.subject}
 	}
 	return signer.Principal{
 		Identity: "github", Provider: "github", Issuer: ciIssuer, Subject: "repo:acme/app", SAN: workflow, Run: "run-1", TokenID: "jti:1",
@@ -245,8 +251,20 @@ func (w *world) Void(_ context.Context, id string, ev signer.AuditEvent) error {
 	return w.move(id, recorded, func(*signer.Intent) { w.void[id] = true }, ev)
 }
 
+func (w *world) Intent(_ context.Context, id string) (in signer.Intent, err error) {
+	err = w.do("journal", func() error {
+		var found bool
+		if in, found = w.intents[id]; !found {
+			return signer.ErrNoIntent
+		}
+		return nil
+	})
+	return in, err
+}
+
 func (w *world) Unfinished(context.Context) (open []signer.Intent, err error) {
 	err = w.do("journal", func() error {
+		w.listed++
 		for _, id := range w.order {
 			if in := w.intents[id]; in.Receipt == nil && !w.void[id] {
 				open = append(open, in)
@@ -288,6 +306,7 @@ func (w *world) start() *signer.Service {
 	w.calls, w.cutAt = 0, 0
 	s, err := signer.New(signer.Config{
 		Origin: origin, Authenticator: w, Registry: w, Policy: p, Certificates: w, Timestamper: w, Log: w, Verifier: w, Journal: w, Audit: w,
+		Clock: w.clock, Logger: w.logger,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -5,6 +5,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -199,5 +200,17 @@ func TestLookupsTakeTurns(t *testing.T) {
 		if code := <-answers; code != http.StatusOK {
 			t.Errorf("answer %d", code)
 		}
+	}
+}
+
+// TestFlood: over the bound of recorded refusals the answer is another one,
+// and it says when to come again.
+func TestFlood(t *testing.T) {
+	handler := newHandler(t, func(signer.Request) (signer.Receipt, error) {
+		return signer.Receipt{}, fmt.Errorf("%w: of this one: bad", signer.ErrTooManyRefusals)
+	})
+	w := post(t.Context(), handler, "good", strings.NewReader(`{"image":"i","predicateType":"p","predicate":{}}`))
+	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "urn:hallmark:problem:too-many-refusals") {
+		t.Errorf("answer %d %s, headers %v", w.Code, w.Body, w.Header())
 	}
 }

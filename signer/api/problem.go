@@ -22,6 +22,7 @@ var problemTypes = []struct {
 }{
 	{signer.ErrBusy, http.StatusServiceUnavailable, "busy"},
 	{signer.ErrNoLog, http.StatusServiceUnavailable, "log-unavailable"},
+	{signer.ErrTooManyRefusals, http.StatusTooManyRequests, "too-many-refusals"},
 	{signer.ErrNoKeys, http.StatusServiceUnavailable, "issuer-unavailable"},
 	{signer.ErrBadRequest, http.StatusBadRequest, "bad-request"},
 	{oci.ErrForeignRegistry, http.StatusForbidden, "foreign-registry"},
@@ -37,7 +38,8 @@ var problemTypes = []struct {
 }
 
 // retryAfter is what a client waits when the service is busy, seconds: the
-// pool empties in a fraction of one.
+// pool empties in a fraction of one, and one more refusal without a valid token
+// can be recorded after it.
 const retryAfter = "1"
 
 // problem turns an error into the answer. Its text names object, reason and
@@ -62,7 +64,7 @@ func (s *server) problem(ctx context.Context, err error) error {
 	for _, t := range problemTypes {
 		if errors.Is(err, t.is) {
 			p := newProblem(t.status, t.name, err.Error())
-			if t.status == http.StatusServiceUnavailable {
+			if t.status == http.StatusServiceUnavailable || t.status == http.StatusTooManyRequests {
 				return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {retryAfter}})
 			}
 			return p
