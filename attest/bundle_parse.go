@@ -38,11 +38,11 @@ var bundleMembers = func() map[string]bool {
 // returned has been verified. Errors are ErrBundle or ErrTooLarge.
 func ParseBundle(b []byte) (Bundle, error) {
 	var foreign error
-	err := checkJSON(b, MaxDepth, MaxBundleBytes, func(path jsonPath, name string) error {
-		if bundleMembers[name] {
+	err := checkJSON(b, MaxDepth, MaxBundleBytes, func(path jsonPath, name []byte) error {
+		if bundleMembers[string(name)] {
 			return nil
 		}
-		foreign = fmt.Errorf("%w: %s: member %s is not read (hint: bundle v0.3, DSSE envelope, one certificate)", ErrBundle, path, quote(name))
+		foreign = fmt.Errorf("%w: %s: member %s is not read (hint: bundle v0.3, DSSE envelope, one certificate)", ErrBundle, path, quote(string(name)))
 		return foreign
 	})
 	if foreign != nil {

@@ -6,8 +6,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -25,7 +25,7 @@ func CheckJSON(b []byte, maxDepth, maxBytes int) error {
 
 // checkJSON is CheckJSON with a say in which members are allowed where:
 // member is called with the path of the object and the name.
-func checkJSON(b []byte, maxDepth, maxBytes int, member func(path jsonPath, name string) error) error {
+func checkJSON(b []byte, maxDepth, maxBytes int, member func(path jsonPath, name []byte) error) error {
 	if len(b) > maxBytes {
 		return fmt.Errorf("%w: JSON of %d bytes, the limit is %d", ErrTooLarge, len(b), maxBytes)
 	}
@@ -36,13 +36,30 @@ func checkJSON(b []byte, maxDepth, maxBytes int, member func(path jsonPath, name
 		var raw json.RawMessage // json.Valid does not say what is wrong
 		return fmt.Errorf("%w: %w", ErrJSON, json.Unmarshal(b, &raw))
 	}
-	w := walker{b: b, maxDepth: maxDepth, member: member}
+	w := walker{b: b, maxDepth: maxDepth, names: memberNames{b: b, seed: maphash.MakeSeed()}, member: member}
 	return w.value()
 }
 
-// jsonPath leads from the document to a value: a string is a member's name, an
-// int an index.
-type jsonPath []any
+// jsonPath leads from the document to a value.
+type jsonPath []jsonStep
+
+// jsonStep is a member's name as it is written, with its quotes, or an index.
+// It is made for every value of the document, so it must cost nothing.
+type jsonStep struct {
+	quoted []byte // nil: index
+	index  int
+}
+
+// is tells whether the step leads to the member of this name.
+func (s jsonStep) is(name string) bool {
+	if s.quoted == nil {
+		return false
+	}
+	if bytes.IndexByte(s.quoted, '\\') < 0 {
+		return string(s.quoted[1:len(s.quoted)-1]) == name // compared in place
+	}
+	return string(unquote(nil, s.quoted)) == name
+}
 
 // String writes the path as $.name[0]["odd name"]. Of a path that is too long
 // for a message only the end is kept.
@@ -55,15 +72,14 @@ func (p jsonPath) String() string {
 		p = p[len(p)-shown:]
 	}
 	for _, step := range p {
-		switch step := step.(type) {
-		case int:
-			fmt.Fprintf(&s, "[%d]", step)
-		case string:
-			if isPlainName(step) {
-				s.WriteString("." + step)
-			} else {
-				s.WriteString("[" + quote(step) + "]")
-			}
+		name := string(unquote(nil, step.quoted))
+		switch {
+		case step.quoted == nil:
+			fmt.Fprintf(&s, "[%d]", step.index)
+		case isPlainName(name):
+			s.WriteString("." + name)
+		default:
+			s.WriteString("[" + quote(name) + "]")
 		}
 	}
 	return s.String()
@@ -86,7 +102,8 @@ type walker struct {
 	maxDepth int
 	path     jsonPath
 	depth    int // open objects and arrays
-	member   func(path jsonPath, name string) error
+	names    memberNames
+	member   func(path jsonPath, name []byte) error
 }
 
 func (w *walker) fail(format string, args ...any) error {
@@ -140,7 +157,7 @@ func (w *walker) array() error {
 		if w.space(); w.b[w.i] == ']' {
 			return nil
 		}
-		w.path = append(w.path, n)
+		w.path = append(w.path, jsonStep{index: n})
 		if err := w.value(); err != nil {
 			return err
 		}
@@ -152,21 +169,17 @@ func (w *walker) array() error {
 }
 
 func (w *walker) object() error {
-	var seen nameSet
+	first := w.names.open()
 	for {
 		if w.space(); w.b[w.i] == '}' {
-			return nil
+			break
 		}
-		name, err := w.name()
+		start := w.i
+		quoted, _, err := w.text()
 		if err != nil {
 			return err
 		}
-		if first, dup := seen.add(name); dup {
-			if first == name {
-				return w.fail("member %s appears twice", quote(name))
-			}
-			return w.fail("members %s and %s differ in case only", quote(first), quote(name))
-		}
+		name := w.names.add(start, quoted)
 		if w.member != nil {
 			if err := w.member(w.path, name); err != nil {
 				return err
@@ -174,7 +187,7 @@ func (w *walker) object() error {
 		}
 		w.space()
 		w.i++ // colon
-		w.path = append(w.path, name)
+		w.path = append(w.path, jsonStep{quoted: quoted})
 		if err := w.value(); err != nil {
 			return err
 		}
@@ -183,6 +196,13 @@ func (w *walker) object() error {
 			w.i++
 		}
 	}
+	switch one, other, dup := w.names.close(first); {
+	case dup && one == other:
+		return w.fail("member %s appears twice", quote(one))
+	case dup:
+		return w.fail("members %s and %s differ in case only", quote(one), quote(other))
+	}
+	return nil
 }
 
 // text skips a string and returns it as written, with its quotes.
@@ -205,22 +225,6 @@ func (w *walker) text() (quoted []byte, escaped bool, err error) {
 		return nil, false, w.fail("lone surrogate in a string")
 	}
 	return quoted, escaped, nil
-}
-
-// name reads a string and returns what it stands for.
-func (w *walker) name() (string, error) {
-	quoted, escaped, err := w.text()
-	if err != nil {
-		return "", err
-	}
-	if !escaped {
-		return string(quoted[1 : len(quoted)-1]), nil
-	}
-	var s string
-	if err := json.Unmarshal(quoted, &s); err != nil {
-		return "", w.fail("%v", err)
-	}
-	return s, nil
 }
 
 // hasLoneSurrogate looks for \uD800…\uDFFF escapes that are not a high one
@@ -258,51 +262,4 @@ func hex4(b []byte) int {
 		}
 	}
 	return n
-}
-
-// nameSet remembers the member names of one object, by their case-folded form.
-// Most objects have a few members: those are compared one by one, and a map is
-// made only for larger ones.
-type nameSet struct {
-	few  [8]struct{ folded, name string }
-	n    int
-	many map[string]string
-}
-
-// add returns the earlier name that name collides with, if there is one.
-func (s *nameSet) add(name string) (first string, dup bool) {
-	folded := foldName(name)
-	for _, e := range s.few[:min(s.n, len(s.few))] {
-		if e.folded == folded {
-			return e.name, true
-		}
-	}
-	if s.n < len(s.few) {
-		s.few[s.n].folded, s.few[s.n].name = folded, name
-		s.n++
-		return "", false
-	}
-	if first, dup = s.many[folded]; dup {
-		return first, true
-	}
-	if s.many == nil {
-		s.many = make(map[string]string)
-	}
-	s.many[folded] = name
-	s.n++
-	return "", false
-}
-
-// foldName maps names that encoding/json takes for the same field to the same
-// string: every rune becomes the smallest of its simple case-folding orbit.
-func foldName(s string) string {
-	return strings.Map(func(r rune) rune {
-		for {
-			next := unicode.SimpleFold(r)
-			if next <= r {
-				return next
-			}
-			r = next
-		}
-	}, s)
 }
