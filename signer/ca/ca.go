@@ -103,7 +103,7 @@ func New(cfg Config) (*CA, error) {
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
 	return &CA{
-		base:     baseca.BaseCA{SignerWithChain: &ca.SignerCerts{Certs: cfg.Chain, Signer: cfg.Signer}},
+		base:     baseca.BaseCA{SignerWithChain: &ca.SignerCerts{Certs: cfg.Chain, Signer: lowS{cfg.Signer}}},
 		chain:    cfg.Chain,
 		sct:      sct,
 		clock:    cfg.Clock,
