@@ -467,6 +467,36 @@ func TestProveAndConsistencyBounds(t *testing.T) {
 	}
 }
 
+// A leaf is found by its hash with a proof in the present tree; what was never
+// logged is not, and what is committed but not published is not served.
+func TestFind(t *testing.T) {
+	st, key := storagetest.NewMemory(), newKey(t)
+	cfg := tlog.Config{Name: "v2", Origin: origin, Signer: key}
+	l := create(t, st, cfg)
+	for i := range 300 {
+		if _, err := l.Append(t.Context(), leaf(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, i := range []int{0, 255, 256, 299} {
+		hash := merkle.RecordHash(leaf(i).Body)
+		in, found, err := l.Find(t.Context(), hash)
+		if err != nil || !found || !in.Existing || in.Index != int64(i) || merkle.CheckRecord(in.Proof, 300, in.Root, in.Index, hash) != nil {
+			t.Errorf("leaf %d: %+v, %v, %v", i, in, found, err)
+		}
+	}
+	unknown := merkle.RecordHash(leaf(300).Body)
+	if in, found, err := l.Find(t.Context(), unknown); found || err != nil {
+		t.Errorf("unknown leaf: %+v, %v, %v", in, found, err)
+	}
+	if _, err := load(t, st, cfg).Append(t.Context(), leaf(300)); err != nil { // another process
+		t.Fatal(err)
+	}
+	if in, found, err := l.Find(t.Context(), unknown); found || !errors.Is(err, tlog.ErrUnavailable) {
+		t.Errorf("unpublished leaf: %+v, %v, %v", in, found, err)
+	}
+}
+
 // A leaf that is sent by many while a batch is under way is in the next batch
 // many times: one of them adds it, and says so.
 func TestDuplicatesInOneBatch(t *testing.T) {

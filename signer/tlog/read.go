@@ -95,6 +95,26 @@ func (l *Log) Prove(ctx context.Context, index int64) (Inclusion, error) {
 	return l.include(ctx, out, merkle.RecordHash(entries[0].Body))
 }
 
+// Find looks a leaf up by its hash and proves it; false if it is not in the
+// log. ErrUnavailable if that cannot be said, or if the leaf is committed and
+// not published yet.
+func (l *Log) Find(ctx context.Context, leaf Hash) (Inclusion, bool, error) {
+	places, err := l.storage.Find(ctx, l.cfg.Name, []Hash{leaf})
+	if err != nil {
+		return Inclusion{}, false, fmt.Errorf("%w: look up leaf: %w", ErrUnavailable, err)
+	}
+	place, ok := places[leaf]
+	if !ok {
+		return Inclusion{}, false, nil
+	}
+	s := l.published.Load()
+	if place.Index >= s.head.Size {
+		return Inclusion{}, false, fmt.Errorf("%w: entry %d is not published yet", ErrUnavailable, place.Index)
+	}
+	in, err := l.include(ctx, outcome{place: place, existing: true, snapshot: s}, leaf)
+	return in, err == nil, err
+}
+
 // ProveConsistency returns the RFC 6962 proof that the tree of size older is a
 // prefix of the tree of size newer. ErrNotFound unless
 // 1 <= older <= newer <= Size().
