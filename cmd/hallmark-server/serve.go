@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -130,18 +131,24 @@ func serveUntil(ctx context.Context, l net.Listener, handler http.Handler, tls *
 }
 
 // issuedBy says whether a certificate chains to the issuing CA, at its own
-// start: log entries outlive the ten minutes of their certificates.
-func issuedBy(chain []*x509.Certificate) func(*x509.Certificate) error {
+// start, and which key signed it: log entries outlive the ten minutes of their
+// certificates.
+func issuedBy(chain []*x509.Certificate) func(*x509.Certificate) (crypto.PublicKey, error) {
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	roots.AddCert(chain[len(chain)-1])
 	for _, c := range chain[:len(chain)-1] {
 		intermediates.AddCert(c)
 	}
-	return func(leaf *x509.Certificate) error {
-		_, err := leaf.Verify(x509.VerifyOptions{
+	return func(leaf *x509.Certificate) (crypto.PublicKey, error) {
+		chains, err := leaf.Verify(x509.VerifyOptions{
 			Roots: roots, Intermediates: intermediates, CurrentTime: leaf.NotBefore,
 			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		})
-		return err
+		if err != nil {
+			return nil, err
+		}
+		// The leaf is first; a root that stands for itself is also its issuer.
+		path := chains[0]
+		return path[min(1, len(path)-1)].PublicKey, nil
 	}
 }

@@ -50,8 +50,17 @@ func keyDetails(key crypto.PublicKey) (commonv1.PublicKeyDetails, error) {
 
 // entry is a verified request. cert is nil if it holds a bare key.
 type entry struct {
-	leaf []byte
-	cert *x509.Certificate
+	record *pb.HashedRekordLogEntryV002
+	leaf   []byte // of record
+	cert   *x509.Certificate
+}
+
+// certificateVerifier is what verifies an entry with a DER certificate.
+func certificateVerifier(der []byte, details commonv1.PublicKeyDetails) *pb.Verifier {
+	return &pb.Verifier{
+		Verifier:   &pb.Verifier_X509Certificate{X509Certificate: &commonv1.X509Certificate{RawBytes: der}},
+		KeyDetails: details,
+	}
 }
 
 // check verifies a request and returns its leaf. Its errors are *Invalid.
@@ -85,7 +94,7 @@ func (s *Service) check(req *pb.HashedRekordRequestV002) (entry, error) {
 	if record == nil {
 		return entry{}, &Invalid{err: errors.New("not a hashedrekord")}
 	}
-	e.leaf = canonicalLeaf(record)
+	e.record, e.leaf = record, canonicalLeaf(record)
 	return e, nil
 }
 

@@ -296,11 +296,11 @@ func TestMethodsAndPaths(t *testing.T) {
 
 func TestWriters(t *testing.T) {
 	ours, stranger := writers(t)[0], writer{"stranger", p256(t), crypto.SHA256, crypto.SHA256, commonv1.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256}
-	check := func(leaf *x509.Certificate) error {
+	check := func(leaf *x509.Certificate) (crypto.PublicKey, error) {
 		if leaf.Subject.CommonName != ours.name {
-			return errors.New("its issuer is unknown")
+			return nil, errors.New("its issuer is unknown")
 		}
-		return nil
+		return ours.key.Public(), nil
 	}
 	issued := body(t, ours.withCertificate(t, ours.request(t, "artifact"), 0))
 	foreign := body(t, stranger.withCertificate(t, stranger.request(t, "artifact"), 0))

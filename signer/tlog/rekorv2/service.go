@@ -10,18 +10,19 @@
 // signature does not verify, or that stock verifiers could not verify later.
 //
 // A repeated entry is answered like a new one (201, same index, fresh proof)
-// where upstream answers 409: the 409 is what breaks retries in the field.
+// where upstream answers 409: the 409 is what breaks retries in the field. With
+// writers "issued" that holds for other spellings of an entry too (spelling.go).
 package rekorv2
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 
-	commonv1 "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	pb "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
 	"github.com/sigstore/sigstore/pkg/signature"
 
@@ -56,9 +57,9 @@ const (
 type Config struct {
 	Log     *tlog.Log
 	Writers Writers
-	// CheckIssued returns nil for a certificate that this deployment issued,
-	// otherwise why not: the writer is told. Needed for Issued.
-	CheckIssued func(leaf *x509.Certificate) error
+	// CheckIssued returns the key that signed a certificate if this deployment
+	// issued it, otherwise why not: the writer is told. Needed for Issued.
+	CheckIssued func(leaf *x509.Certificate) (issuer crypto.PublicKey, err error)
 	// MaxBody bounds a request's body, bytes; zero means DefaultMaxBody.
 	MaxBody int64
 	// Logger learns why an entry was refused, which the answer does not say;
@@ -110,11 +111,8 @@ func (s *Service) Append(ctx context.Context, digest, sig, certDER []byte) (atte
 		return attest.LogEntry{}, &Invalid{err: err}
 	}
 	e, err := s.check(&pb.HashedRekordRequestV002{
-		Digest: digest,
-		Signature: &pb.Signature{Content: sig, Verifier: &pb.Verifier{
-			Verifier:   &pb.Verifier_X509Certificate{X509Certificate: &commonv1.X509Certificate{RawBytes: certDER}},
-			KeyDetails: details,
-		}},
+		Digest:    digest,
+		Signature: &pb.Signature{Content: sig, Verifier: certificateVerifier(certDER, details)},
 	})
 	if err != nil {
 		return attest.LogEntry{}, err

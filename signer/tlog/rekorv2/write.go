@@ -4,7 +4,6 @@ package rekorv2
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	commonv1 "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	rekorv1 "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	pb "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
+	merkle "golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
@@ -78,10 +78,7 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request) (*rekorv1.Trans
 	if err != nil {
 		return nil, err
 	}
-	if err := s.admit(e.cert); err != nil {
-		return nil, err
-	}
-	in, err := s.cfg.Log.Append(r.Context(), tlog.Leaf{Body: e.leaf})
+	in, leaf, err := s.write(r.Context(), e)
 	if err != nil {
 		return nil, err
 	}
@@ -94,22 +91,43 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request) (*rekorv1.Trans
 			LogIndex: in.Index, TreeSize: in.TreeSize, RootHash: in.Root[:], Hashes: hashes(in.Proof),
 			Checkpoint: &rekorv1.Checkpoint{Envelope: string(in.Checkpoint)},
 		},
-		CanonicalizedBody: e.leaf,
+		CanonicalizedBody: leaf,
 	}, nil
 }
 
-// admit applies the writers policy to a verified entry.
-func (s *Service) admit(cert *x509.Certificate) error {
-	if s.cfg.Writers == Open {
-		return nil
+// write applies the writers policy to a verified entry. The leaf it returns is
+// the one in the log, which may be another spelling of e.
+func (s *Service) write(ctx context.Context, e entry) (tlog.Inclusion, []byte, error) {
+	if s.cfg.Writers == Issued {
+		leaves, err := s.admit(e)
+		if err != nil {
+			return tlog.Inclusion{}, nil, err
+		}
+		for _, leaf := range leaves {
+			in, found, err := s.cfg.Log.Find(ctx, merkle.RecordHash(leaf))
+			if err != nil || found {
+				return in, leaf, err
+			}
+		}
 	}
-	if cert == nil {
-		return &refused{reason: "this log takes entries with a certificate issued here, not with a bare key"}
+	in, err := s.cfg.Log.Append(ctx, tlog.Leaf{Body: e.leaf})
+	return in, e.leaf, err
+}
+
+// admit returns all spellings of an entry that was signed under a certificate
+// issued here, e's own first, and refuses any other.
+func (s *Service) admit(e entry) ([][]byte, error) {
+	if e.cert == nil {
+		return nil, &refused{reason: "this log takes entries with a certificate issued here, not with a bare key"}
 	}
-	if err := s.cfg.CheckIssued(cert); err != nil {
-		return &refused{reason: "this log takes entries with a certificate issued here: " + err.Error()}
+	issuer, err := s.cfg.CheckIssued(e.cert)
+	if err != nil {
+		return nil, &refused{reason: "this log takes entries with a certificate issued here: " + err.Error()}
 	}
-	return nil
+	if err := checkEncoding(e.cert); err != nil {
+		return nil, err
+	}
+	return e.spellings(issuer)
 }
 
 // answerError maps errors to what rekor-tiles answers, and those it does not
