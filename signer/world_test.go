@@ -92,7 +92,7 @@ func (w *world) Authenticate(_ context.Context, token string) (signer.Principal,
 		return signer.Principal{}, err
 	}
 	if token != "good" {
-		return signer.Principal{}, &signer.Unauthenticated{Reason: "bad_signature", Detail: "not one of ours", Issuer: ciIssuer, Subject: w.subject}
+		return signer.Principal{}, &signer.Unauthenticated{Reason: "bad_signature", Detail: fmt.Sprintf("%q is not one of ours", w.subject), Issuer: w.subject, Subject: w.subject}
 	}
 	return signer.Principal{
 		Identity: "github", Provider: "github", Issuer: ciIssuer, Subject: "repo:acme/app", SAN: workflow, Run: "run-1", TokenID: "jti:1",
