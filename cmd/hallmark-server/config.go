@@ -84,9 +84,10 @@ type PasswordConfig struct {
 
 // LogConfig configures the transparency log.
 type LogConfig struct {
-	// Writers says whose entries the HTTP API takes: issued (signed under a
-	// certificate of this service; the default), closed (nobody's: only the
-	// service itself writes), or open (anybody's; development).
+	// Writers says whose entries the HTTP API takes: issued (what this service
+	// has signed and logged, whoever sends it again; the default), closed
+	// (nobody's), or open (anybody's; development). New entries are written by
+	// the service itself, unless open.
 	Writers string `yaml:"writers,omitempty"`
 }
 

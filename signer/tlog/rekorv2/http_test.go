@@ -314,7 +314,7 @@ func TestWriters(t *testing.T) {
 		{rekorv2.Open, "issued", issued, 201},
 		{rekorv2.Open, "foreign", foreign, 201},
 		{rekorv2.Open, "bare key", bare, 201},
-		{rekorv2.Issued, "issued", issued, 201},
+		{rekorv2.Issued, "issued, not logged", issued, 403},
 		{rekorv2.Issued, "foreign", foreign, 403},
 		{rekorv2.Issued, "bare key", bare, 403},
 		{rekorv2.Closed, "issued", issued, 403},

@@ -11,7 +11,8 @@
 //
 // A repeated entry is answered like a new one (201, same index, fresh proof)
 // where upstream answers 409: the 409 is what breaks retries in the field. With
-// writers "issued" that holds for other spellings of an entry too (spelling.go).
+// writers "issued" that holds for other spellings of an entry too (spelling.go),
+// and an entry that is new is refused.
 package rekorv2
 
 import (
@@ -45,7 +46,8 @@ const DefaultMaxBody = 4 << 20
 type Writers string
 
 const (
-	// Issued admits entries whose certificate Config.CheckIssued accepts.
+	// Issued admits entries whose certificate Config.CheckIssued accepts and
+	// that the signing service has logged: it answers who repeats a write.
 	Issued Writers = "issued"
 	// Closed admits nobody over HTTP.
 	Closed Writers = "closed"

@@ -241,3 +241,55 @@ func TestCertificatesAreDER(t *testing.T) {
 		t.Errorf("%d entries", e.log.Size())
 	}
 }
+
+// forged makes a request that verifies under the certificate of another, and
+// needs nothing else: with R = uG + vQ, (R.x, R.x/v) signs the digest u*R.x/v
+// under Q. Nobody knows what has that digest, but it is digests that a log is
+// sent.
+func forged(t testing.TB, req *pb.HashedRekordRequestV002) *pb.HashedRekordRequestV002 {
+	t.Helper()
+	der := req.Signature.Verifier.GetX509Certificate().RawBytes
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, ok := cert.PublicKey.(*ecdsa.PublicKey)
+	if !ok {
+		t.Fatalf("a key of type %T", cert.PublicKey)
+	}
+	n := q.Params().N
+	u, errU := rand.Int(rand.Reader, n)
+	v, errV := rand.Int(rand.Reader, n)
+	if errU != nil || errV != nil {
+		t.Fatal(errU, errV)
+	}
+	// Points are added by this deprecated interface only.
+	ux, uy := q.ScalarBaseMult(u.Bytes())
+	vx, vy := q.ScalarMult(q.X, q.Y, v.Bytes()) //nolint:staticcheck // see above
+	r, _ := q.Add(ux, uy, vx, vy)
+	r.Mod(r, n)
+	s := new(big.Int).ModInverse(v, n)
+	s.Mod(s.Mul(s, r), n)
+	digest := new(big.Int).Mul(u, s)
+	out := spelled(req, marshal(t, struct{ R, S *big.Int }{r, s}), der)
+	out.Digest = digest.Mod(digest, n).FillBytes(make([]byte, len(req.Digest)))
+	return out
+}
+
+// Under a public certificate anybody can sign digests of nothing: a log that is
+// not open takes no entry that is new.
+func TestForgedDigestsAreNotLogged(t *testing.T) {
+	for _, w := range writers(t)[:2] {
+		i := newIssuer(t, writers(t)[0])
+		e := newEnv(t, i.writers)
+		req := i.request(w, "artifact")
+		if _, err := e.service.Append(t.Context(), req.Digest, req.Signature.Content, req.Signature.Verifier.GetX509Certificate().RawBytes); err != nil {
+			t.Fatal(err)
+		}
+		forgery := body(t, forged(t, req))
+		if got := e.post(forgery); got.status != http.StatusForbidden || got.code != 7 || e.log.Size() != 1 {
+			t.Errorf("%s: %d %s, %d entries", w.name, got.status, got.body, e.log.Size())
+		}
+		newEnv(t, nil).post(forgery).index(t) // it does verify
+	}
+}

@@ -98,20 +98,24 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request) (*rekorv1.Trans
 // write applies the writers policy to a verified entry. The leaf it returns is
 // the one in the log, which may be another spelling of e.
 func (s *Service) write(ctx context.Context, e entry) (tlog.Inclusion, []byte, error) {
-	if s.cfg.Writers == Issued {
-		leaves, err := s.admit(e)
-		if err != nil {
-			return tlog.Inclusion{}, nil, err
-		}
-		for _, leaf := range leaves {
-			in, found, err := s.cfg.Log.Find(ctx, merkle.RecordHash(leaf))
-			if err != nil || found {
-				return in, leaf, err
-			}
+	if s.cfg.Writers == Open {
+		in, err := s.cfg.Log.Append(ctx, tlog.Leaf{Body: e.leaf})
+		return in, e.leaf, err
+	}
+	leaves, err := s.admit(e)
+	if err != nil {
+		return tlog.Inclusion{}, nil, err
+	}
+	for _, leaf := range leaves {
+		in, found, err := s.cfg.Log.Find(ctx, merkle.RecordHash(leaf))
+		if err != nil || found {
+			return in, leaf, err
 		}
 	}
-	in, err := s.cfg.Log.Append(ctx, tlog.Leaf{Body: e.leaf})
-	return in, e.leaf, err
+	// That it verifies under a certificate of ours does not say that the key
+	// signed it. Under a public ECDSA key anybody can make signatures of
+	// digests of nothing, and a request has no more than a digest.
+	return tlog.Inclusion{}, nil, &refused{reason: "this log does not have the entry, and takes new ones from its signing service only"}
 }
 
 // admit returns all spellings of an entry that was signed under a certificate
