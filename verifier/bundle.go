@@ -39,7 +39,7 @@ type evidence struct {
 	entries   []*tlog.Entry
 	tokens    int // number of RFC 3161 tokens
 
-	// Either a DSSE payload and the statement it is, or a signature over the artifact itself.
+	// Either a DSSE payload and the statement it is, which readStatement reads, or a signature over the artifact itself.
 	payload   []byte
 	statement attest.Statement
 	message   *messageDigest
@@ -52,12 +52,16 @@ type messageDigest struct {
 }
 
 // readBundle parses strictly: no repeated members (in either of protobuf's two spellings), no unknown or case-variant members, no trailing
-// bytes, valid UTF-8, everything within bounds. protojson sees to the form; the signed payload inside is attest's. It verifies nothing.
+// bytes, valid UTF-8, everything within bounds. protojson sees to the form. It verifies nothing, and leaves the signed payload inside to
+// readStatement.
 //
 // With a key it reads only bundles in key mode, without one only those with a certificate.
 func readBundle(b []byte, key *Key) (*evidence, error) {
 	if len(b) > MaxBundleBytes {
 		return nil, refuse(ReasonTooLarge, "bundle is larger than %d bytes", MaxBundleBytes)
+	}
+	if err := checkShape(b); err != nil {
+		return nil, err
 	}
 	var pb protobundle.Bundle
 	if err := protojson.Unmarshal(b, &pb); err != nil {
@@ -97,7 +101,7 @@ func readBundle(b []byte, key *Key) (*evidence, error) {
 	return e, e.readContent(&pb)
 }
 
-// readContent takes the signed content: a statement in a DSSE envelope, or the digest of a message.
+// readContent takes the signed content: the payload of a DSSE envelope, or the digest of a message.
 func (e *evidence) readContent(pb *protobundle.Bundle) error {
 	if message := pb.GetMessageSignature(); message != nil {
 		e.signature = message.GetSignature()
@@ -112,6 +116,14 @@ func (e *evidence) readContent(pb *protobundle.Bundle) error {
 		return refuse(ReasonMalformed, "envelope has %d signatures, must have exactly one", n)
 	}
 	e.signature, e.payload = envelope.GetSignatures()[0].GetSig(), envelope.GetPayload()
+	return nil
+}
+
+// readStatement parses the payload, if there is one, as strictly as attest does. It walks all of it: have a signature first.
+func (e *evidence) readStatement() error {
+	if e.message != nil {
+		return nil
+	}
 	var err error
 	if e.statement, err = attest.ParseStatement(e.payload); err != nil {
 		return refuse(ReasonStatement, "signed payload is not an in-toto statement: %w", err)

@@ -3,6 +3,7 @@
 package verifier
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -72,36 +73,53 @@ func (c *Crypto) Facts(digest attest.Digest, bundle []byte) (policy.Fact, error)
 // BlobFacts is Facts for an artifact that may be known by other digests than SHA-256. The fact of a signature over the blob itself,
 // without a statement, has no predicate type.
 func (c *Crypto) BlobFacts(blob Blob, bundle []byte) (policy.Fact, error) {
-	return c.fact(blob, bundle, nil)
+	return c.fact(context.Background(), blob, bundle, nil)
 }
 
 // fact is BlobFacts, or with a key the same of a bundle in key mode. A fact in key mode names the key instead of a person, and must not
-// reach a policy: a policy compares names, and names of two kinds must not meet.
-func (c *Crypto) fact(blob Blob, bundle []byte, key *Key) (policy.Fact, error) {
+// reach a policy: a policy compares names, and names of two kinds must not meet. It ends with the context, after the step under way.
+func (c *Crypto) fact(ctx context.Context, blob Blob, bundle []byte, key *Key) (policy.Fact, error) {
 	// 1. Read it, once and strictly. Everything below looks at this one result.
 	e, err := readBundle(bundle, key)
 	if err != nil {
 		return policy.Fact{}, err
 	}
+	if err := e.loggedByKey(); err != nil {
+		return policy.Fact{}, err
+	}
 
-	// 2. Does it speak about this artifact at all? Nothing is verified yet, so this can only refuse; it comes first because it is cheap
-	// and the most useful thing to say about somebody else's bundle.
+	// 2. Is it signed at all, by somebody whom an authority of ours knows? Until then it may be 30 MiB of junk that anybody attached, and
+	// must cost no more than hashing.
+	if err := ctx.Err(); err != nil {
+		return policy.Fact{}, err
+	}
+	if err := c.plausible(e); err != nil {
+		return policy.Fact{}, err
+	}
+
+	// 3. What does it say, and does it speak about this artifact? This can only refuse as well, and is the most useful thing to say about
+	// somebody else's bundle.
+	if err := ctx.Err(); err != nil {
+		return policy.Fact{}, err
+	}
+	if err := e.readStatement(); err != nil {
+		return policy.Fact{}, err
+	}
 	algorithm, err := e.speaksAbout(blob)
 	if err != nil {
 		return policy.Fact{}, refuse(ReasonOtherArtifact, "speaks about another artifact: %w", err)
 	}
 
-	if err := e.loggedByKey(); err != nil {
-		return policy.Fact{}, err
-	}
-
-	// 3. Signature, certificate chain, SCT, log inclusion and timestamps, by sigstore-go, for exactly this digest.
+	// 4. Signature, certificate chain, SCT, log inclusion and timestamps, by sigstore-go, for exactly this digest.
 	//
 	// WithoutIdentitiesUnsafe IS DELIBERATE AND SAFE ONLY HERE: sigstore-go then accepts ANY signer that the trusted root's
 	// authorities vouch for. Crypto proves who signed and leaves to package policy whether that signer will do; a trust policy
 	// cannot be made without identities, and a Fact that no policy has judged allows nothing.
 	//
 	// With a key, the key takes the place of certificate and SCT.
+	if err := ctx.Err(); err != nil {
+		return policy.Fact{}, err
+	}
 	artifact := verify.WithArtifactDigest(algorithm, blob.digests[algorithm])
 	var result *verify.VerificationResult
 	if key != nil {
@@ -113,18 +131,18 @@ func (c *Crypto) fact(blob Blob, bundle []byte, key *Key) (policy.Fact, error) {
 		return policy.Fact{}, refuse(ReasonUnverified, "%w", err)
 	}
 
-	// 4. When: every time that it shows was proven, and none lies in the future.
+	// 5. When: every time that it shows was proven, and none lies in the future.
 	times, err := c.proveTimes(e, result.VerifiedTimestamps)
 	if err != nil {
 		return policy.Fact{}, err
 	}
 
-	// 5. Where: the log entries are the entries of this signature, in logs whose keys were in use at those times.
+	// 6. Where: the log entries are the entries of this signature, in logs whose keys were in use at those times.
 	if err := c.checkEntries(e, times.forKeys(c.clock)); err != nil {
 		return policy.Fact{}, err
 	}
 
-	// 6. Who: one signer, one issuer; or the key.
+	// 7. Who: one signer, one issuer; or the key.
 	who, err := e.signer()
 	if err != nil {
 		return policy.Fact{}, err
@@ -132,7 +150,7 @@ func (c *Crypto) fact(blob Blob, bundle []byte, key *Key) (policy.Fact, error) {
 
 	return policy.Fact{
 		PredicateType: e.statement.PredicateType,
-		Bound:         true, // steps 2 and 3; a bundle about something else is no fact
+		Bound:         true, // steps 3 and 4; a bundle about something else is no fact
 		SAN:           who.san,
 		Issuer:        who.issuer,
 		Extensions:    who.extensions,

@@ -80,7 +80,7 @@ func (c *Crypto) VerifyBundle(ctx context.Context, blob Blob, ev Evidence, want 
 		return Decision{}, errors.New("verify bundle: no artifact given (hint: ReadBlob or ParseBlob)")
 	}
 	d := Decision{Artifact: blob.Name(), Digest: blob.Digest(), Policy: "identity", At: c.clock()}
-	facts, err := c.judge(ctx, &d, []Evidence{ev}, func(bundle []byte) (policy.Fact, error) { return c.BlobFacts(blob, bundle) })
+	facts, err := c.judge(ctx, &d, []Evidence{ev}, func(ctx context.Context, bundle []byte) (policy.Fact, error) { return c.fact(ctx, blob, bundle, nil) })
 	if err != nil {
 		return Decision{}, fmt.Errorf("verify %s: %w", blob.Name(), err)
 	}

@@ -29,7 +29,7 @@ func (c *Crypto) VerifyBundleWithKey(ctx context.Context, blob Blob, ev Evidence
 		return Decision{}, errors.New("verify bundle: no key given (hint: NewKey)")
 	}
 	d := Decision{Artifact: blob.Name(), Digest: blob.Digest(), Policy: "key", At: c.clock()}
-	facts, err := c.judge(ctx, &d, []Evidence{ev}, func(bundle []byte) (policy.Fact, error) { return c.fact(blob, bundle, &key) })
+	facts, err := c.judge(ctx, &d, []Evidence{ev}, func(ctx context.Context, bundle []byte) (policy.Fact, error) { return c.fact(ctx, blob, bundle, &key) })
 	if err != nil {
 		return Decision{}, fmt.Errorf("verify %s: %w", blob.Name(), err)
 	}

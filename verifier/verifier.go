@@ -89,7 +89,9 @@ func (v *Verifier) VerifyDigest(ctx context.Context, artifact oci.Artifact, foun
 	}
 	d := Decision{Artifact: artifact.String(), Digest: string(artifact.Digest), Policy: v.policy.Name(), At: now}
 
-	facts, err := v.crypto.judge(ctx, &d, found, func(bundle []byte) (policy.Fact, error) { return v.crypto.BlobFacts(blob, bundle) })
+	facts, err := v.crypto.judge(ctx, &d, found, func(ctx context.Context, bundle []byte) (policy.Fact, error) {
+		return v.crypto.fact(ctx, blob, bundle, nil)
+	})
 	if err != nil {
 		return Decision{}, fmt.Errorf("verify %s: %w", artifact, err)
 	}
@@ -121,7 +123,7 @@ func (v *Verifier) gather(ctx context.Context, artifact oci.Artifact) ([]Evidenc
 
 // judge makes facts of the evidence with prove and records in the decision what became of every bundle. The same bundle found twice counts once.
 // The order of facts and records is that of the evidence, whatever finished first.
-func (c *Crypto) judge(ctx context.Context, d *Decision, found []Evidence, prove func(bundle []byte) (policy.Fact, error)) ([]policy.Fact, error) {
+func (c *Crypto) judge(ctx context.Context, d *Decision, found []Evidence, prove func(ctx context.Context, bundle []byte) (policy.Fact, error)) ([]policy.Fact, error) {
 	found, err := distinct(found)
 	if err != nil {
 		return nil, err
@@ -135,7 +137,10 @@ func (c *Crypto) judge(ctx context.Context, d *Decision, found []Evidence, prove
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			fact, err := prove(ev.Bundle)
+			fact, err := prove(ctx, ev.Bundle)
+			if ctx.Err() != nil { // whatever it says, it was not judged to its end
+				return ctx.Err()
+			}
 			facts[i], d.Evidence[i] = fact, refTo(ev, fact, err)
 			return nil
 		})

@@ -3,6 +3,7 @@
 package oci
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -49,10 +50,14 @@ func (c *Client) blob(ctx context.Context, t target, digest attest.Digest, size,
 		return nil, statusError(object, resp)
 	}
 	// One byte more than announced is enough to know that it is not the blob.
-	b, err := io.ReadAll(io.LimitReader(resp.Body, size+1))
-	if err != nil {
+	// The buffer has room from the start: one that grows takes three times as
+	// much, and the announcement is within the limit.
+	var buf bytes.Buffer
+	buf.Grow(int(size) + 1 + bytes.MinRead)
+	if _, err := buf.ReadFrom(io.LimitReader(resp.Body, size+1)); err != nil {
 		return nil, netError(object, err)
 	}
+	b := buf.Bytes()
 	if int64(len(b)) != size || attest.DigestOf(b) != digest {
 		return nil, fmt.Errorf("%s: %w: the registry sent something else (%d bytes are announced)", object, ErrDigestMismatch, size)
 	}

@@ -19,7 +19,7 @@ const (
 	// maxBundles bounds the bundles of one subject.
 	maxBundles = 64
 	// maxAllBundles bounds their bytes together, since they are in memory
-	// together.
+	// together, unless Config.BundleBytes says otherwise.
 	maxAllBundles = 128 << 20
 	// parallelReads bounds requests at a time for one subject.
 	parallelReads = 8
@@ -73,8 +73,8 @@ func (c *Client) bundles(ctx context.Context, t target, subject attest.Digest) (
 		}
 		total += l.size
 	}
-	if total > maxAllBundles {
-		return nil, fmt.Errorf("%w: %d bytes of bundles, the limit is %d", ErrTooLarge, total, maxAllBundles)
+	if total > c.maxBundles {
+		return nil, fmt.Errorf("%w: %d bytes of bundles, the limit is %d (hint: delete bundles that nobody needs)", ErrTooLarge, total, c.maxBundles)
 	}
 	found := make([]StoredBundle, len(layers))
 	reads, readsCtx := errgroup.WithContext(ctx)

@@ -60,6 +60,10 @@ type Config struct {
 	Transport http.RoundTripper
 	// Timeout bounds each operation as a whole. 0: ten seconds.
 	Timeout time.Duration
+	// BundleBytes bounds the bundles of one subject together, which Bundles
+	// holds in memory together. More is ErrTooLarge, before any is read.
+	// 0: 128 MiB.
+	BundleBytes int64
 	// Logger gets what an operator may want to know but no caller can act on.
 	// nil: nothing is logged.
 	Logger *slog.Logger
@@ -87,6 +91,7 @@ type Client struct {
 	registries map[string]Registry
 	http       http.RoundTripper
 	timeout    time.Duration
+	maxBundles int64 // bytes, of one subject
 	log        *slog.Logger
 	tokens     *tokens
 	subjects   *keyedLocks
@@ -98,6 +103,7 @@ func New(cfg Config) (*Client, error) {
 		registries: make(map[string]Registry),
 		http:       cfg.Transport,
 		timeout:    cfg.Timeout,
+		maxBundles: cfg.BundleBytes,
 		log:        cfg.Logger,
 		subjects:   newKeyedLocks(),
 	}
@@ -109,6 +115,12 @@ func New(cfg Config) (*Client, error) {
 	}
 	if c.timeout < 0 {
 		return nil, fmt.Errorf("registry timeout %s is negative", cfg.Timeout)
+	}
+	if c.maxBundles == 0 {
+		c.maxBundles = maxAllBundles
+	}
+	if c.maxBundles < 0 {
+		return nil, fmt.Errorf("limit of %d bytes of bundles is negative", cfg.BundleBytes)
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
