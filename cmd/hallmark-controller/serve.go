@@ -36,7 +36,7 @@ func serve(ctx context.Context, o options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	registry, err := oci.New(oci.Config{Registries: o.allowed(), Keychain: authn.DefaultKeychain, Timeout: admission.Timeout, Logger: log})
+	registry, err := oci.New(oci.Config{Registries: o.allowed(), Keychain: authn.DefaultKeychain, Timeout: admission.Timeout, BundleBytes: admission.MaxImageBytes, Logger: log})
 	if err != nil {
 		return usageError{err}
 	}
