@@ -50,3 +50,19 @@ func TestLowS(t *testing.T) {
 		}
 	}
 }
+
+// Half of all ECDSA signatures come out with a high s: sixteen statements
+// without one are no accident.
+func TestStatementsAreSignedWithLowS(t *testing.T) {
+	for range 16 {
+		w := newWorld(t)
+		if _, err := w.start().Sign(t.Context(), goodRequest()); err != nil {
+			t.Fatal(err)
+		}
+		made := w.log[0].Signature
+		low, err := signer.LowS(&ecdsa.PublicKey{Curve: elliptic.P256()}, made)
+		if err != nil || !bytes.Equal(made, low) {
+			t.Fatalf("logged signature %x, want %x (%v)", made, low, err)
+		}
+	}
+}
