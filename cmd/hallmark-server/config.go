@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -167,6 +168,11 @@ func (c *Config) check() error {
 	}
 	if err := signer.CheckOrigin(c.Origin); err != nil {
 		return err
+	}
+	for _, member := range [][2]string{{"listen", c.Listen}, {"admin", c.Admin}} {
+		if _, _, err := net.SplitHostPort(member[1]); err != nil {
+			return fmt.Errorf("%s %q is not an address (hint: 127.0.0.1:8080)", member[0], member[1])
+		}
 	}
 	if c.TLS == nil && !oci.IsLoopback(c.Listen) {
 		return fmt.Errorf("listen %s: without tls only a loopback address is allowed (hint: tls: {cert: FILE, key: FILE}, or a proxy in front)", c.Listen)

@@ -121,7 +121,11 @@ func (c *client) call(ctx context.Context, path, token string, payload []byte) (
 func problemError(status int, contentType string, body []byte) error {
 	var p problem
 	if !strings.HasPrefix(contentType, "application/problem+json") || json.Unmarshal(body, &p) != nil || p.Detail == "" {
-		return fmt.Errorf("the service answered %d %s", status, http.StatusText(status))
+		hint := ""
+		if status < http.StatusInternalServerError { // above it may be a proxy in front
+			hint = " (hint: is --server or HALLMARK_URL the service's origin, without a path?)"
+		}
+		return fmt.Errorf("the service answered %d %s%s", status, http.StatusText(status), hint)
 	}
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict:

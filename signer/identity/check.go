@@ -72,7 +72,7 @@ func (v validity) check(s Source, now time.Time) error {
 	case life <= 0:
 		return refuse(ReasonContradiction, "the token expires before it is issued")
 	case !v.expiry.After(now.Add(-maxSkew)):
-		return refuse(ReasonExpired, "the token expired at %s", utc(v.expiry))
+		return refuse(ReasonExpired, "the token expired at %s (hint: request it just before signing)", utc(v.expiry))
 	case v.issued.After(now.Add(maxSkew)):
 		return refuse(ReasonNotYetValid, "the token was issued in the future, at %s (hint: compare the clocks)", utc(v.issued))
 	case v.notBefore.After(now.Add(maxSkew)):

@@ -109,7 +109,7 @@ func (c Config) withDefaults() Config {
 
 func (c Config) check() error {
 	if len(c.Sources) == 0 {
-		return errors.New("identity: no source is configured, so nobody could sign (hint: add one under sources)")
+		return errors.New("identity: no source is configured, so nobody could sign (hint: add one under identities)")
 	}
 	if c.FetchTimeout < 0 {
 		return fmt.Errorf("identity: fetchTimeout %s is below zero", c.FetchTimeout)
