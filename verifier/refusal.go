@@ -7,7 +7,8 @@ import "fmt"
 // Reason is why a bundle is not a fact, for programs: metrics, translations, tests.
 type Reason string
 
-// The reasons, in the order in which they are found.
+// The reasons, in the order in which they are found, but that ReasonUnverified is also found before ReasonStatement: nobody reads what
+// nobody signed.
 const (
 	// ReasonMalformed: not a Sigstore bundle, or one that two readers could read differently.
 	ReasonMalformed Reason = "malformed"

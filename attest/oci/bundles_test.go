@@ -219,6 +219,33 @@ func TestBundlesLimits(t *testing.T) {
 	}
 }
 
+// TestBundleBytes: whoever has less memory sets a lower limit, and above it nothing is read.
+func TestBundleBytes(t *testing.T) {
+	f := newFake(t, true)
+	subject := f.subject()
+	var size int64
+	for i := range 2 {
+		if _, err := f.client().AttachBundle(t.Context(), subject, blob(i)); err != nil {
+			t.Fatal(err)
+		}
+		size += int64(len(blob(i).Bytes))
+	}
+	limited := func(n int64) *oci.Client { return f.client(func(c *oci.Config) { c.BundleBytes = n }) }
+	if found, err := limited(size).Bundles(t.Context(), subject); err != nil || len(found) != 2 {
+		t.Errorf("at the limit: %d, %v", len(found), err)
+	}
+	f.misbehave(nil)
+	if found, err := limited(size-1).Bundles(t.Context(), subject); !errors.Is(err, oci.ErrTooLarge) || found != nil {
+		t.Errorf("above it: %d, %v", len(found), err)
+	}
+	if seen := strings.Join(f.seen(), "\n"); strings.Contains(seen, "/blobs/") {
+		t.Errorf("blobs were read above the limit:\n%s", seen)
+	}
+	if _, err := oci.New(oci.Config{Registries: []oci.Registry{{Host: "reg.example"}}, BundleBytes: -1}); err == nil {
+		t.Error("a negative limit was accepted")
+	}
+}
+
 // TestBundlesPages: a list in several pages is read to its end.
 func TestBundlesPages(t *testing.T) {
 	f := newFake(t, true)

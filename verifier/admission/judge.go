@@ -23,7 +23,7 @@ const (
 	maxImages = 64
 	// workersPerRequest leaves room for other requests when one brings many images.
 	workersPerRequest = 4
-	// workersInTotal bounds connections to the registry, and the memory that evidence takes.
+	// workersInTotal bounds connections to the registry. The memory that evidence takes is the Decider's to bound.
 	workersInTotal = 16
 )
 
