@@ -112,10 +112,8 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		return nil, err
 	}
 	registry, err := oci.New(oci.Config{
-		Registries: []oci.Registry{{
-			Host: cfg.Registry.Host, Insecure: cfg.Registry.Insecure, TokenHost: cfg.Registry.TokenHost, BlobHosts: cfg.Registry.BlobHosts,
-		}},
-		Keychain: credentials, Logger: logger,
+		Registries: []oci.Registry{cfg.Registry.client()},
+		Keychain:   credentials, Logger: logger,
 	})
 	if err != nil {
 		return nil, err

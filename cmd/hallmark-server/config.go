@@ -76,6 +76,11 @@ type RegistryConfig struct {
 	BlobHosts []string `yaml:"blobHosts,omitempty"`
 }
 
+// client is the registry as the registry client wants it.
+func (r RegistryConfig) client() oci.Registry {
+	return oci.Registry{Host: r.Host, Insecure: r.Insecure, TokenHost: r.TokenHost, BlobHosts: r.BlobHosts}
+}
+
 // PasswordConfig says where the password of the keys is: a file that only the
 // service's user can read, or an environment variable.
 type PasswordConfig struct {
@@ -179,6 +184,9 @@ func (c *Config) check() error {
 	}
 	if (c.Registry.Username == "") != (c.Registry.PasswordFile == "") {
 		return errors.New("registry: username and passwordFile go together")
+	}
+	if _, err := oci.New(oci.Config{Registries: []oci.Registry{c.Registry.client()}}); err != nil {
+		return fmt.Errorf("registry: %w (hint: host is host[:port], without https://)", err)
 	}
 	if c.Registry.Insecure && !oci.IsLoopback(c.Registry.Host) {
 		return fmt.Errorf("registry %s: insecure is for loopback addresses only", c.Registry.Host)

@@ -48,8 +48,8 @@ func fsckCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use: "fsck --dir DIR", Short: "Read the whole log and recompute every hash", Args: noArguments,
-		Long: "Read every entry, tile and checkpoint and check that they are one tree. The service may be running.\n" +
-			"Exit code 1: the log is damaged, every problem is on stdout.",
+		Long: "Read every entry, tile and checkpoint and check that they are one tree, and that the database file is whole. The service may be running.\n" +
+			"Exit code 1: the database is damaged, every problem is on stdout.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := openConfig(cmd, dir)
 			if err != nil {
@@ -73,11 +73,16 @@ func fsckCommand() *cobra.Command {
 				return err
 			}
 			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "log\t%s\nentries\t%d\nroot\t%s\n", lc.Origin, report.Size, report.Root)
+			damage, err := db.Damage(cmd.Context())
+			if err != nil {
+				return err
+			}
+			report.Problems = append(report.Problems, damage...)
 			for _, problem := range report.Problems {
 				_, _ = fmt.Fprintf(cmd.OutOrStdout(), "problem\t%s\n", problem)
 			}
 			if len(report.Problems) > 0 {
-				return noError{fmt.Errorf("the log is damaged, problems found: %d (hint: stop the service and keep the folder as it is; docs/OPERATIONS.md, Backup)", len(report.Problems))}
+				return noError{fmt.Errorf("the database is damaged, problems found: %d (hint: stop the service and keep the folder as it is; docs/OPERATIONS.md, Backup)", len(report.Problems))}
 			}
 			return nil
 		},

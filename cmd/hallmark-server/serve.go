@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -82,6 +83,10 @@ func serve(ctx context.Context, cfg *Config, logger *slog.Logger, stdout io.Writ
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 
+	tlsConfig, err := loadTLS(cfg.TLS)
+	if err != nil {
+		return err
+	}
 	public, err := listen(ctx, cfg.Listen)
 	if err != nil {
 		return err
@@ -91,13 +96,25 @@ func serve(ctx context.Context, cfg *Config, logger *slog.Logger, stdout io.Writ
 		return errors.Join(err, public.Close())
 	}
 	group, gctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serveUntil(gctx, public, s.public, cfg.TLS) })
+	group.Go(func() error { return serveUntil(gctx, public, s.public, tlsConfig) })
 	group.Go(func() error { return serveUntil(gctx, admin, s.admin, nil) })
 	group.Go(func() error { s.recoverUntil(gctx); return nil })
 	group.Go(func() error { return s.identities.Run(gctx) })
 	logger.InfoContext(ctx, "serving", "origin", cfg.Origin, "listen", public.Addr().String(), "admin", admin.Addr().String())
 	_, _ = fmt.Fprintln(stdout, "ready")
 	return group.Wait()
+}
+
+// loadTLS reads the public address's certificate; nil without TLS.
+func loadTLS(files *TLSConfig) (*tls.Config, error) {
+	if files == nil {
+		return nil, nil //nolint:nilnil // no TLS is no error
+	}
+	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("tls certificate: %w (hint: tls.cert and tls.key of the configuration)", err)}
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 func listen(ctx context.Context, addr string) (net.Listener, error) {
@@ -108,14 +125,15 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-func serveUntil(ctx context.Context, l net.Listener, handler http.Handler, tls *TLSConfig) error {
+func serveUntil(ctx context.Context, l net.Listener, handler http.Handler, tlsConfig *tls.Config) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	done := make(chan error, 1)
 	go func() {
-		if tls != nil {
-			done <- server.ServeTLS(l, tls.Cert, tls.Key)
+		if tlsConfig != nil {
+			server.TLSConfig = tlsConfig
+			done <- server.ServeTLS(l, "", "")
 			return
 		}
 		done <- server.Serve(l)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -150,11 +151,28 @@ func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, root *tru
 	if err != nil {
 		return verifier.Decision{}, usage("%w", err)
 	}
+	if f.bundles != "" && ref.Digest != "" {
+		return verifyOffline(cmd.Context(), v, ref, f.bundles)
+	}
 	decision, err := v.Verify(cmd.Context(), image)
 	if err != nil && isNotFound(err) {
 		return verifier.Decision{}, no("%w", err)
 	}
 	return decision, err
+}
+
+// verifyOffline needs no registry: the digest says what is asked about, and the
+// evidence is in a folder.
+func verifyOffline(ctx context.Context, v *verifier.Verifier, ref oci.Reference, folder string) (verifier.Decision, error) {
+	artifact := oci.Artifact{Registry: ref.Registry, Repository: ref.Repository, Tag: ref.Tag, Digest: ref.Digest}
+	found, err := verifier.Directory(folder).Bundles(ctx, artifact)
+	if errors.Is(err, fs.ErrNotExist) {
+		return verifier.Decision{}, usage("--bundles: %w", err)
+	}
+	if err != nil {
+		return verifier.Decision{}, err
+	}
+	return v.VerifyDigest(ctx, artifact, found)
 }
 
 // trustPolicy reads --policy, or makes a policy of the certificate flags that

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// maxDamage bounds how many problems of a file are told.
+const maxDamage = 100
+
+// Damage has SQLite read the whole file, the tables of the log and all others,
+// and returns what is wrong with it, one sentence a problem; nil if it is
+// whole. It is slow and may run while the service does.
+func (db *DB) Damage(ctx context.Context) (problems []string, err error) {
+	query := fmt.Sprintf("PRAGMA integrity_check(%d)", maxDamage)
+	err = db.reader(ctx).each(query, nil, func(scan func(...any) error) error {
+		var line string
+		if err := scan(&line); err != nil {
+			return err
+		}
+		if line != "ok" {
+			problems = append(problems, "file: "+line)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("check the database file: %w", err)
+	}
+	return problems, nil
+}
