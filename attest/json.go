@@ -129,7 +129,7 @@ func (w *walker) value() error {
 	case '[':
 		return w.nested(w.array)
 	case '"':
-		_, _, err := w.text()
+		_, err := w.text()
 		return err
 	}
 	for w.i < len(w.b) && strings.IndexByte(",]} \t\n\r", w.b[w.i]) < 0 {
@@ -175,7 +175,7 @@ func (w *walker) object() error {
 			break
 		}
 		start := w.i
-		quoted, _, err := w.text()
+		quoted, err := w.text()
 		if err != nil {
 			return err
 		}
@@ -206,8 +206,8 @@ func (w *walker) object() error {
 }
 
 // text skips a string and returns it as written, with its quotes.
-func (w *walker) text() (quoted []byte, escaped bool, err error) {
-	start, quote := w.i, 0
+func (w *walker) text() ([]byte, error) {
+	start, quote, escaped := w.i, 0, false
 	for w.i++; ; w.i += 2 {
 		if quote < w.i { // found once for all escapes before it: linear time
 			quote = w.i + bytes.IndexByte(w.b[w.i:], '"')
@@ -220,11 +220,11 @@ func (w *walker) text() (quoted []byte, escaped bool, err error) {
 		w.i += escape
 	}
 	w.i = quote + 1
-	quoted = w.b[start:w.i]
+	quoted := w.b[start:w.i]
 	if escaped && hasLoneSurrogate(quoted) {
-		return nil, false, w.fail("lone surrogate in a string")
+		return nil, w.fail("lone surrogate in a string")
 	}
-	return quoted, escaped, nil
+	return quoted, nil
 }
 
 // hasLoneSurrogate looks for \uD800…\uDFFF escapes that are not a high one

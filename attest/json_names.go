@@ -59,7 +59,7 @@ func (n *memberNames) close(first int) (one, other string, dup bool) {
 
 // at reads a name again.
 func (n *memberNames) at(member uint64) []byte {
-	start := int(member & (1<<startBits - 1)) //nolint:gosec // 32 bits
+	start := int(member & (1<<startBits - 1))
 	end := start + 1
 	for ; n.b[end] != '"'; end++ {
 		if n.b[end] == '\\' {

@@ -74,7 +74,7 @@ func (d *digestSet) UnmarshalJSON(b []byte) error {
 		if len(*d) == maxDigests {
 			return fmt.Errorf("more than %d digests of one subject", maxDigests)
 		}
-		algorithm, err := dec.Token()
+		name, err := dec.Token()
 		if err != nil {
 			return err
 		}
@@ -82,11 +82,12 @@ func (d *digestSet) UnmarshalJSON(b []byte) error {
 		if err != nil {
 			return err
 		}
+		algorithm, named := name.(string)
 		text, ok := value.(string)
-		if !ok {
+		if !named || !ok {
 			return errors.New("a digest is not a string")
 		}
-		(*d)[algorithm.(string)] = text // a member's name, as the syntax was checked
+		(*d)[algorithm] = text
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func (f *fake) push(name, contentType string, body []byte) attest.Digest {
 		name = string(digest)
 	}
 	resp := f.do(http.MethodPut, "/v2/acme/app/manifests/"+name, contentType, body)
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // read by the test
 	if resp.StatusCode != http.StatusCreated {
 		f.t.Fatalf("push: %s", resp.Status)
 	}
@@ -117,7 +117,7 @@ func (f *fake) push(name, contentType string, body []byte) attest.Digest {
 func (f *fake) pushBlob(b []byte) {
 	f.t.Helper()
 	resp := f.do(http.MethodPost, "/v2/acme/app/blobs/uploads/?digest="+string(attest.DigestOf(b)), "application/octet-stream", b)
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // read by the test
 	if resp.StatusCode != http.StatusCreated {
 		f.t.Fatalf("push blob: %s", resp.Status)
 	}
@@ -127,7 +127,7 @@ func (f *fake) pushBlob(b []byte) {
 func (f *fake) get(name string) []byte {
 	f.t.Helper()
 	resp := f.do(http.MethodGet, "/v2/acme/app/manifests/"+name, "", nil)
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // read by the test
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		f.t.Fatal(err)

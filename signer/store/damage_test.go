@@ -26,7 +26,7 @@ func TestDamage(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(path) //nolint:gosec // made above
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
