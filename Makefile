@@ -44,6 +44,10 @@ build: ## Build bin/hallmark, bin/hallmark-server and bin/hallmark-controller
 demo: build ## Sign an image as a CI job, verify it, then fail to as a workstation
 	@$(GO) run ./internal/demo
 
+.PHONY: image
+image: build ## Push Hallmark's container image: make image IMAGE=registry.corp.example/hallmark:1.0
+	@$(GO) run ./internal/pushimage $(IMAGE)
+
 .PHONY: fmt
 fmt: ## Format the code
 	@gofmt -w $$(git ls-files --cached --others --exclude-standard -- '*.go')

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 )
 
 // APIVersion is the version of both policy documents.
@@ -86,6 +87,20 @@ func (p *SigningPolicy) Digest() string {
 		return ""
 	}
 	return p.digest
+}
+
+// Identities returns the names of the identity sources that rules speak about, sorted. A source without a rule can have nothing
+// signed, and a rule without a source is dead: whoever loads the policy should say so.
+func (p *SigningPolicy) Identities() []string {
+	if p == nil {
+		return nil
+	}
+	var names []string
+	for _, rule := range p.rules {
+		names = append(names, rule.Identity)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // compileRules compiles every condition of every rule.

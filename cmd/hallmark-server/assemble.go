@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -103,6 +104,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 			}
 		}
 	}
+	warnAboutIdentities(ctx, logger, signingPolicy, sources)
 	authenticator, err := identity.New(identity.Config{Audience: cfg.Audience, Sources: sources, Logger: logger})
 	if err != nil {
 		return nil, err
@@ -187,6 +189,23 @@ func (s *service) recoverUntil(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+	}
+}
+
+// warnAboutIdentities tells of names that the configuration and the policy do
+// not share: a misspelt one refuses everybody without any other sign.
+func warnAboutIdentities(ctx context.Context, logger *slog.Logger, p *policy.SigningPolicy, sources []identity.Source) {
+	var configured []string
+	for _, s := range sources {
+		configured = append(configured, s.Name)
+		if !slices.Contains(p.Identities(), s.Name) {
+			logger.WarnContext(ctx, "no rule of the signing policy is for this identity source: it can have nothing signed", "identity", s.Name)
+		}
+	}
+	for _, name := range p.Identities() {
+		if !slices.Contains(configured, name) {
+			logger.WarnContext(ctx, "the signing policy has rules for an identity source that is not configured", "identity", name)
 		}
 	}
 }

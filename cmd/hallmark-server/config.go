@@ -185,11 +185,11 @@ func (c *Config) check() error {
 	if (c.Registry.Username == "") != (c.Registry.PasswordFile == "") {
 		return errors.New("registry: username and passwordFile go together")
 	}
-	if _, err := oci.New(oci.Config{Registries: []oci.Registry{c.Registry.client()}}); err != nil {
-		return fmt.Errorf("registry: %w (hint: host is host[:port], without https://)", err)
-	}
 	if c.Registry.Insecure && !oci.IsLoopback(c.Registry.Host) {
 		return fmt.Errorf("registry %s: insecure is for loopback addresses only", c.Registry.Host)
+	}
+	if _, err := oci.New(oci.Config{Registries: []oci.Registry{c.Registry.client()}}); err != nil {
+		return fmt.Errorf("registry: %w (hint: host is host[:port], without https://)", err)
 	}
 	return nil
 }
