@@ -254,7 +254,7 @@ func TestClientGoesAway(t *testing.T) {
 	w := newWorld(t)
 	s := w.start()
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	w.hangUp = cancel
 	if _, err := s.Sign(ctx, goodRequest()); err != nil {
 		t.Fatal(err)
 	}

@@ -48,6 +48,7 @@ type world struct {
 	cutAt  int // the call at which the power fails; 0: never
 	after  bool
 	down   map[string]error // ports that answer with an error
+	hangUp func()           // what the client does once its artifact is resolved
 
 	subject string           // what bad tokens say of themselves
 	clock   func() time.Time // nil: the real one
@@ -109,6 +110,9 @@ func (w *world) Resolve(_ context.Context, ref string) (a oci.Artifact, err erro
 		if r.Digest != theImage {
 			return fmt.Errorf("resolve %s: %w", ref, oci.ErrNotFound)
 		}
+		if w.hangUp != nil {
+			w.hangUp()
+		}
 		a = oci.Artifact{Registry: r.Registry, Repository: r.Repository, Digest: r.Digest, Kind: "image", MediaType: "application/vnd.oci.image.manifest.v1+json"}
 		return nil
 	})
@@ -155,7 +159,10 @@ func (w *world) Timestamp(_ context.Context, signature []byte) (token []byte, er
 	return token, err
 }
 
-func (w *world) Append(_ context.Context, e signer.Entry) (entry attest.LogEntry, err error) {
+func (w *world) Append(ctx context.Context, e signer.Entry) (entry attest.LogEntry, err error) {
+	if err := ctx.Err(); err != nil {
+		return entry, err
+	}
 	err = w.do("log", func() error {
 		index := -1
 		for i, have := range w.log {

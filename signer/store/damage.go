@@ -4,11 +4,18 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // maxDamage bounds how many problems of a file are told.
 const maxDamage = 100
+
+// primaryCode masks an extended result code of SQLite to its kind.
+const primaryCode = 0xff
 
 // Damage has SQLite read the whole file, the tables of the log and all others,
 // and returns what is wrong with it, one sentence a problem; nil if it is
@@ -25,6 +32,10 @@ func (db *DB) Damage(ctx context.Context) (problems []string, err error) {
 		}
 		return nil
 	})
+	var damaged *sqlite.Error
+	if errors.As(err, &damaged) && damaged.Code()&primaryCode == sqlite3.SQLITE_CORRUPT {
+		return append(problems, "file: "+damaged.Error()), nil // so broken that the check itself gave up
+	}
 	if err != nil {
 		return nil, fmt.Errorf("check the database file: %w", err)
 	}
