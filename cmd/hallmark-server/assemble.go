@@ -23,7 +23,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/ca"
 	"github.com/hallmark-dev/hallmark/signer/identity"
 	"github.com/hallmark-dev/hallmark/signer/keys"
-	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
 	"github.com/hallmark-dev/hallmark/signer/tsa"
@@ -55,7 +55,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, cfg.path(databaseName))
+	db, err := sqlite.Open(ctx, cfg.path(databaseName))
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 
 // publicHandler lays the faces of the service out by path: the contracts of
 // docs/DESIGN.md.
-func publicHandler(metrics *prometheus.Registry, d *deployment, s *signer.Service, db *store.DB, rekor, timestamper http.Handler, logger *slog.Logger) (http.Handler, error) {
+func publicHandler(metrics *prometheus.Registry, d *deployment, s *signer.Service, db *sqlite.DB, rekor, timestamper http.Handler, logger *slog.Logger) (http.Handler, error) {
 	own, err := api.New(api.Config{
 		Version: version, Signer: s, Receipts: db, TrustedRoot: d.trustedRoot, SigningConfig: d.signingConfig,
 		RequestID: obs.RequestID, Logger: logger,

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
@@ -32,7 +32,7 @@ func logConfig(cfg *Config, key crypto.Signer) (tlog.Config, error) {
 }
 
 func createDatabase(ctx context.Context, dir string, cfg *Config, made map[string]crypto.Signer) (err error) {
-	db, err := store.Create(ctx, filepath.Join(dir, databaseName))
+	db, err := sqlite.Create(ctx, filepath.Join(dir, databaseName))
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func fsckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			db, err := store.OpenReadOnly(cmd.Context(), cfg.path(databaseName))
+			db, err := sqlite.OpenReadOnly(cmd.Context(), cfg.path(databaseName))
 			if err != nil {
 				return err
 			}

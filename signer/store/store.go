@@ -1,266 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store keeps everything Hallmark must not lose in one SQLite file:
-// the logs (it implements tlog.Storage), the intents (signer.Journal) and the
-// decisions (signer.Audit). One file is one thing to back up, and an intent and
-// its audit event are one transaction.
+// Package store keeps everything Hallmark must not lose in one SQL database:
+// the logs, the index that finds their entries, the intents and the decisions.
+// One database is one thing to back up, and what belongs together, such as an
+// entry and its index rows, or an intent and its audit event, is one
+// transaction.
 //
-// Create makes the file and Open opens it; a missing file is an error, because
-// an empty database in its place would be a forked log. One process may have
-// it open for writing.
-//
-// All writes go through one connection, in the order they come. Those that come
-// while a commit is under way share the next one (writer.go), so the price of
-// one disk flush is divided among everybody who waits. Reads have connections
-// of their own and never wait for writes (WAL).
+// The package holds what its two engines share: store/sqlite is one file for
+// one process, store/postgres a database for any number of them. Both keep the
+// same tables and pass the same suites (signer/tlog/storagetest for the log,
+// storetest for the rest).
 package store
 
 import (
 	"context"
-	"database/sql"
-	"embed"
 	"errors"
-	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"sync"
 
-	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
-
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
 var (
-	// ErrNoDatabase says that there is no database at that path.
+	// ErrNoDatabase says that there is no database where one should be opened:
+	// no file, or no Hallmark schema in it. Nothing creates one as a side
+	// effect, because an empty database in its place would be a forked log.
 	ErrNoDatabase = errors.New("no database")
 	// ErrExists is returned by Create: it never overwrites.
 	ErrExists = errors.New("database exists already")
-	// ErrInUse says that another process has the database open for writing.
+	// ErrInUse says that another process has the database open for writing,
+	// which only PostgreSQL allows.
 	ErrInUse = errors.New("database is in use by another process")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("database is closed")
 )
 
-const (
-	// readers is how many reads run at a time. They are short and mostly
-	// served from the page cache: more than a few only fight for cores.
-	readers = 4
-	// readerBusyMS is how long a read waits for a lock, milliseconds: only
-	// recovery after a crash holds one.
-	readerBusyMS = 5000
-	// writerBusyMS is how long a checkpoint that must start the WAL over waits
-	// for the reads under way; all writes wait with it. Reads take less, and
-	// a longer one, such as a backup, may let the WAL grow meanwhile.
-	writerBusyMS = 250
-	// writerCacheKiB bounds the page cache of the writing connection; a larger
-	// one did not make appends faster (measured with 300,000 entries).
-	writerCacheKiB = 16 << 10
-	readerCacheKiB = 4 << 10
-	// fileMode: the database holds who signed what; nobody else reads it.
-	fileMode = 0o600
-)
+// Database is an open database, as the service uses it.
+type Database interface {
+	tlog.Storage
+	signer.Journal
+	signer.Audit
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// DB is an open database.
-type DB struct {
-	path   string
-	unlock func() error
-	writer *writer // nil if read only
-	reads  *sql.DB
-
-	closing  sync.Once // guards closeErr
-	closeErr error
+	// Receipts returns the receipts about an artifact, newest first, at most
+	// MaxReceipts.
+	Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error)
+	// Events returns a page of recorded decisions.
+	Events(ctx context.Context, query EventQuery) ([]Event, error)
+	// Damage has the database check itself beyond what fsck of the logs does,
+	// and returns what is wrong with it, one sentence a problem. It is slow
+	// and may run while the service does.
+	Damage(ctx context.Context) (problems []string, err error)
+	// Close waits for writes under way and closes the database.
+	Close() error
 }
 
-var (
-	_ tlog.Storage   = (*DB)(nil)
-	_ signer.Journal = (*DB)(nil)
-	_ signer.Audit   = (*DB)(nil)
-)
+// MaxReceipts bounds what Receipts reads of one artifact. Ten signatures and
+// attestations are many.
+const MaxReceipts = 256
 
-// Create makes a database and opens it. ErrExists if there is a file. The file
-// appears under its name when it is complete, or not at all.
-func Create(ctx context.Context, path string) (*DB, error) {
-	if _, err := os.Lstat(path); err == nil {
-		return nil, fmt.Errorf("create %s: %w", path, ErrExists)
-	}
-	draft, err := os.CreateTemp(filepath.Dir(path), ".hallmark-init-*") // mode 0600
-	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	defer removeDatabase(draft.Name())
-	if err := draft.Close(); err != nil {
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	if err := migrate(ctx, draft.Name()); err != nil {
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	// Link, unlike rename, does not replace what another init made meanwhile.
-	if err := os.Link(draft.Name(), path); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("create %s: %w", path, ErrExists)
-		}
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	return Open(ctx, path)
+// MaxEvents is the longest page of Events.
+const MaxEvents = 1000
+
+// Event is a recorded decision. Seq orders events; it has no gaps.
+type Event struct {
+	Seq int64 `json:"seq"`
+	signer.AuditEvent
 }
 
-// Open opens a database for writing and brings its schema up to date. It never
-// makes one: ErrNoDatabase if there is none. ErrInUse if another process has it
-// open for writing.
-func Open(ctx context.Context, path string) (*DB, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open %s: %w (hint: hallmark-server init makes one)", path, ErrNoDatabase)
-	}
-	unlock, err := lockFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	db := &DB{path: path, unlock: unlock}
-	if err := db.open(ctx); err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, db.Close()))
-	}
-	return db, nil
-}
-
-// OpenReadOnly opens a database for reading, also while another process writes
-// to it, for checks and reports. Writes fail.
-func OpenReadOnly(ctx context.Context, path string) (*DB, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open %s: %w (hint: hallmark-server init makes one)", path, ErrNoDatabase)
-	}
-	db := &DB{path: path, unlock: func() error { return nil }}
-	if err := db.openReads(ctx); err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, errors.Join(err, db.Close()))
-	}
-	return db, nil
-}
-
-func (db *DB) open(ctx context.Context) error {
-	if err := migrate(ctx, db.path); err != nil {
-		return err
-	}
-	w, err := newWriter(ctx, dsn(db.path, false))
-	if err != nil {
-		return err
-	}
-	db.writer = w
-	return db.openReads(ctx)
-}
-
-func (db *DB) openReads(ctx context.Context) error {
-	reads, err := sql.Open("sqlite", dsn(db.path, true))
-	if err != nil {
-		return err
-	}
-	reads.SetMaxOpenConns(readers)
-	reads.SetMaxIdleConns(readers)
-	db.reads = reads
-	return reads.PingContext(ctx)
-}
-
-// Close waits for writes under way and closes the database. Further calls
-// return the same.
-func (db *DB) Close() error {
-	db.closing.Do(func() { db.closeErr = db.closeAll() })
-	return db.closeErr
-}
-
-func (db *DB) closeAll() error {
-	var errs []error
-	if db.reads != nil {
-		errs = append(errs, db.reads.Close())
-	}
-	if db.writer != nil {
-		errs = append(errs, db.writer.close())
-	}
-	return errors.Join(append(errs, db.unlock())...)
-}
-
-// write runs fn in a transaction of its own that shares its commit.
-func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
-	return db.do(ctx, &op{run: fn})
-}
-
-func (db *DB) do(ctx context.Context, o *op) error {
-	if db.writer == nil {
-		return errors.New("database is open for reading only")
-	}
-	return db.writer.do(ctx, o)
-}
-
-// dsn is the connection string of modernc.org/sqlite. mode=rw never makes a
-// file. synchronous=FULL makes a WAL commit wait for the disk.
-func dsn(path string, readOnly bool) string {
-	busyMS, cacheKiB := writerBusyMS, writerCacheKiB
-	if readOnly {
-		busyMS, cacheKiB = readerBusyMS, readerCacheKiB
-	}
-	q := url.Values{"mode": {"rw"}, "_defensive": {"1"}, "_dqs": {"0"}}
-	for _, pragma := range []string{
-		fmt.Sprintf("busy_timeout(%d)", busyMS),
-		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)",
-		fmt.Sprintf("cache_size(-%d)", cacheKiB),
-		"wal_autocheckpoint(0)", // the writer does it when nobody waits
-	} {
-		q.Add("_pragma", pragma)
-	}
-	if readOnly {
-		q.Set("_query_only", "1")
-	}
-	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}
-	return u.String()
-}
-
-// migrate brings the schema up to date and leaves no WAL behind.
-func migrate(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite", dsn(path, false))
-	if err != nil {
-		return err
-	}
-	db.SetMaxOpenConns(1)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	current, latest, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read schema version: %w", err)
-	}
-	if current > latest {
-		return fmt.Errorf("schema version %d is newer than this program, which knows %d (hint: use the newer hallmark-server)", current, latest)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bring schema up to date: %w", err)
-	}
-	return nil
-}
-
-// removeDatabase removes a file and what SQLite puts beside it.
-func removeDatabase(path string) {
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		_ = os.Remove(path + suffix) // best effort: the draft has a name of its own
-	}
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the operator's own path
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+// EventQuery selects events: those after a Seq (exclusive), oldest first, at
+// most Limit (0, or more than MaxEvents: MaxEvents), optionally of one artifact
+// or one decision.
+type EventQuery struct {
+	After    int64
+	Limit    int
+	Digest   string
+	Decision string
 }

@@ -18,6 +18,13 @@ var (
 	// process has published. The log takes no entry in that state.
 	ErrForked = errors.New("log storage disagrees with what was published")
 
+	// ErrFrozen says that a log takes no new entry, for good. Those it has are
+	// read and answered as ever.
+	ErrFrozen = errors.New("log is frozen")
+	// ErrBadKeys says that a leaf has too many index keys, or too long ones, or
+	// that a query does.
+	ErrBadKeys = errors.New("bad index keys")
+
 	// ErrPoolFull is back-pressure: too many entries are waiting. Retry later.
 	ErrPoolFull = errors.New("too many entries are waiting to be logged")
 	// ErrTooLarge says that a leaf exceeds MaxLeaf.

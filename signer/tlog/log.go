@@ -16,7 +16,21 @@ import (
 type Leaf struct {
 	// Body is the leaf, 1 to MaxLeaf bytes. Append copies it.
 	Body []byte
+	// Keys are what the entry can be found by, for example "sha256:<hex>": at
+	// most MaxKeys, each 1 to MaxKey bytes, normalised by who makes them (see
+	// package signer/tlog/index). They are written in the entry's transaction
+	// and are no part of the leaf. An entry that exists keeps the keys it has.
+	Keys []string
 }
+
+const (
+	// MaxKeys is how many index keys an entry may have: an SBOM of an index
+	// with all its platforms names this many subjects and no more.
+	MaxKeys = 64
+	// MaxKey is the longest index key, bytes: what the longest e-mail address,
+	// URL or image name in practice needs.
+	MaxKey = 1024
+)
 
 // Inclusion proves that a leaf is in the log.
 type Inclusion struct {

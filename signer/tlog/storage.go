@@ -24,10 +24,43 @@ type Head struct {
 	Checkpoint []byte
 }
 
-// LogRow is what Create stores about a log.
+// Kind says which API a log speaks. Logs of one kind are shards: one of them
+// is active, those before it are frozen, the next one may be pending.
+type Kind string
+
+// The kinds of logs.
+const (
+	V1 Kind = "v1" // Rekor v1 REST, see package rekorv1
+	V2 Kind = "v2" // Rekor v2 and C2SP tlog-tiles, see package rekorv2
+)
+
+// State is where a log is in its life. It only moves forward.
+type State string
+
+// The states of a log.
+const (
+	// Pending: created, its key is being made known, nobody is sent to it.
+	Pending State = "pending"
+	// Active: new entries of its kind go here.
+	Active State = "active"
+	// Frozen: it takes no entry any more, for good, and is read for ever.
+	Frozen State = "frozen"
+)
+
+// LogRow is what storage knows about a log.
 type LogRow struct {
-	Name   string
-	Origin string
+	// Name is unique and never reused, for example "v2" or "v1-2".
+	Name string
+	Kind Kind
+	// TreeID is unique in the deployment, 1 to 2^63-1, chosen at random. Rekor
+	// v1 entry ids begin with it.
+	TreeID int64
+	State  State
+	// FirstIndex is the global index of the log's first entry: how many entries
+	// the shards of its kind before it have. It is known, and other than zero,
+	// once the log is active.
+	FirstIndex int64
+	Origin     string
 	// Key is the DER SubjectPublicKeyInfo of the checkpoint key.
 	Key  []byte
 	Head Head
@@ -42,6 +75,9 @@ type Entry struct {
 	// again. It is set in a Write; who reads entries computes it from Body.
 	Hash Hash
 	Body []byte
+	// Keys are what the entry shall be found by, see Leaf.Keys. It is set in a
+	// Write only: they are not read back.
+	Keys []string
 }
 
 // Place is where a leaf is.
@@ -80,11 +116,21 @@ type Storage interface {
 	CreateLog(ctx context.Context, row LogRow) error
 	// Log reads a log's row. ErrNoLog if there is none.
 	Log(ctx context.Context, name string) (LogRow, error)
+	// Logs reads all rows, in the order in which the logs were created.
+	Logs(ctx context.Context) ([]LogRow, error)
+	// Activate makes a pending log the active one of its kind and freezes the
+	// one that was, in one transaction, which also sets its FirstIndex. For an
+	// active log it does nothing. ErrNoLog, ErrFrozen.
+	Activate(ctx context.Context, name string) error
+	// Freeze ends a pending or active log without a successor. For a frozen log
+	// it does nothing. ErrNoLog.
+	Freeze(ctx context.Context, name string) error
 	// Commit runs one batch in one transaction: lock the log's row, read what
 	// Locked holds, call plan once, write what it returns. If plan returns an
 	// error the transaction is rolled back and that error returned (wrapped).
 	// If the write is empty nothing is written. ErrNoLog if there is no such
-	// log.
+	// log. A frozen log is locked and looked up like any other, with
+	// Locked.Frozen set; writing to it is ErrFrozen.
 	//
 	// Once plan has returned, Commit must see the transaction through, even
 	// if ctx ends meanwhile.
@@ -99,7 +145,43 @@ type Storage interface {
 	// Tiles reads stored tiles, in the order asked; nil for one that does not
 	// exist.
 	Tiles(ctx context.Context, log string, ids []TileID) ([][]byte, error)
+	// Search finds entries by the keys they were written with, in the order and
+	// number that the query asks for. Storage may keep keyed hashes of the keys
+	// instead of the keys, cut to 8 bytes: a hit is then wrong with a
+	// probability of one in 2^64 for each key in the index, and whoever does
+	// not know the database's secret cannot raise it.
+	Search(ctx context.Context, q Query) ([]Position, error)
 }
+
+// Position is an entry's place among all logs.
+type Position struct {
+	Log   string
+	Index int64
+}
+
+// Query selects entries by keys. Positions are ordered by the order in which
+// logs were created, then by index.
+type Query struct {
+	// Keys are 1 to MaxQueryKeys keys, see Leaf.Keys.
+	Keys []string
+	// All asks for entries that have every key, instead of any of them.
+	All bool
+	// Logs restricts the search to logs of these names; none means all.
+	Logs []string
+	// After is where the last page ended, exclusive; nil means the beginning.
+	After *Position
+	// Newest reverses the order: the beginning is then the end.
+	Newest bool
+	// Limit is the length of a page, 1 to MaxPage.
+	Limit int
+}
+
+const (
+	// MaxQueryKeys bounds what one search costs.
+	MaxQueryKeys = 32
+	// MaxPage bounds what one search answers.
+	MaxPage = 1000
+)
 
 // Batch is what Commit needs to know before it takes the lock, so that a
 // database across a network can answer everything in one round trip.
@@ -119,6 +201,8 @@ type Batch struct {
 // Locked is the state of the log under the lock.
 type Locked struct {
 	Head Head
+	// Frozen says that nothing may be written.
+	Frozen bool
 	// Existing holds those of Batch.Leaves that are in the log.
 	Existing map[Hash]Place
 	// Missed are the leaf hashes of the entries EdgeSize <= index < Head.Size

@@ -169,3 +169,15 @@ func (m *Memory) Tiles(_ context.Context, name string, ids []tlog.TileID) ([][]b
 	}
 	return tiles, nil
 }
+
+// Logs implements tlog.Storage.
+func (m *Memory) Logs(context.Context) ([]tlog.LogRow, error) { panic("unwritten") }
+
+// Activate implements tlog.Storage.
+func (m *Memory) Activate(context.Context, string) error { panic("unwritten") }
+
+// Freeze implements tlog.Storage.
+func (m *Memory) Freeze(context.Context, string) error { panic("unwritten") }
+
+// Search implements tlog.Storage.
+func (m *Memory) Search(context.Context, tlog.Query) ([]tlog.Position, error) { panic("unwritten") }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package sqlite
 
 import (
 	"context"
@@ -8,26 +8,8 @@ import (
 	"fmt"
 
 	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/hallmark-dev/hallmark/signer/store"
 )
-
-// maxEvents is the longest page of Events.
-const maxEvents = 1000
-
-// Event is a recorded decision. Seq orders events; it has no gaps.
-type Event struct {
-	Seq int64 `json:"seq"`
-	signer.AuditEvent
-}
-
-// EventQuery selects events: those after a Seq (exclusive), oldest first, at
-// most Limit (0, or more than 1000: 1000), optionally of one artifact or one
-// decision.
-type EventQuery struct {
-	After    int64
-	Limit    int
-	Digest   string
-	Decision string
-}
 
 // Record implements signer.Audit.
 func (db *DB) Record(ctx context.Context, ev signer.AuditEvent) error {
@@ -47,16 +29,16 @@ func (t *tx) record(ev signer.AuditEvent) error {
 }
 
 // Events returns a page of recorded decisions.
-func (db *DB) Events(ctx context.Context, query EventQuery) ([]Event, error) {
-	if query.Limit <= 0 || query.Limit > maxEvents {
-		query.Limit = maxEvents
+func (db *DB) Events(ctx context.Context, query store.EventQuery) ([]store.Event, error) {
+	if query.Limit <= 0 || query.Limit > store.MaxEvents {
+		query.Limit = store.MaxEvents
 	}
-	var events []Event
+	var events []store.Event
 	err := db.reader(ctx).each(`SELECT seq, event FROM audit
 		WHERE seq > ?1 AND (?2 = '' OR digest = ?2) AND (?3 = '' OR decision = ?3) ORDER BY seq LIMIT ?4`,
 		[]any{query.After, query.Digest, query.Decision, query.Limit},
 		func(scan func(...any) error) error {
-			var ev Event
+			var ev store.Event
 			var encoded string
 			if err := scan(&ev.Seq, &encoded); err != nil {
 				return err

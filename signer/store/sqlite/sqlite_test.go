@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package sqlite_test
 
 import (
 	"context"
@@ -18,14 +18,15 @@ import (
 	"testing"
 
 	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
 // create makes a database that is closed at the end of the test.
-func create(t testing.TB) (*store.DB, string) {
+func create(t testing.TB) (*sqlite.DB, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "hallmark.db")
-	db, err := store.Create(context.Background(), path)
+	db, err := sqlite.Create(context.Background(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,9 +34,9 @@ func create(t testing.TB) (*store.DB, string) {
 	return db, path
 }
 
-func open(t testing.TB, path string) *store.DB {
+func open(t testing.TB, path string) *sqlite.DB {
 	t.Helper()
-	db, err := store.Open(context.Background(), path)
+	db, err := sqlite.Open(context.Background(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func open(t testing.TB, path string) *store.DB {
 	return db
 }
 
-func closeDB(t testing.TB, db *store.DB) {
+func closeDB(t testing.TB, db *sqlite.DB) {
 	t.Helper()
 	if err := db.Close(); err != nil {
 		t.Error(err)
@@ -63,17 +64,17 @@ func TestCreateAndOpen(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"plain.db", "with space.db", "with?mode=memory&x.db", "with#hash.db", "with%20percent.db", "ünïcode.db"} {
 		path := filepath.Join(dir, name)
-		if _, err := store.Open(t.Context(), path); !errors.Is(err, store.ErrNoDatabase) || !strings.Contains(err.Error(), "hallmark-server init") {
+		if _, err := sqlite.Open(t.Context(), path); !errors.Is(err, store.ErrNoDatabase) || !strings.Contains(err.Error(), "hallmark-server init") {
 			t.Errorf("%s: open before create: %v", name, err)
 		}
-		db, err := store.Create(t.Context(), path)
+		db, err := sqlite.Create(t.Context(), path)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if _, err := store.Create(t.Context(), path); !errors.Is(err, store.ErrExists) {
+		if _, err := sqlite.Create(t.Context(), path); !errors.Is(err, store.ErrExists) {
 			t.Errorf("%s: second create: %v", name, err)
 		}
-		if _, err := store.Open(t.Context(), path); !errors.Is(err, store.ErrInUse) {
+		if _, err := sqlite.Open(t.Context(), path); !errors.Is(err, store.ErrInUse) {
 			t.Errorf("%s: second open: %v", name, err)
 		}
 		if err := db.Record(t.Context(), event("refused", "")); err != nil {
@@ -107,7 +108,7 @@ func TestConcurrentCreate(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 6 {
 		wg.Go(func() {
-			db, err := store.Create(context.Background(), path)
+			db, err := sqlite.Create(context.Background(), path)
 			switch {
 			case err == nil:
 				made.Add(1)
@@ -129,10 +130,10 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 	if err := os.WriteFile(rubbish, []byte(strings.Repeat("not a database ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Open(t.Context(), rubbish); err == nil {
+	if _, err := sqlite.Open(t.Context(), rubbish); err == nil {
 		t.Error("rubbish was opened")
 	}
-	if _, err := store.Create(t.Context(), filepath.Join(dir, "no such folder", "db")); err == nil {
+	if _, err := sqlite.Create(t.Context(), filepath.Join(dir, "no such folder", "db")); err == nil {
 		t.Error("a folder was made")
 	}
 	db, path := create(t)
@@ -140,7 +141,7 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeDB(t, db)
-	if _, err := store.Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "newer") {
+	if _, err := sqlite.Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("a newer schema: %v", err)
 	}
 }
@@ -152,7 +153,7 @@ func TestOpenReadOnly(t *testing.T) {
 	l := startLog(t, db, key)
 	appendAll(t, l, "entry", 300)
 	for _, writing := range []bool{true, false} {
-		ro, err := store.OpenReadOnly(t.Context(), path)
+		ro, err := sqlite.OpenReadOnly(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +175,7 @@ func TestOpenReadOnly(t *testing.T) {
 			closeDB(t, db)
 		}
 	}
-	if _, err := store.OpenReadOnly(t.Context(), path+"x"); !errors.Is(err, store.ErrNoDatabase) {
+	if _, err := sqlite.OpenReadOnly(t.Context(), path+"x"); !errors.Is(err, store.ErrNoDatabase) {
 		t.Errorf("missing: %v", err)
 	}
 }

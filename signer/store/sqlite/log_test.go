@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package sqlite_test
 
 import (
 	"testing"
 
-	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
 )
@@ -19,7 +19,7 @@ func opener() (openNew func(*testing.T) tlog.Storage, reopen func(*testing.T, tl
 		return db
 	}
 	reopen = func(t *testing.T, st tlog.Storage) tlog.Storage {
-		db, ok := st.(*store.DB)
+		db, ok := st.(*sqlite.DB)
 		if !ok {
 			t.Fatalf("%T is not ours", st)
 		}

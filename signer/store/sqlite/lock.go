@@ -2,13 +2,15 @@
 
 //go:build unix
 
-package store
+package sqlite
 
 import (
 	"errors"
 	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/hallmark-dev/hallmark/signer/store"
 )
 
 // lockFile takes the advisory lock that the writing process holds, on a file
@@ -22,7 +24,7 @@ func lockFile(path string) (unlock func() error, err error) {
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = fmt.Errorf("%w (hint: only one hallmark-server may use it)", ErrInUse)
+		err = fmt.Errorf("%w (hint: only one hallmark-server may use it)", store.ErrInUse)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

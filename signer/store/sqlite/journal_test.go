@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package sqlite_test
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
 )
 
 var digest = attest.DigestOf([]byte("artifact"))
@@ -61,7 +62,7 @@ func receipt(in signer.Intent) signer.Receipt {
 }
 
 // to takes a new intent to a state.
-func to(t testing.TB, db *store.DB, in signer.Intent, state string) {
+func to(t testing.TB, db *sqlite.DB, in signer.Intent, state string) {
 	t.Helper()
 	ctx := context.Background()
 	_, created, err := db.Begin(ctx, in, event(signer.DecisionGranted, in.ID))
@@ -84,12 +85,12 @@ func to(t testing.TB, db *store.DB, in signer.Intent, state string) {
 
 // Every operation in every state: what is allowed, and what is left.
 func TestJournalStates(t *testing.T) {
-	operations := map[string]func(*store.DB, signer.Intent) error{
-		"sign": func(db *store.DB, in signer.Intent) error { return db.Sign(context.Background(), in.ID, signed) },
-		"finish": func(db *store.DB, in signer.Intent) error {
+	operations := map[string]func(*sqlite.DB, signer.Intent) error{
+		"sign": func(db *sqlite.DB, in signer.Intent) error { return db.Sign(context.Background(), in.ID, signed) },
+		"finish": func(db *sqlite.DB, in signer.Intent) error {
 			return db.Finish(context.Background(), in.ID, receipt(in), event(signer.DecisionSigned, in.ID))
 		},
-		"void": func(db *store.DB, in signer.Intent) error {
+		"void": func(db *sqlite.DB, in signer.Intent) error {
 			return db.Void(context.Background(), in.ID, event(signer.DecisionVoided, in.ID))
 		},
 	}
@@ -121,7 +122,7 @@ func TestJournalStates(t *testing.T) {
 	}
 }
 
-func events(t testing.TB, db *store.DB) []store.Event {
+func events(t testing.TB, db *sqlite.DB) []store.Event {
 	t.Helper()
 	found, err := db.Events(context.Background(), store.EventQuery{})
 	if err != nil {
@@ -137,7 +138,7 @@ func TestIntentsSurvive(t *testing.T) {
 	for i, state := range states {
 		to(t, db, intent(fmt.Sprintf("intent %d", i), fmt.Sprintf("request %d", i)), state)
 	}
-	check := func(db *store.DB) {
+	check := func(db *sqlite.DB) {
 		t.Helper()
 		unfinished, err := db.Unfinished(t.Context())
 		if err != nil || len(unfinished) != 3 || unfinished[0].ID != "intent 0" || unfinished[1].ID != "intent 1" || unfinished[2].ID != "intent 4" {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package sqlite_test
 
 import (
 	"bufio"
@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
 )
@@ -69,7 +69,7 @@ func crashChild(encoded string) error {
 		return fmt.Errorf("%T cannot sign", parsed)
 	}
 	ctx := context.Background()
-	db, err := store.Open(ctx, plan.Path)
+	db, err := sqlite.Open(ctx, plan.Path)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func TestKill(t *testing.T) {
 // inspect opens what a crash left, checks everything, and appends.
 func inspect(t *testing.T, w *storagetest.World, path string) {
 	t.Helper()
-	db, err := store.Open(t.Context(), path)
+	db, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestPowerCut(t *testing.T) {
 
 func checkCut(t *testing.T, path string, key crypto.Signer, acknowledged, cut int64) {
 	t.Helper()
-	db, err := store.Open(t.Context(), path)
+	db, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatalf("WAL cut at %d: %v", cut, err)
 	}

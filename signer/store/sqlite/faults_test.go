@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package sqlite_test
 
 import (
 	"context"
@@ -14,13 +14,13 @@ import (
 	"testing"
 
 	"github.com/hallmark-dev/hallmark/signer"
-	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
 )
 
 // startLog makes a log and opens it.
-func startLog(t testing.TB, db *store.DB, key crypto.Signer) *tlog.Log {
+func startLog(t testing.TB, db *sqlite.DB, key crypto.Signer) *tlog.Log {
 	t.Helper()
 	if err := tlog.Create(context.Background(), db, logConfig(key)); err != nil {
 		t.Fatal(err)
@@ -48,8 +48,8 @@ func appendAll(t testing.TB, l *tlog.Log, name string, n int) {
 // fault is a disk that takes no more, and its repair.
 type fault struct {
 	name   string
-	begin  func(t *testing.T, db *store.DB, path string)
-	repair func(t *testing.T, db *store.DB)
+	begin  func(t *testing.T, db *sqlite.DB, path string)
+	repair func(t *testing.T, db *sqlite.DB)
 }
 
 func faults() []fault {
@@ -58,12 +58,12 @@ func faults() []fault {
 		{
 			// SQLite itself refuses to allocate pages.
 			name: "database full",
-			begin: func(t *testing.T, db *store.DB, _ string) {
+			begin: func(t *testing.T, db *sqlite.DB, _ string) {
 				if _, err := db.Pragma(t.Context(), "max_page_count(1)"); err != nil { // the present size
 					t.Fatal(err)
 				}
 			},
-			repair: func(t *testing.T, db *store.DB) {
+			repair: func(t *testing.T, db *sqlite.DB) {
 				if _, err := db.Pragma(t.Context(), "max_page_count(1000000)"); err != nil {
 					t.Fatal(err)
 				}
@@ -72,7 +72,7 @@ func faults() []fault {
 		{
 			// The kernel refuses writes to the WAL, in the middle of a commit.
 			name: "write error",
-			begin: func(t *testing.T, _ *store.DB, path string) {
+			begin: func(t *testing.T, _ *sqlite.DB, path string) {
 				signal.Ignore(syscall.SIGXFSZ)
 				t.Cleanup(func() { signal.Reset(syscall.SIGXFSZ) })
 				info, err := os.Stat(path + "-wal")
@@ -88,7 +88,7 @@ func faults() []fault {
 					t.Fatal(err)
 				}
 			},
-			repair: func(t *testing.T, _ *store.DB) {
+			repair: func(t *testing.T, _ *sqlite.DB) {
 				if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
 					t.Fatal(err)
 				}

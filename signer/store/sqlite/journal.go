@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package sqlite
 
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
-	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/hallmark-dev/hallmark/signer/store"
 )
-
-// maxReceipts bounds what Receipts reads of one artifact. Ten signatures and
-// attestations are many.
-const maxReceipts = 256
 
 // States of an intent, see signer.Intent; the others are recorded and void.
 // Void intents are kept as evidence.
@@ -26,22 +21,12 @@ const (
 	stateFinished = "finished"
 )
 
-// document is the part of an intent that nobody searches by.
-type document struct {
-	Artifact     oci.Artifact
-	Requester    signer.Requester
-	SAN          string
-	Issuer       string
-	Rule         string
-	PolicyDigest string
-}
-
 // Begin implements signer.Journal. The partial unique index on the request key
 // says the same as the look-up before it, to every other program, too.
 func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
-	doc, err := json.Marshal(document{in.Artifact, in.Requester, in.SAN, in.Issuer, in.Rule, in.PolicyDigest})
+	doc, err := store.EncodeDocument(in)
 	if err != nil {
-		return signer.Intent{}, false, fmt.Errorf("encode intent: %w", err)
+		return signer.Intent{}, false, err
 	}
 	err = db.write(ctx, func(t *tx) error {
 		found, err := queryer(t.query).intents(`request_key = ? AND state <> 'void'`, in.RequestKey)
@@ -56,7 +41,7 @@ func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent)
 		err = t.exec(`INSERT INTO intents (id, request_key, state, created, action, digest, predicate_type, document, statement)
 			VALUES (?, ?, 'recorded', ?, ?, ?, ?, ?, ?)`,
 			in.ID, in.RequestKey, in.Created.UnixNano(), string(in.Action), string(in.Artifact.Digest), in.PredicateType,
-			string(doc), notNil(in.Statement))
+			doc, notNil(in.Statement))
 		if err != nil {
 			return err
 		}
@@ -79,15 +64,13 @@ func (db *DB) Sign(ctx context.Context, id string, s signer.Signed) error {
 
 // Finish implements signer.Journal.
 func (db *DB) Finish(ctx context.Context, id string, r signer.Receipt, ev signer.AuditEvent) error {
-	bundle := r.Bundle
-	r.Bundle = nil // kept beside the receipt, not as base64 inside
-	receipt, err := json.Marshal(r)
+	receipt, err := store.EncodeReceipt(r)
 	if err != nil {
 		return wrapIntent("finish", id, err)
 	}
 	err = db.write(ctx, func(t *tx) error {
 		if err := t.one(`UPDATE intents SET state = 'finished', receipt = ?, bundle = ? WHERE id = ? AND state = 'signed'`,
-			string(receipt), notNil(bundle), id); err != nil {
+			receipt, notNil(r.Bundle), id); err != nil {
 			return err
 		}
 		return t.record(ev)
@@ -144,9 +127,10 @@ func (db *DB) Intent(ctx context.Context, id string) (signer.Intent, error) {
 	return found[0], nil
 }
 
-// Receipts returns the receipts about an artifact, newest first, at most 256.
+// Receipts returns the receipts about an artifact, newest first, at most
+// store.MaxReceipts.
 func (db *DB) Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error) {
-	found, err := db.reader(ctx).intents(`digest = ? AND state = 'finished' ORDER BY seq DESC LIMIT ?`, string(digest), maxReceipts)
+	found, err := db.reader(ctx).intents(`digest = ? AND state = 'finished' ORDER BY seq DESC LIMIT ?`, string(digest), store.MaxReceipts)
 	if err != nil {
 		return nil, fmt.Errorf("read receipts of %s: %w", digest, err)
 	}
@@ -172,25 +156,22 @@ func (q queryer) intents(where string, args ...any) ([]signer.Intent, error) {
 
 func scanIntent(scan func(...any) error) (signer.Intent, error) {
 	var (
-		in       signer.Intent
-		s        signer.Signed
-		created  int64
-		state    string
-		doc      string
-		receipt  sql.NullString
-		bundle   []byte
-		document document
+		in      signer.Intent
+		s       signer.Signed
+		created int64
+		state   string
+		doc     string
+		receipt sql.NullString
+		bundle  []byte
 	)
 	if err := scan(&in.ID, &in.RequestKey, &state, &created, (*string)(&in.Action), &in.PredicateType, &doc, &in.Statement,
 		&s.Signature, &s.Certificate, &s.Timestamp, &receipt, &bundle); err != nil {
 		return in, err
 	}
-	if err := json.Unmarshal([]byte(doc), &document); err != nil {
-		return in, fmt.Errorf("decode intent %s: %w", in.ID, err)
+	if err := store.DecodeDocument(doc, &in); err != nil {
+		return in, err
 	}
 	in.Created = time.Unix(0, created).UTC()
-	in.Artifact, in.Requester = document.Artifact, document.Requester
-	in.SAN, in.Issuer, in.Rule, in.PolicyDigest = document.SAN, document.Issuer, document.Rule, document.PolicyDigest
 	if state == stateSigned || state == stateFinished {
 		in.Signed = &s
 	}
@@ -198,11 +179,10 @@ func scanIntent(scan func(...any) error) (signer.Intent, error) {
 		if !receipt.Valid {
 			return in, errors.New("finished intent " + in.ID + " has no receipt")
 		}
-		in.Receipt = new(signer.Receipt)
-		if err := json.Unmarshal([]byte(receipt.String), in.Receipt); err != nil {
-			return in, fmt.Errorf("decode receipt of intent %s: %w", in.ID, err)
+		var err error
+		if in.Receipt, err = store.DecodeReceipt(receipt.String, bundle); err != nil {
+			return in, fmt.Errorf("intent %s: %w", in.ID, err)
 		}
-		in.Receipt.Bundle = bundle
 	}
 	return in, nil
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package sqlite
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/hallmark-dev/hallmark/signer/store"
 )
 
 const (
@@ -76,7 +78,7 @@ func (w *writer) do(ctx context.Context, o *op) error {
 	select {
 	case w.queue <- o:
 	case <-w.stop:
-		return ErrClosed
+		return store.ErrClosed
 	case <-ctx.Done():
 		return fmt.Errorf("wait for database: %w", context.Cause(ctx))
 	}
