@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tools builds the stock programs that Hallmark is tested against: the
-// registry, both major versions of cosign, a Kubernetes API server with its
-// etcd, and the linter.
+// registry, both major versions of cosign, Rekor's client, Tessera's fsck, a
+// Kubernetes API server with its etcd, and the linter.
 //
 // Each is pinned in tools.txt and built once per machine into a cache outside
 // the work tree, so that a fresh clone on a warm machine starts testing at
