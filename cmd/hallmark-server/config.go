@@ -194,6 +194,18 @@ func (c *Config) check() error {
 	return nil
 }
 
+// listenAt replaces the addresses of the configuration by those that are not
+// empty.
+func (c *Config) listenAt(listen, admin string) error {
+	if listen != "" {
+		c.Listen = listen
+	}
+	if admin != "" {
+		c.Admin = admin
+	}
+	return c.check()
+}
+
 // path resolves a path of the configuration file.
 func (c *Config) path(elem ...string) string {
 	joined := filepath.Join(elem...)

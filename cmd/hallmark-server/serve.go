@@ -39,7 +39,7 @@ const (
 )
 
 func serveCommand() *cobra.Command {
-	var dir, logLevel string
+	var dir, logLevel, listen, admin string
 	var untilEOF bool
 	cmd := &cobra.Command{
 		Use: "serve --dir DIR", Short: "Run the service", Args: noArguments,
@@ -47,6 +47,9 @@ func serveCommand() *cobra.Command {
 			cfg, err := openConfig(cmd, dir)
 			if err != nil {
 				return err
+			}
+			if err := cfg.listenAt(listen, admin); err != nil {
+				return usageError{err}
 			}
 			logger, err := obs.NewLogger(cmd.ErrOrStderr(), logLevel)
 			if err != nil {
@@ -60,6 +63,8 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, &dir)
+	cmd.Flags().StringVar(&listen, "listen", "", "public address, instead of the configuration's: replicas on one machine share a folder")
+	cmd.Flags().StringVar(&admin, "admin", "", "private address, instead of the configuration's")
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	cmd.Flags().BoolVar(&untilEOF, "until-eof", false, "stop when stdin is closed: the service ends with the program that started it")
 	return cmd

@@ -4,6 +4,16 @@
 // folder: the real hallmark-server, an OCI registry that can be told to
 // misbehave, and the development token issuer. Tests start one, ask it for
 // tokens, images and signatures, kill it, start it again, and have fsck look.
+//
+// With Options.Database it keeps its logs in PostgreSQL, and Replica adds more
+// servers to the same deployment:
+//
+//	pg := pglab.Start(t)
+//	l := lab.Start(t, lab.Options{Database: pg.NewDatabase(t), Writers: "open"})
+//	second, third := l.Replica(t), l.Replica(t)
+//	second.Kill(t) // kill -9; l and third go on
+//	second.Serve(t)
+//	l.Fsck(t)
 package lab
 
 import (
@@ -12,6 +22,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,17 +49,28 @@ type Options struct {
 	Identities string
 	// Policy is the signing policy; default the shipped example.
 	Policy []byte
+	// Database is the URL of an empty PostgreSQL database, with the password in
+	// it (package pglab makes such). Default: SQLite in the deployment's folder.
+	Database string
+	// BundleLog is signing.bundleLog; default that of the service.
+	BundleLog string
+	// LogKeys is YAML of registered keys, one "- {…}" a line. Paths in it are
+	// relative to the deployment's folder, or absolute.
+	LogKeys string
 }
 
-// Lab is a running Hallmark.
+// Lab is a running Hallmark: one server of a deployment. Its replicas are Labs
+// too.
 type Lab struct {
 	Dir      string // of the deployment
-	URL      string // the service; also the audience of tokens
+	Origin   string // of the deployment: the audience of tokens
+	URL      string // this server; of the first one it is the origin
 	AdminURL string
 	Registry string // host:port of the central registry
 	Issuer   *devissuer.Issuer
 
-	server *process
+	listen, admin string // addresses
+	server        *process
 }
 
 // Start starts a Lab and ends it with the test.
@@ -59,18 +81,42 @@ func Start(t testing.TB, o Options) *Lab {
 		l.Registry = serveRegistry(t, o.Wrap)
 	}
 	l.Issuer = serveIssuer(t)
-	listen, admin := FreeAddress(t), FreeAddress(t)
-	l.URL, l.AdminURL = "http://"+listen, "http://"+admin
-	l.configure(t, o, listen, admin)
-	init := Run(t, "", os.Environ(), Program(t, "hallmark-server"), "init", "--dir", l.Dir)
-	if init.Code != 0 {
+	l.takeAddresses(t)
+	l.Origin = l.URL
+	l.configure(t, o)
+	if init := l.Server(t, "init"); init.Code != 0 {
 		t.Fatalf("hallmark-server init: %s", init.Stderr)
 	}
 	l.Serve(t)
 	return l
 }
 
-func (l *Lab) configure(t testing.TB, o Options, listen, admin string) {
+// Replica starts another server of the same deployment: the same folder, keys
+// and database, at other addresses. It needs Options.Database, because only one
+// process may have a SQLite file. It has its own Serve, Kill and Stop, and the
+// test ends it.
+func (l *Lab) Replica(t testing.TB) *Lab {
+	t.Helper()
+	r := &Lab{Dir: l.Dir, Origin: l.Origin, Registry: l.Registry, Issuer: l.Issuer}
+	r.takeAddresses(t)
+	r.Serve(t)
+	return r
+}
+
+func (l *Lab) takeAddresses(t testing.TB) {
+	t.Helper()
+	l.listen, l.admin = FreeAddress(t), FreeAddress(t)
+	l.URL, l.AdminURL = "http://"+l.listen, "http://"+l.admin
+}
+
+// Server runs a command of hallmark-server on the deployment's folder to its
+// end: l.Server(t, "log", "list", "-o", "json").
+func (l *Lab) Server(t testing.TB, command ...string) Result {
+	t.Helper()
+	return Run(t, "", os.Environ(), Program(t, "hallmark-server"), append(command, "--dir", l.Dir)...)
+}
+
+func (l *Lab) configure(t testing.TB, o Options) {
 	t.Helper()
 	if o.Writers == "" {
 		o.Writers = "issued"
@@ -84,19 +130,44 @@ admin: %s
 registry: {host: "%s", insecure: true}
 password: {file: password}
 policy: signing-policy.yaml
-log: {writers: %s}
 identities:
 - {name: github, provider: github, issuer: "%s", url: https://github.com}
 - {name: gitlab, provider: gitlab, issuer: "%s", url: https://gitlab.com}
 %s
-`, l.URL, listen, admin, l.Registry, o.Writers, l.Issuer.URL(devissuer.GitHub), l.Issuer.URL(devissuer.GitLab), o.Identities)
-	for name, content := range map[string][]byte{
-		"hallmark.yaml": []byte(config), "password": []byte("correct horse battery staple\n"), "signing-policy.yaml": o.Policy,
-	} {
-		if err := os.WriteFile(filepath.Join(l.Dir, name), content, 0o600); err != nil {
+log:
+  writers: %s
+`, l.Origin, l.listen, l.admin, l.Registry, l.Issuer.URL(devissuer.GitHub), l.Issuer.URL(devissuer.GitLab), o.Identities, o.Writers)
+	files := map[string]string{"password": "correct horse battery staple\n", "signing-policy.yaml": string(o.Policy)}
+	if o.LogKeys != "" {
+		config += "  keys:\n  " + strings.ReplaceAll(strings.TrimSpace(o.LogKeys), "\n", "\n  ") + "\n"
+	}
+	if o.BundleLog != "" {
+		config += "signing: {bundleLog: " + o.BundleLog + "}\n"
+	}
+	if o.Database != "" {
+		u, password := splitPassword(t, o.Database)
+		config += "database: {url: \"" + u + "\", passwordFile: db-password}\n"
+		files["db-password"] = password + "\n"
+	}
+	files["hallmark.yaml"] = config
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(l.Dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// splitPassword takes the password out of a database URL: the service wants it
+// in a file.
+func splitPassword(t testing.TB, raw string) (withoutPassword, password string) {
+	t.Helper()
+	u, err := url.Parse(raw)
+	if err != nil {
+		t.Fatal("database: not a URL") // without its password
+	}
+	password, _ = u.User.Password()
+	u.User = url.User(u.User.Username())
+	return u.String(), password
 }
 
 // TrustedRoot is the path of trusted_root.json.
@@ -110,7 +181,7 @@ func (l *Lab) Token(t testing.TB, provider string, claims ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := l.Issuer.Mint(provider, l.URL, overrides, time.Now())
+	token, err := l.Issuer.Mint(provider, l.Origin, overrides, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,8 @@ func (b *lockedBuffer) String() string {
 // Serve starts the service and waits until it is ready. The test ends it.
 func (l *Lab) Serve(t testing.TB) {
 	t.Helper()
-	p := &process{cmd: exec.Command(Program(t, "hallmark-server"), "serve", "--dir", l.Dir), stderr: &lockedBuffer{}, done: make(chan struct{})} //nolint:noctx // our own program; it is ended by Stop or Kill
+	cmd := exec.Command(Program(t, "hallmark-server"), "serve", "--dir", l.Dir, "--listen", l.listen, "--admin", l.admin) //nolint:noctx // our own program; it is ended by Stop or Kill
+	p := &process{cmd: cmd, stderr: &lockedBuffer{}, done: make(chan struct{})}
 	p.cmd.Stderr = p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -112,11 +113,11 @@ func (l *Lab) signal(t testing.TB, sig os.Signal) {
 	}
 }
 
-// Fsck has the stopped service's log checked and fails the test if it is not
-// whole. It returns the report.
+// Fsck has the deployment's logs, index and database checked and fails the
+// test if they are not whole. Servers may run. It returns the report.
 func (l *Lab) Fsck(t testing.TB) string {
 	t.Helper()
-	r := Run(t, "", os.Environ(), Program(t, "hallmark-server"), "fsck", "--dir", l.Dir)
+	r := l.Server(t, "fsck")
 	if r.Code != 0 {
 		t.Fatalf("fsck: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
