@@ -79,13 +79,30 @@ type Receipt struct {
 	Run           string        `json:"run"`
 	Rule          string        `json:"rule" doc:"policy rule that granted the request"`
 	PolicyDigest  string        `json:"policyDigest"`
-	LogIndex      int64         `json:"logIndex"`
-	LogID         string        `json:"logID" doc:"hex"`
-	TreeSize      int64         `json:"treeSize"`
-	Manifest      attest.Digest `json:"manifest" doc:"digest of the referrer in the registry"`
-	BundleDigest  attest.Digest `json:"bundleDigest"`
-	Bundle        []byte        `json:"bundle" doc:"Sigstore bundle v0.3, base64"`
-	SignedAt      time.Time     `json:"signedAt"`
+	// Attached is the bundle with the entry of the first log.
+	Attached
+	// Others are the same signature's bundles with the entries of other logs.
+	Others   []Attached `json:"others,omitempty"`
+	SignedAt time.Time  `json:"signedAt"`
+}
+
+// Attached is a bundle as the registry has it, and its place in its log.
+type Attached struct {
+	LogIndex     int64         `json:"logIndex" doc:"global index, for the log's API"`
+	LogID        string        `json:"logID" doc:"hex"`
+	TreeSize     int64         `json:"treeSize"`
+	Manifest     attest.Digest `json:"manifest" doc:"digest of the referrer in the registry"`
+	BundleDigest attest.Digest `json:"bundleDigest"`
+	Bundle       []byte        `json:"bundle" doc:"Sigstore bundle v0.3, base64"`
+}
+
+// bundles are all of the receipt's, the first log's first.
+func (r *Receipt) bundles() [][]byte {
+	all := [][]byte{r.Bundle}
+	for i := range r.Others {
+		all = append(all, r.Others[i].Bundle)
+	}
+	return all
 }
 
 // ErrNoIntent says that the journal has no open intent of that name.

@@ -59,7 +59,7 @@ func TestStatementsAreSignedWithLowS(t *testing.T) {
 		if _, err := w.start().Sign(t.Context(), goodRequest()); err != nil {
 			t.Fatal(err)
 		}
-		made := w.log[0].Signature
+		made := w.logs[0].entries[0].Signature
 		low, err := signer.LowS(&ecdsa.PublicKey{Curve: elliptic.P256()}, made)
 		if err != nil || !bytes.Equal(made, low) {
 			t.Fatalf("logged signature %x, want %x (%v)", made, low, err)

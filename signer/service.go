@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/policy"
@@ -28,12 +29,15 @@ type Config struct {
 	Policy        *policy.SigningPolicy
 	Certificates  Certificates
 	Timestamper   Timestamper
-	Log           Log
-	Verifier      Verifier
-	Journal       Journal
-	Audit         Audit
-	Logger        *slog.Logger
-	Clock         func() time.Time
+	// Logs are the logs that every signature goes to. Each gives the artifact a
+	// bundle of its own, in this order: no client reads a bundle with two
+	// entries reliably. The first is the one that receipts speak of.
+	Logs     []Log
+	Verifier Verifier
+	Journal  Journal
+	Audit    Audit
+	Logger   *slog.Logger
+	Clock    func() time.Time
 }
 
 // Service signs. It is safe for concurrent use.
@@ -52,7 +56,7 @@ type Service struct {
 func New(cfg Config) (*Service, error) {
 	missing := map[string]bool{
 		"Authenticator": cfg.Authenticator == nil, "Registry": cfg.Registry == nil, "Policy": cfg.Policy == nil,
-		"Certificates": cfg.Certificates == nil, "Timestamper": cfg.Timestamper == nil, "Log": cfg.Log == nil,
+		"Certificates": cfg.Certificates == nil, "Timestamper": cfg.Timestamper == nil, "Logs": len(cfg.Logs) == 0 || slices.Contains(cfg.Logs, nil),
 		"Verifier": cfg.Verifier == nil, "Journal": cfg.Journal == nil, "Audit": cfg.Audit == nil,
 	}
 	for name, absent := range missing {

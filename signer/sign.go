@@ -4,6 +4,7 @@ package signer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sigstore/fulcio/pkg/certificate"
@@ -117,10 +118,9 @@ func (s *Service) run(ctx context.Context, req Request, compose func(Principal, 
 		}
 		// Power fails here, before the write returns: as above. After it: the
 		// signature is kept, and finish brings it into the log exactly once.
-		if err := s.cfg.Journal.Sign(ctx, intent.ID, signed); err != nil {
+		if intent, err = s.keep(ctx, intent, signed); err != nil {
 			return Receipt{}, fmt.Errorf("record signature of intent %s: %w", intent.ID, err)
 		}
-		intent.Signed = &signed
 	}
 
 	// 6. Log, check as a stranger would, attach, receipt.
@@ -133,45 +133,45 @@ func (s *Service) run(ctx context.Context, req Request, compose func(Principal, 
 func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
 	ev := eventOf(in, s.cfg.Clock())
 
-	// 6a. Log, and wait for the inclusion proof. Power fails here: the entry
-	// may be in the log; appending it again returns it.
-	pae := attest.PAE(attest.PayloadType, in.Statement)
-	entry, err := s.cfg.Log.Append(ctx, Entry{
-		Digest: attest.DigestOf(pae).Bytes(), Signature: in.Signed.Signature, Certificate: in.Signed.Certificate,
-	})
-	if err != nil {
-		return Receipt{}, s.fail(ctx, ev, stageLog, err)
-	}
-
-	// 6b. Check the whole bundle with the published trusted root.
-	bundle := attest.Bundle{
-		Payload: in.Statement, Signature: in.Signed.Signature, Certificate: in.Signed.Certificate,
-		Entry: entry, Timestamp: in.Signed.Timestamp,
-	}
-	encoded, err := bundle.Encode()
-	if err != nil {
-		return Receipt{}, s.fail(ctx, ev, stageAttach, err)
-	}
-	claim := Claim{Digest: in.Artifact.Digest, PredicateType: in.PredicateType, SAN: in.SAN, Issuer: in.Issuer}
-	if err := s.cfg.Verifier.Check(ctx, encoded, claim); err != nil {
-		return Receipt{}, s.fail(ctx, ev, stageAttach, fmt.Errorf("the finished bundle does not verify, nothing was attached: %w", err))
+	attached := make([]Attached, len(s.cfg.Logs))
+	for i, log := range s.cfg.Logs {
+		// 6a. Log, and wait for the inclusion proof. Power fails here: the entry
+		// may be in the log; appending it again returns it.
+		entry, err := log.Append(ctx, Entry{
+			PayloadType: attest.PayloadType, Payload: in.Statement,
+			Signature: in.Signed.Signature, Certificate: in.Signed.Certificate, Artifact: in.Artifact,
+		})
+		if err != nil {
+			return Receipt{}, s.fail(ctx, ev, stageLog, err)
+		}
+		// 6b. Check the whole bundle with the published trusted root.
+		encoded, err := s.bundle(ctx, in, entry)
+		if err != nil {
+			return Receipt{}, s.fail(ctx, ev, stageAttach, err)
+		}
+		attached[i] = attachedOf(entry, encoded)
 	}
 
 	// 6c. Attach and read back. Power fails here: start-up attaches the same
 	// bytes again (a grown log gives another proof, hence a second referrer of
 	// the same signature and entry, which verifies as well).
-	manifest, err := s.cfg.Registry.AttachBundle(ctx, in.Artifact, oci.BundleBlob{
-		Bytes: encoded, PredicateType: in.PredicateType, Created: in.Created,
-	})
-	if err != nil {
-		return Receipt{}, s.fail(ctx, ev, stageAttach, err)
+	for i := range attached {
+		manifest, err := s.attach(ctx, in, attached[i].Bundle)
+		if err != nil {
+			return Receipt{}, s.fail(ctx, ev, stageAttach, err)
+		}
+		attached[i].Manifest = manifest
 	}
 
 	// 6d. Receipt and audit record in one transaction. Power fails here: the
 	// repeated request or start-up walks 6a to 6d again.
-	receipt := receiptOf(in, entry, manifest, encoded)
-	ev.Decision, ev.LogIndex = DecisionSigned, entry.LogIndex
-	if err := s.cfg.Journal.Finish(ctx, in.ID, receipt, ev); err != nil {
+	receipt := receiptOf(in, attached)
+	ev.Decision, ev.LogIndex = DecisionSigned, receipt.LogIndex
+	err := s.cfg.Journal.Finish(ctx, in.ID, receipt, ev)
+	if errors.Is(err, ErrNoIntent) {
+		return s.finishedElsewhere(ctx, in)
+	}
+	if err != nil {
 		return Receipt{}, fmt.Errorf("record receipt of intent %s: %w", in.ID, err)
 	}
 	return receipt, nil
@@ -180,11 +180,10 @@ func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
 // repeat answers a request that was served before: the first receipt, with its
 // bundle back in the registry should somebody have deleted it.
 func (s *Service) repeat(ctx context.Context, in Intent) (Receipt, error) {
-	_, err := s.cfg.Registry.AttachBundle(ctx, in.Artifact, oci.BundleBlob{
-		Bytes: in.Receipt.Bundle, PredicateType: in.PredicateType, Created: in.Created,
-	})
-	if err != nil {
-		return Receipt{}, s.fail(ctx, eventOf(in, s.cfg.Clock()), stageAttach, err)
+	for _, bundle := range in.Receipt.bundles() {
+		if _, err := s.attach(ctx, in, bundle); err != nil {
+			return Receipt{}, s.fail(ctx, eventOf(in, s.cfg.Clock()), stageAttach, err)
+		}
 	}
 	return *in.Receipt, nil
 }
@@ -202,7 +201,8 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 	}
 	ev.Decision, ev.Rule, ev.PolicyDigest, ev.IntentID = DecisionGranted, in.Rule, in.PolicyDigest, in.ID
 	// An identical request that a crash or a fault stopped has left its intent:
-	// the flow goes on from there. Nobody else works on it, its key is locked.
+	// the flow goes on from there. Nobody else in this process works on it, its
+	// key is locked; for other processes see elsewhere.go.
 	stored, _, err := s.cfg.Journal.Begin(ctx, in, ev)
 	if err != nil {
 		return Intent{}, fmt.Errorf("record intent: %w", err)

@@ -37,31 +37,39 @@ func untilPowerFails(f func()) (failed bool) {
 // effect, and again at every call of the recovery from that. Whatever happens,
 // the world stays consistent, and the repeated request gets its one receipt.
 func TestPowerCut(t *testing.T) {
-	// Resolve, begin, certificate, timestamp, keep, log, check, attach, finish.
-	const places = 9
+	oneLog := func() *world { return newWorld(t) }
+	twoLogs := func() *world { return newWorld(t).withTwoLogs() }
 	attestation := goodRequest()
 	attestation.PredicateType, attestation.Predicate = "https://spdx.dev/Document", []byte(`{"spdxVersion": "SPDX-2.3"}`)
-	for name, ask := range map[string]func(*signer.Service) (signer.Receipt, error){
-		"sign":   func(s *signer.Service) (signer.Receipt, error) { return s.Sign(t.Context(), goodRequest()) },
-		"attest": func(s *signer.Service) (signer.Receipt, error) { return s.Attest(t.Context(), attestation) },
+	sign := func(s *signer.Service) (signer.Receipt, error) { return s.Sign(t.Context(), goodRequest()) }
+	for name, tc := range map[string]struct {
+		world  func() *world
+		ask    func(*signer.Service) (signer.Receipt, error)
+		places int
+	}{
+		// Resolve, begin, certificate, timestamp, keep, log, check, attach, finish.
+		"sign":   {oneLog, sign, 9},
+		"attest": {oneLog, func(s *signer.Service) (signer.Receipt, error) { return s.Attest(t.Context(), attestation) }, 9},
+		// Log, check and attach twice.
+		"two logs": {twoLogs, sign, 12},
 	} {
 		for _, after := range []bool{false, true} {
 			cuts := 0
 			for first := 1; ; first++ {
-				if done := cutTwice(t, ask, first, after, &cuts); done {
+				if done := cutTwice(t, tc.world, tc.ask, first, after, &cuts); done {
 					break
 				}
 			}
-			if cuts != places {
-				t.Errorf("%s: the power failed at %d places, the flow has %d", name, cuts, places)
+			if cuts != tc.places {
+				t.Errorf("%s: the power failed at %d places, the flow has %d", name, cuts, tc.places)
 			}
 		}
 	}
 }
 
-func cutTwice(t *testing.T, ask func(*signer.Service) (signer.Receipt, error), first int, after bool, cuts *int) (done bool) {
+func cutTwice(t *testing.T, fresh func() *world, ask func(*signer.Service) (signer.Receipt, error), first int, after bool, cuts *int) (done bool) {
 	for second := 1; ; second++ {
-		w := newWorld(t)
+		w := fresh()
 		s := w.start()
 		w.cutAt, w.after = first, after
 		if !untilPowerFails(func() { _, _ = ask(s) }) {
@@ -82,8 +90,8 @@ func cutTwice(t *testing.T, ask func(*signer.Service) (signer.Receipt, error), f
 			t.Fatalf("cut at %d (after: %v) and %d: repeat the request: %v", first, after, second, err)
 		}
 		w.check()
-		if len(w.log) != 1 {
-			t.Fatalf("cut at %d (after: %v) and %d: %d signatures for one request", first, after, second, len(w.log))
+		if len(w.logs[0].entries) != 1 {
+			t.Fatalf("cut at %d (after: %v) and %d: %d signatures for one request", first, after, second, len(w.logs[0].entries))
 		}
 		repeated, err := ask(s)
 		if err != nil || repeated.ID != receipt.ID {
@@ -143,8 +151,8 @@ func TestRefusals(t *testing.T) {
 			if _, err := s.Sign(t.Context(), goodRequest()); err != nil {
 				t.Fatalf("after the fault: %v", err)
 			}
-			if len(w.log) != 1 {
-				t.Errorf("%d signatures for one request", len(w.log))
+			if len(w.logs[0].entries) != 1 {
+				t.Errorf("%d signatures for one request", len(w.logs[0].entries))
 			}
 			w.check()
 		})
@@ -217,8 +225,8 @@ func TestAttestRefusesSignatures(t *testing.T) {
 	if _, err := s.Attest(t.Context(), req); !errors.Is(err, signer.ErrBadRequest) {
 		t.Errorf("got %v, want ErrBadRequest", err)
 	}
-	if len(w.audit) != 1 || len(w.log) != 0 {
-		t.Errorf("%d audit events and %d log entries, want 1 and 0", len(w.audit), len(w.log))
+	if len(w.audit) != 1 || len(w.logs[0].entries) != 0 {
+		t.Errorf("%d audit events and %d log entries, want 1 and 0", len(w.audit), len(w.logs[0].entries))
 	}
 }
 
@@ -244,8 +252,8 @@ func TestParallelCopies(t *testing.T) {
 			t.Errorf("receipts %s and %s for one request", id, ids[0])
 		}
 	}
-	if len(w.log) != 1 {
-		t.Errorf("%d signatures for one request", len(w.log))
+	if len(w.logs[0].entries) != 1 {
+		t.Errorf("%d signatures for one request", len(w.logs[0].entries))
 	}
 }
 

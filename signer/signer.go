@@ -133,19 +133,24 @@ type Timestamper interface {
 	Timestamp(ctx context.Context, signature []byte) ([]byte, error)
 }
 
-// Log is the transparency log. Append returns when the entry is durable and
+// Log is a transparency log. Append returns when the entry is durable and
 // covered by a signed checkpoint, with its inclusion proof. The same entry
 // again returns the existing one.
 type Log interface {
 	Append(ctx context.Context, e Entry) (attest.LogEntry, error)
 }
 
-// Entry is what is logged of a signature: SHA-256 of the DSSE PAE, the ASN.1
-// ECDSA signature over it and the DER certificate of the key.
+// Entry is what a log is told of a signature: the DSSE payload, the ASN.1 ECDSA
+// signature over its PAE, and the DER certificate of the key. What of it
+// becomes the entry is for the log's format to say: hashes, never the payload.
 type Entry struct {
-	Digest      []byte
+	PayloadType string
+	Payload     []byte
 	Signature   []byte
 	Certificate []byte
+	// Artifact is what the payload is about, for the index: people ask for
+	// entries by digest and by repository.
+	Artifact oci.Artifact
 }
 
 // Verifier checks a finished bundle as any stranger would, with the published

@@ -127,12 +127,42 @@ func requesterOf(p Principal) Requester {
 	}
 }
 
-func receiptOf(in Intent, e attest.LogEntry, manifest attest.Digest, bundle []byte) Receipt {
+// bundle puts a signature and its log entry together, and checks the result as
+// any stranger would.
+func (s *Service) bundle(ctx context.Context, in Intent, entry attest.LogEntry) ([]byte, error) {
+	encoded, err := attest.Bundle{
+		Payload: in.Statement, Signature: in.Signed.Signature, Certificate: in.Signed.Certificate,
+		Entry: entry, Timestamp: in.Signed.Timestamp,
+	}.Encode()
+	if err != nil {
+		return nil, err
+	}
+	claim := Claim{Digest: in.Artifact.Digest, PredicateType: in.PredicateType, SAN: in.SAN, Issuer: in.Issuer}
+	if err := s.cfg.Verifier.Check(ctx, encoded, claim); err != nil {
+		return nil, fmt.Errorf("the finished bundle does not verify, nothing was attached: %w", err)
+	}
+	return encoded, nil
+}
+
+// attach writes a bundle to the registry and reads it back.
+func (s *Service) attach(ctx context.Context, in Intent, bundle []byte) (attest.Digest, error) {
+	return s.cfg.Registry.AttachBundle(ctx, in.Artifact, oci.BundleBlob{
+		Bytes: bundle, PredicateType: in.PredicateType, Created: in.Created,
+	})
+}
+
+func attachedOf(e attest.LogEntry, bundle []byte) Attached {
+	return Attached{
+		LogIndex: e.LogIndex, LogID: hex.EncodeToString(e.LogID), TreeSize: e.TreeSize,
+		BundleDigest: attest.DigestOf(bundle), Bundle: bundle,
+	}
+}
+
+func receiptOf(in Intent, attached []Attached) Receipt {
 	return Receipt{
 		ID: in.ID, Action: in.Action, Image: in.Artifact.String(), Digest: in.Artifact.Digest, Kind: string(in.Artifact.Kind),
 		PredicateType: in.PredicateType, Identity: in.SAN, Issuer: in.Issuer,
 		Requester: in.Requester.SAN, Run: in.Requester.Run, Rule: in.Rule, PolicyDigest: in.PolicyDigest,
-		LogIndex: e.LogIndex, LogID: hex.EncodeToString(e.LogID), TreeSize: e.TreeSize,
-		Manifest: manifest, BundleDigest: attest.DigestOf(bundle), Bundle: bundle, SignedAt: in.Created,
+		Attached: attached[0], Others: attached[1:], SignedAt: in.Created,
 	}
 }

@@ -48,6 +48,7 @@ type world struct {
 	cutAt  int // the call at which the power fails; 0: never
 	after  bool
 	down   map[string]error // ports that answer with an error
+	before func(string)     // what happens before each call
 	hangUp func()           // what the client does once its artifact is resolved
 
 	subject string           // what bad tokens say of themselves
@@ -58,20 +59,38 @@ type world struct {
 	order    []string
 	void     map[string]bool
 	audit    []signer.AuditEvent
-	log      []signer.Entry
+	logs     []*journaled
 	attached map[attest.Digest][]byte
+}
+
+// journaled is one log of the world.
+type journaled struct {
+	w       *world
+	number  byte
+	entries []signer.Entry
 }
 
 type powerCut struct{}
 
 func newWorld(t *testing.T) *world {
-	return &world{
+	w := &world{
 		t: t, subject: longSubject, down: map[string]error{}, intents: map[string]signer.Intent{}, void: map[string]bool{}, attached: map[attest.Digest][]byte{},
 	}
+	w.logs = []*journaled{{w: w, number: 1}}
+	return w
+}
+
+// withTwoLogs gives the world a second log.
+func (w *world) withTwoLogs() *world {
+	w.logs = append(w.logs, &journaled{w: w, number: 2})
+	return w
 }
 
 // do runs one effect on the world.
 func (w *world) do(port string, effect func() error) error {
+	if w.before != nil {
+		w.before(port)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.down[port]; err != nil {
@@ -159,29 +178,36 @@ func (w *world) Timestamp(_ context.Context, signature []byte) (token []byte, er
 	return token, err
 }
 
-func (w *world) Append(ctx context.Context, e signer.Entry) (entry attest.LogEntry, err error) {
+func (l *journaled) Append(ctx context.Context, e signer.Entry) (entry attest.LogEntry, err error) {
 	if err := ctx.Err(); err != nil {
 		return entry, err
 	}
-	err = w.do("log", func() error {
-		index := -1
-		for i, have := range w.log {
-			if string(have.Signature) == string(e.Signature) {
-				index = i
-			}
-		}
+	err = l.w.do("log", func() error {
+		index := l.index(e.Signature)
 		if index < 0 {
-			index = len(w.log)
-			w.log = append(w.log, e)
+			index = len(l.entries)
+			l.entries = append(l.entries, e)
 		}
 		entry = attest.LogEntry{
-			LogIndex: int64(index), ProofIndex: int64(index), LogID: make([]byte, 32), Kind: "hashedrekord", Version: "0.0.2",
-			TreeSize: int64(len(w.log)), RootHash: make([]byte, 32), CanonicalizedBody: []byte(`{"apiVersion":"0.0.2","kind":"hashedrekord"}`),
-			Checkpoint: fmt.Sprintf("hallmark.example\n%d\nAAAA\n\n— hallmark.example AAAA\n", len(w.log)),
+			LogIndex: int64(index), ProofIndex: int64(index), LogID: l.id(), Kind: "hashedrekord", Version: "0.0.2",
+			TreeSize: int64(len(l.entries)), RootHash: make([]byte, 32), CanonicalizedBody: []byte(`{"apiVersion":"0.0.2","kind":"hashedrekord"}`),
+			Checkpoint: fmt.Sprintf("hallmark.example\n%d\nAAAA\n\n— hallmark.example AAAA\n", len(l.entries)),
 		}
 		return nil
 	})
 	return entry, err
+}
+
+func (l *journaled) id() []byte { return append(make([]byte, 31), l.number) }
+
+// index is where a signature is in the log, or -1.
+func (l *journaled) index(signature []byte) int {
+	for i, have := range l.entries {
+		if string(have.Signature) == string(signature) {
+			return i
+		}
+	}
+	return -1
 }
 
 // Check is the stranger: the signature must be in the log.
@@ -198,17 +224,18 @@ func (w *world) Check(_ context.Context, bundle []byte, want signer.Claim) error
 		if !st.Binds(want.Digest) || st.PredicateType != want.PredicateType {
 			return errors.New("the statement is about something else")
 		}
-		if !w.logged(b.Signature) {
+		if !w.logged(b) {
 			return errors.New("the signature is not in the log")
 		}
 		return nil
 	})
 }
 
-func (w *world) logged(signature []byte) bool {
-	for _, e := range w.log {
-		if string(e.Signature) == string(signature) {
-			return true
+// logged says whether the log that a bundle points to has its signature.
+func (w *world) logged(b attest.Bundle) bool {
+	for _, l := range w.logs {
+		if string(l.id()) == string(b.Entry.LogID) {
+			return l.index(b.Signature) >= 0
 		}
 	}
 	return false
@@ -311,8 +338,12 @@ func (w *world) start() *signer.Service {
 		w.t.Fatal(err)
 	}
 	w.calls, w.cutAt = 0, 0
+	var logs []signer.Log
+	for _, l := range w.logs {
+		logs = append(logs, l)
+	}
 	s, err := signer.New(signer.Config{
-		Origin: origin, Authenticator: w, Registry: w, Policy: p, Certificates: w, Timestamper: w, Log: w, Verifier: w, Journal: w, Audit: w,
+		Origin: origin, Authenticator: w, Registry: w, Policy: p, Certificates: w, Timestamper: w, Logs: logs, Verifier: w, Journal: w, Audit: w,
 		Clock: w.clock, Logger: w.logger,
 	})
 	if err != nil {
@@ -329,7 +360,7 @@ func (w *world) check() {
 		if err != nil {
 			w.t.Fatalf("attached bundle %s: %v", digest, err)
 		}
-		if !w.logged(b.Signature) {
+		if !w.logged(b) {
 			w.t.Fatalf("bundle %s is attached and its signature is not in the log", digest)
 		}
 	}
@@ -345,13 +376,15 @@ func (w *world) check() {
 			w.t.Fatalf("intents %s and %s serve one request", id, other)
 		}
 		live[in.RequestKey] = id
-		if in.Receipt != nil && (!w.logged(in.Signed.Signature) || w.attached[in.Receipt.Manifest] == nil) {
-			w.t.Fatalf("intent %s has a receipt and is not logged or not attached", id)
+		if in.Receipt != nil {
+			w.checkReceipt(in)
 		}
 	}
-	for _, e := range w.log {
-		if !w.intended(e) {
-			w.t.Fatalf("log entry with signature %s has no intent", hex.EncodeToString(e.Signature))
+	for _, l := range w.logs {
+		for _, e := range l.entries {
+			if !w.intended(e) {
+				w.t.Fatalf("log entry with signature %s has no intent", hex.EncodeToString(e.Signature))
+			}
 		}
 	}
 }
@@ -363,4 +396,18 @@ func (w *world) intended(e signer.Entry) bool {
 		}
 	}
 	return false
+}
+
+// checkReceipt holds that a receipt is for a bundle of every log, attached.
+func (w *world) checkReceipt(in signer.Intent) {
+	w.t.Helper()
+	all := append([]signer.Attached{in.Receipt.Attached}, in.Receipt.Others...)
+	if len(all) != len(w.logs) {
+		w.t.Fatalf("intent %s: the receipt is for %d bundles, there are %d logs", in.ID, len(all), len(w.logs))
+	}
+	for i, l := range w.logs {
+		if all[i].LogID != hex.EncodeToString(l.id()) || l.index(in.Signed.Signature) < 0 || w.attached[all[i].Manifest] == nil {
+			w.t.Fatalf("intent %s has a receipt and is not logged in log %d or not attached", in.ID, l.number)
+		}
+	}
 }

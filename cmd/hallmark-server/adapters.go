@@ -18,7 +18,8 @@ import (
 type transparency struct{ log *rekorv2.Service }
 
 func (t transparency) Append(ctx context.Context, e signer.Entry) (attest.LogEntry, error) {
-	entry, err := t.log.Append(ctx, e.Digest, e.Signature, e.Certificate)
+	digest := attest.DigestOf(attest.PAE(e.PayloadType, e.Payload))
+	entry, err := t.log.Append(ctx, digest.Bytes(), e.Signature, e.Certificate)
 	switch {
 	case errors.Is(err, tlog.ErrPoolFull):
 		return attest.LogEntry{}, fmt.Errorf("%w: %w", signer.ErrBusy, err)

@@ -131,7 +131,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 
 	s, err := signer.New(signer.Config{
 		Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
-		Certificates: authority, Timestamper: timestamper, Log: transparency{rekor}, Verifier: stranger{crypto},
+		Certificates: authority, Timestamper: timestamper, Logs: []signer.Log{transparency{rekor}}, Verifier: stranger{crypto},
 		Journal: db, Audit: db, Logger: logger,
 	})
 	if err != nil {

@@ -56,7 +56,8 @@ func receipt(in signer.Intent) signer.Receipt {
 	return signer.Receipt{
 		ID: in.ID, Action: in.Action, Image: in.Artifact.String(), Digest: in.Artifact.Digest, Kind: "index", PredicateType: in.PredicateType,
 		Identity: in.SAN, Issuer: in.Issuer, Requester: in.Requester.SAN, Run: in.Requester.Run, Rule: in.Rule, PolicyDigest: in.PolicyDigest,
-		LogIndex: 7, LogID: "00ff", TreeSize: 8, Manifest: digest, BundleDigest: digest, Bundle: []byte(`{"mediaType":"x"}`),
+		Attached: signer.Attached{LogIndex: 7, LogID: "00ff", TreeSize: 8, Manifest: digest, BundleDigest: digest, Bundle: []byte(`{"mediaType":"x"}`)},
+		Others:   []signer.Attached{{LogIndex: 3, LogID: "11ee", TreeSize: 4, Manifest: digest, BundleDigest: digest, Bundle: []byte(`{"mediaType":"y"}`)}},
 		SignedAt: in.Created.Add(time.Second),
 	}
 }
