@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package index
+
+import (
+	"crypto/x509"
+	"strings"
+
+	"github.com/sigstore/fulcio/pkg/certificate"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+)
+
+// OfCertificate returns the keys of a signing certificate: its public key, who
+// it was issued to (every subject alternative name), and what Fulcio's
+// extensions say: the issuer of the token, repository, commit and workflow.
+// What a certificate does not say, or says in a way that cannot be read, has no
+// key.
+func OfCertificate(cert *x509.Certificate) []string {
+	var keys []string
+	if key, err := PublicKey(cert.PublicKey); err == nil {
+		keys = append(keys, key)
+	}
+	for _, name := range cryptoutils.GetSubjectAlternateNames(cert) {
+		keys = append(keys, Identity(name))
+	}
+	ext, err := certificate.ParseExtensions(cert.Extensions)
+	if err != nil {
+		return Collect(keys)
+	}
+	add := func(key func(string) string, values ...string) {
+		for _, value := range values {
+			if strings.TrimSpace(value) != "" {
+				keys = append(keys, key(value))
+			}
+		}
+	}
+	add(Issuer, ext.Issuer)
+	add(Identity, ext.Subject)
+	add(Repository, ext.SourceRepositoryURI)
+	if ext.SourceRepositoryURI == "" && ext.GithubWorkflowRepository != "" {
+		add(Repository, "github.com/"+ext.GithubWorkflowRepository) // before Fulcio 1.0
+	}
+	add(Commit, ext.SourceRepositoryDigest, ext.GithubWorkflowSHA)
+	for _, uri := range []string{ext.BuildSignerURI, ext.BuildConfigURI} {
+		withoutRef, _, _ := strings.Cut(uri, "@")
+		add(Workflow, uri, withoutRef)
+	}
+	return Collect(keys)
+}
