@@ -6,9 +6,17 @@
 // root, with the public half of every key that ever mattered: certificate
 // authorities, certificate logs, transparency logs and time-stamping
 // authorities, each with the window of time in which it is believed. Rotating
-// a key therefore means adding one item and closing the window of another; what
-// was signed before stays valid, and there is no day on which everybody has to
-// change.
+// a key therefore means adding one item; what was signed before stays valid,
+// and there is no day on which everybody has to change.
+//
+// A frozen log keeps an open window. The end of a window says that a key is not
+// believed any more, and the key of a frozen log is: its entries stay good.
+// Storage, not a date, makes sure that it takes no entry. An end would refuse
+// entries that a replica with a fast clock took in the last second, would say
+// nothing about Rekor v2 entries, which carry no time that could be compared
+// with it, and would have to be right on every verifier at once. It remains for
+// the day on which a key is stolen: until then the key of a frozen log is kept
+// as safe as any other.
 //
 // Two files are made here, both as sigstore/protobuf-specs defines them in JSON:
 // trusted_root.json for those who verify and signing_config.v0.2.json for
@@ -45,7 +53,8 @@ type Authority struct {
 // Log is a certificate log or a transparency log.
 type Log struct {
 	// URL of the log. The host name of a Rekor v2 log is its origin: the first
-	// line of its checkpoints has to be exactly that.
+	// line of its checkpoints has to be exactly that. Verifiers do not look at
+	// that of a Rekor v1 log.
 	URL *url.URL
 	// Key is ECDSA P-256, or Ed25519 for transparency logs.
 	Key crypto.PublicKey
@@ -62,7 +71,9 @@ type Material struct {
 	CertificateAuthorities []Authority
 	// CertificateLogs sign the timestamps embedded in them.
 	CertificateLogs []Log
-	// Logs are the transparency logs.
+	// Logs are the transparency logs: those of Rekor v1, then those of Rekor v2,
+	// each in the order of their creation. Old readers take the first they
+	// understand.
 	Logs []Log
 	// TimestampAuthorities sign RFC 3161 tokens.
 	TimestampAuthorities []Authority
@@ -78,8 +89,11 @@ type Deployment struct {
 	CAChain  []*x509.Certificate
 	TSAChain []*x509.Certificate
 	CT       crypto.PublicKey
-	LogV2    crypto.PublicKey
-	Start    time.Time
+	// LogV1 and LogV2 are the keys of the two logs, which cannot be the same:
+	// verifiers know a log by its key. LogV1 is ECDSA P-256.
+	LogV1 crypto.PublicKey
+	LogV2 crypto.PublicKey
+	Start time.Time
 }
 
 // timestampPath is the endpoint below Origin; see signer/tsa.
@@ -95,7 +109,7 @@ func (d Deployment) Material() Material {
 	return Material{
 		CertificateAuthorities: []Authority{{URL: d.Origin, Chain: d.CAChain, Window: since}},
 		CertificateLogs:        []Log{{URL: d.Origin, Key: d.CT, Window: since}},
-		Logs:                   []Log{{URL: d.Origin, Key: d.LogV2, Window: since}},
+		Logs:                   []Log{{URL: d.Origin, Key: d.LogV1, Window: since}, {URL: d.Origin, Key: d.LogV2, Window: since}},
 		TimestampAuthorities:   []Authority{{URL: tsaURL, Chain: d.TSAChain, Window: since}},
 	}
 }

@@ -3,6 +3,7 @@
 package trustroot
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"net/url"
@@ -19,7 +20,6 @@ const (
 	caVersion   = 1
 	oidcVersion = 1
 	tsaVersion  = 1
-	logVersion  = 2
 )
 
 // selectAny lets a client use any one of the services offered.
@@ -33,8 +33,22 @@ type URLs struct {
 	Operator string
 	CA       string
 	OIDC     string
-	Log      string // a Rekor v2 log
-	TSA      string
+	// Logs are the logs that take entries, at most one of each version. A
+	// client takes the highest version that it knows, so that listing version 2
+	// needs TSA: version 2 entries carry no time, and clients refuse to make a
+	// signature without one.
+	Logs []LogURL
+	TSA  string
+}
+
+// LogURL is a transparency log as signing clients see it.
+type LogURL struct {
+	URL string
+	// Version is that of its API: 1 or 2.
+	Version int
+	// Key is the log's key, which is in the material: the log is offered from
+	// the day on which the key is believed.
+	Key crypto.PublicKey
 }
 
 type (
@@ -70,20 +84,18 @@ func SigningConfig(m Material, u URLs) ([]byte, error) {
 		RekorTlogConfig: selectorJSON{selectAny},
 		TsaConfig:       selectorJSON{selectAny},
 	}
-	for _, s := range []struct {
-		into    *[]serviceJSON
-		name    string
-		url     string
-		version int
-		windows []Window
-	}{
+	services := []offer{
 		{&config.CaURLs, "certificate authority", u.CA, caVersion, authorityWindows(m.CertificateAuthorities)},
 		// Tokens are for certificates, so that the issuer is offered as long
 		// as the authority is.
 		{&config.OidcURLs, "token issuer", u.OIDC, oidcVersion, authorityWindows(m.CertificateAuthorities)},
-		{&config.RekorTlogURLs, "transparency log", u.Log, logVersion, logWindows(m.Logs)},
 		{&config.TsaURLs, "time-stamping authority", u.TSA, tsaVersion, authorityWindows(m.TimestampAuthorities)},
-	} {
+	}
+	logs, err := offerLogs(m, u, &config.RekorTlogURLs)
+	if err != nil {
+		return nil, fmt.Errorf("encode signing config: %w", err)
+	}
+	for _, s := range append(services, logs...) {
 		if s.url == "" {
 			continue
 		}
@@ -91,9 +103,39 @@ func SigningConfig(m Material, u URLs) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode signing config: %s: %w", s.name, err)
 		}
-		*s.into = []serviceJSON{service}
+		*s.into = append(*s.into, service)
 	}
 	return encode(config)
+}
+
+// offer is a service that may be offered.
+type offer struct {
+	into    *[]serviceJSON
+	name    string
+	url     string
+	version int
+	windows []Window
+}
+
+// offerLogs lists the logs, highest version first, because the format wants
+// the preferred one first.
+func offerLogs(m Material, u URLs, into *[]serviceJSON) ([]offer, error) {
+	var offers []offer
+	for _, version := range []int{2, 1} {
+		for _, log := range u.Logs {
+			if log.Version != version {
+				continue
+			}
+			if version == 2 && u.TSA == "" {
+				return nil, errors.New("a log of version 2 without a time-stamping authority (hint: its entries carry no time)")
+			}
+			offers = append(offers, offer{into, fmt.Sprintf("transparency log of version %d", version), log.URL, version, windowsOf(m.Logs, log.Key)})
+		}
+	}
+	if len(offers) != len(u.Logs) {
+		return nil, errors.New("a log is neither of version 1 nor of version 2")
+	}
+	return offers, nil
 }
 
 func encodeService(raw string, version int, operator string, windows []Window) (serviceJSON, error) {
@@ -134,10 +176,12 @@ func authorityWindows(authorities []Authority) []Window {
 	return windows
 }
 
-func logWindows(logs []Log) []Window {
-	windows := make([]Window, 0, len(logs))
+// windowsOf returns the window of the log with a key, if it is known.
+func windowsOf(logs []Log, key crypto.PublicKey) []Window {
 	for _, l := range logs {
-		windows = append(windows, l.Window)
+		if sameKey(l.Key, key) {
+			return []Window{l.Window}
+		}
 	}
-	return windows
+	return nil
 }

@@ -27,14 +27,14 @@ import (
 
 var epoch = time.Date(2026, 3, 4, 5, 6, 7, 800_000_000, time.UTC)
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func newP256(t *testing.T) *ecdsa.PrivateKey {
+func newP256(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
@@ -42,7 +42,7 @@ func newP256(t *testing.T) *ecdsa.PrivateKey {
 }
 
 // newChain makes a root and one certificate under it.
-func newChain(t *testing.T, name string, ca bool, usage x509.ExtKeyUsage) []*x509.Certificate {
+func newChain(t testing.TB, name string, ca bool, usage x509.ExtKeyUsage) []*x509.Certificate {
 	t.Helper()
 	key := newP256(t)
 	tmpl := x509.Certificate{
@@ -56,7 +56,7 @@ func newChain(t *testing.T, name string, ca bool, usage x509.ExtKeyUsage) []*x50
 	return []*x509.Certificate{certify(t, &tmpl, top, newP256(t).Public(), key), top}
 }
 
-func certify(t *testing.T, tmpl, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) *x509.Certificate {
+func certify(t testing.TB, tmpl, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) *x509.Certificate {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, pub, key)
 	check(t, err)
@@ -65,19 +65,19 @@ func certify(t *testing.T, tmpl, parent *x509.Certificate, pub crypto.PublicKey,
 	return cert
 }
 
-func parseURL(t *testing.T, s string) *url.URL {
+func parseURL(t testing.TB, s string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(s)
 	check(t, err)
 	return u
 }
 
-func newDeployment(t *testing.T) Deployment {
+func newDeployment(t testing.TB) Deployment {
 	t.Helper()
 	return Deployment{
 		Origin:  parseURL(t, "https://hallmark.example:9443/base"),
 		CAChain: newChain(t, "issuing", true, x509.ExtKeyUsageCodeSigning), TSAChain: newChain(t, "tsa", false, x509.ExtKeyUsageTimeStamping),
-		CT: newP256(t).Public(), LogV2: newP256(t).Public(), Start: epoch,
+		CT: newP256(t).Public(), LogV1: newP256(t).Public(), LogV2: newP256(t).Public(), Start: epoch,
 	}
 }
 
@@ -97,12 +97,14 @@ func TestTrustedRootIsReadBySigstore(t *testing.T) {
 	check(t, err)
 	start := epoch.Truncate(time.Second)
 
-	log, ok := got.RekorLogs()[hex.EncodeToString(keyID(t, d.LogV2))]
-	if !ok || len(got.RekorLogs()) != 1 {
+	if len(got.RekorLogs()) != 2 {
 		t.Fatalf("logs %v", got.RekorLogs())
 	}
-	if log.BaseURL != d.Origin.String() || !log.ValidityPeriodStart.Equal(start) || !log.ValidityPeriodEnd.IsZero() || cryptoutils.EqualKeys(d.LogV2, log.PublicKey) != nil {
-		t.Errorf("log %+v", log)
+	for _, key := range []crypto.PublicKey{d.LogV1, d.LogV2} {
+		log := got.RekorLogs()[hex.EncodeToString(keyID(t, key))]
+		if log == nil || log.BaseURL != d.Origin.String() || !log.ValidityPeriodStart.Equal(start) || !log.ValidityPeriodEnd.IsZero() || cryptoutils.EqualKeys(key, log.PublicKey) != nil {
+			t.Errorf("log %+v", log)
+		}
 	}
 	ct, ok := got.CTLogs()[hex.EncodeToString(keyID(t, d.CT))]
 	if !ok || cryptoutils.EqualKeys(d.CT, ct.PublicKey) != nil || !ct.ValidityPeriodStart.Equal(start) {
@@ -165,19 +167,20 @@ func TestRotation(t *testing.T) {
 	next := newDeployment(t)
 	next.Start = epoch.AddDate(1, 0, 0)
 	end := next.Start.Add(time.Hour)
-	m.Logs[0].End, m.CertificateLogs[0].End = end, end
+	m.CertificateLogs[0].End = end
 	m.CertificateAuthorities[0].End, m.TimestampAuthorities[0].End = end, end
 	n := next.Material()
-	m.Logs = append(m.Logs, n.Logs...)
 	m.CertificateLogs = append(m.CertificateLogs, n.CertificateLogs...)
 	m.CertificateAuthorities = append(m.CertificateAuthorities, n.CertificateAuthorities...)
 	m.TimestampAuthorities = append(m.TimestampAuthorities, n.TimestampAuthorities...)
+	v1, v2 := m.Logs[0], m.Logs[1]
+	m = m.WithLogs([]Log{{URL: v1.URL, Key: v1.Key, Window: n.Logs[0].Window}, n.Logs[0]}) // the window of a known key is not touched
 
 	doc, err := TrustedRoot(m)
 	check(t, err)
 	got, err := root.NewTrustedRootFromJSON(doc)
 	check(t, err)
-	if len(got.RekorLogs()) != 2 || len(got.CTLogs()) != 2 || len(got.FulcioCertificateAuthorities()) != 2 || len(got.TimestampingAuthorities()) != 2 {
+	if len(got.RekorLogs()) != 3 || len(got.CTLogs()) != 2 || len(got.FulcioCertificateAuthorities()) != 2 || len(got.TimestampingAuthorities()) != 2 {
 		t.Fatal("an item is missing")
 	}
 	want := end.Truncate(time.Second)
@@ -187,18 +190,28 @@ func TestRotation(t *testing.T) {
 			t.Errorf("authority %d ends %s", i, ca.ValidityPeriodEnd)
 		}
 	}
-	old := got.RekorLogs()[hex.EncodeToString(keyID(t, m.Logs[0].Key))]
-	if old == nil || !old.ValidityPeriodEnd.Equal(want) {
-		t.Errorf("old log %+v", old)
+	for i, key := range []crypto.PublicKey{v1.Key, n.Logs[0].Key, v2.Key} {
+		start := epoch.Truncate(time.Second)
+		if i == 1 {
+			start = next.Start.Truncate(time.Second)
+		}
+		if !sameKey(m.Logs[i].Key, key) {
+			t.Errorf("log %d has another's place", i)
+		}
+		log := got.RekorLogs()[hex.EncodeToString(keyID(t, key))]
+		if log == nil || !log.ValidityPeriodStart.Equal(start) || !log.ValidityPeriodEnd.IsZero() {
+			t.Errorf("log %d: %+v, want it from %s on", i, log, start)
+		}
+		if !m.HasLog(key) {
+			t.Errorf("log %d is not known", i)
+		}
 	}
-	config := parsedConfig(t, m, URLs{Operator: "hallmark.example", Log: "https://hallmark.example"})
+	if m.HasLog(n.Logs[1].Key) {
+		t.Error("a log that nobody added is known")
+	}
+	config := parsedConfig(t, m, URLs{Operator: "hallmark.example", Logs: []LogURL{{"https://hallmark.example", 1, n.Logs[0].Key}}})
 	if start := config.RekorLogURLs()[0].ValidityPeriodStart; !start.Equal(next.Start.Truncate(time.Second)) {
 		t.Errorf("log is offered from %s, want the new key's start", start)
-	}
-	m.Logs[0].End = time.Time{} // an overlap: both keys in use
-	config = parsedConfig(t, m, URLs{Operator: "hallmark.example", Log: "https://hallmark.example"})
-	if start := config.RekorLogURLs()[0].ValidityPeriodStart; !start.Equal(next.Start.Truncate(time.Second)) {
-		t.Errorf("log is offered from %s, want the newest key's start", start)
 	}
 }
 
@@ -264,9 +277,13 @@ func TestSigningConfig(t *testing.T) {
 	m := newDeployment(t).Material()
 	all := URLs{
 		Operator: "hallmark.example", CA: "https://hallmark.example", OIDC: "https://issuer.example",
-		Log: "https://hallmark.example", TSA: "https://hallmark.example/api/v1/timestamp",
+		Logs: []LogURL{{"https://hallmark.example", 1, m.Logs[0].Key}, {"https://log.hallmark.example", 2, m.Logs[1].Key}},
+		TSA:  "https://hallmark.example/api/v1/timestamp",
 	}
 	config := parsedConfig(t, m, all)
+	if urls := config.RekorLogURLs(); len(urls) != 2 || urls[0].MajorAPIVersion != 2 {
+		t.Errorf("logs %+v, want version 2 first", urls)
+	}
 	for _, tt := range []struct {
 		name     string
 		services []root.Service
@@ -275,7 +292,7 @@ func TestSigningConfig(t *testing.T) {
 	}{
 		{"CA", config.FulcioCertificateAuthorityURLs(), all.CA, 1},
 		{"OIDC", config.OIDCProviderURLs(), all.OIDC, 1},
-		{"log", config.RekorLogURLs(), all.Log, 2},
+		{"log", config.RekorLogURLs(), "https://log.hallmark.example", 2},
 		{"TSA", config.TimestampAuthorityURLs(), all.TSA, 1},
 	} {
 		// What stock clients do with the file.
@@ -287,9 +304,11 @@ func TestSigningConfig(t *testing.T) {
 			t.Errorf("%s is offered before its start", tt.name)
 		}
 	}
-	logs, err := root.SelectServices(config.RekorLogURLs(), config.RekorLogURLsConfig(), []uint32{2}, epoch)
-	if err != nil || len(logs) != 1 {
-		t.Errorf("log selector: %v, %v", logs, err)
+	for version, url := range map[uint32]string{1: all.Logs[0].URL, 2: all.Logs[1].URL} {
+		logs, err := root.SelectServices(config.RekorLogURLs(), config.RekorLogURLsConfig(), []uint32{version}, epoch)
+		if err != nil || len(logs) != 1 || logs[0].URL != url {
+			t.Errorf("a client of version %d writes to %v, %v", version, logs, err)
+		}
 	}
 	tsas, err := root.SelectServices(config.TimestampAuthorityURLs(), config.TimestampAuthorityURLsConfig(), []uint32{1}, epoch)
 	if err != nil || len(tsas) != 1 {
@@ -312,6 +331,15 @@ func TestSigningConfigRefuses(t *testing.T) {
 		{"relative URL", func(_ *Material, u *URLs) { u.TSA = "/api/v1/timestamp" }, "absolute URL"},
 		{"broken URL", func(_ *Material, u *URLs) { u.TSA = "https://%zz" }, "time-stamping"},
 		{"no key", func(m *Material, _ *URLs) { m.TimestampAuthorities = nil }, "no key in use"},
+		{"log of an unknown key", func(m *Material, u *URLs) {
+			u.Logs = []LogURL{{"https://hallmark.example", 1, m.CertificateLogs[0].Key}}
+		}, "no key in use"},
+		{"log of version 3", func(m *Material, u *URLs) {
+			u.Logs = []LogURL{{"https://hallmark.example", 3, m.Logs[0].Key}}
+		}, "neither of version 1 nor"},
+		{"log of version 2 without time", func(m *Material, u *URLs) {
+			u.Logs, u.TSA = []LogURL{{"https://hallmark.example", 2, m.Logs[0].Key}}, ""
+		}, "without a time-stamping authority"},
 		{"past key only", func(m *Material, _ *URLs) { m.TimestampAuthorities[0].End = epoch.Add(time.Hour) }, "no key in use"},
 	} {
 		m := newDeployment(t).Material()
