@@ -50,6 +50,11 @@ type Database interface {
 	// and returns what is wrong with it, one sentence a problem. It is slow
 	// and may run while the service does.
 	Damage(ctx context.Context) (problems []string, err error)
+	// Backup makes a consistent copy while everybody writes. It is made under
+	// another name and has its own when it is complete and durable. ErrExists
+	// if there is a file. Whoever relies on a backup checks it, with Damage and
+	// fsck of its logs, as it would check the database.
+	Backup(ctx context.Context, file string) error
 	// Close waits for writes under way and closes the database.
 	Close() error
 }

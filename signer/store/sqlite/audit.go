@@ -34,18 +34,20 @@ func (db *DB) Events(ctx context.Context, query store.EventQuery) ([]store.Event
 		query.Limit = store.MaxEvents
 	}
 	var events []store.Event
-	err := db.reader(ctx).each(`SELECT seq, event FROM audit
+	err := db.read(ctx, func(q queryer) error {
+		return q.each(`SELECT seq, event FROM audit
 		WHERE seq > ?1 AND (?2 = '' OR digest = ?2) AND (?3 = '' OR decision = ?3) ORDER BY seq LIMIT ?4`,
-		[]any{query.After, query.Digest, query.Decision, query.Limit},
-		func(scan func(...any) error) error {
-			var ev store.Event
-			var encoded string
-			if err := scan(&ev.Seq, &encoded); err != nil {
-				return err
-			}
-			events = append(events, ev)
-			return json.Unmarshal([]byte(encoded), &events[len(events)-1].AuditEvent)
-		})
+			[]any{query.After, query.Digest, query.Decision, query.Limit},
+			func(scan func(...any) error) error {
+				var ev store.Event
+				var encoded string
+				if err := scan(&ev.Seq, &encoded); err != nil {
+					return err
+				}
+				events = append(events, ev)
+				return json.Unmarshal([]byte(encoded), &events[len(events)-1].AuditEvent)
+			})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read decisions: %w", err)
 	}

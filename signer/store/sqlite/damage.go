@@ -22,15 +22,17 @@ const primaryCode = 0xff
 // whole. It is slow and may run while the service does.
 func (db *DB) Damage(ctx context.Context) (problems []string, err error) {
 	query := fmt.Sprintf("PRAGMA integrity_check(%d)", maxDamage)
-	err = db.reader(ctx).each(query, nil, func(scan func(...any) error) error {
-		var line string
-		if err := scan(&line); err != nil {
-			return err
-		}
-		if line != "ok" {
-			problems = append(problems, "file: "+line)
-		}
-		return nil
+	err = db.read(ctx, func(q queryer) error {
+		return q.each(query, nil, func(scan func(...any) error) error {
+			var line string
+			if err := scan(&line); err != nil {
+				return err
+			}
+			if line != "ok" {
+				problems = append(problems, "file: "+line)
+			}
+			return nil
+		})
 	})
 	var damaged *sqlite.Error
 	if errors.As(err, &damaged) && damaged.Code()&primaryCode == sqlite3.SQLITE_CORRUPT {

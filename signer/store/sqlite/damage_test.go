@@ -24,7 +24,7 @@ func TestDamage(t *testing.T) {
 		t.Fatalf("a whole file: %v, %v", problems, err)
 	}
 	var root, page int
-	if err := db.reads.QueryRowContext(t.Context(), "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'audit'").Scan(&root, &page); err != nil {
+	if err := db.reads.pool.QueryRowContext(t.Context(), "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'audit'").Scan(&root, &page); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

@@ -12,7 +12,7 @@ func (db *DB) Exec(ctx context.Context, query string, args ...any) error {
 // Pragma reads a setting of the writing connection.
 func (db *DB) Pragma(ctx context.Context, name string) (value string, err error) {
 	err = db.write(ctx, func(t *tx) error {
-		return queryer(t.query).each("PRAGMA "+name, nil, func(scan func(...any) error) error { return scan(&value) })
+		return t.query().each("PRAGMA "+name, nil, func(scan func(...any) error) error { return scan(&value) })
 	})
 	return value, err
 }

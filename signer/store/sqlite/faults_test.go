@@ -167,7 +167,7 @@ func TestFsckSeesTampering(t *testing.T) {
 		"body changed":       {`DROP TRIGGER entries_kept_2`, `UPDATE entries SET body = x'00' WHERE id % 1000 = 5`},
 		"last body changed":  {`DROP TRIGGER entries_kept_2`, `UPDATE entries SET body = x'00' WHERE id = (SELECT max(id) FROM entries)`},
 		"entry removed":      {`DROP TRIGGER entries_kept_1`, `DELETE FROM entries WHERE id % 1000 = 5`},
-		"entry added":        {`INSERT INTO entries SELECT max(id) + 1, max(time), x'00' FROM entries`},
+		"entry added":        {`INSERT INTO entries SELECT max(id) + 1, max(time), x'', x'00' FROM entries`},
 		"time changed":       {`DROP TRIGGER entries_kept_2`, `UPDATE entries SET time = time + 5 WHERE id % 1000 = 5`},
 		"last time changed":  {`DROP TRIGGER entries_kept_2`, `UPDATE entries SET time = time + 5 WHERE id = (SELECT max(id) FROM entries)`},
 		"leaf moved":         {`DROP TRIGGER leaves_kept_2`, `UPDATE leaves SET idx = 6 WHERE idx = 5`},

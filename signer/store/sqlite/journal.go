@@ -29,7 +29,7 @@ func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent)
 		return signer.Intent{}, false, err
 	}
 	err = db.write(ctx, func(t *tx) error {
-		found, err := queryer(t.query).intents(`request_key = ? AND state <> 'void'`, in.RequestKey)
+		found, err := t.query().intents(`request_key = ? AND state <> 'void'`, in.RequestKey)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (t *tx) one(query string, args ...any) error {
 
 // Unfinished implements signer.Journal.
 func (db *DB) Unfinished(ctx context.Context) ([]signer.Intent, error) {
-	found, err := db.reader(ctx).intents(`state IN ('recorded', 'signed') ORDER BY seq`)
+	found, err := db.intents(ctx, `state IN ('recorded', 'signed') ORDER BY seq`)
 	if err != nil {
 		return nil, fmt.Errorf("read unfinished intents: %w", err)
 	}
@@ -117,7 +117,7 @@ func (db *DB) Unfinished(ctx context.Context) ([]signer.Intent, error) {
 // Intent returns the intent of an id in whatever state, void ones too.
 // signer.ErrNoIntent if there never was one.
 func (db *DB) Intent(ctx context.Context, id string) (signer.Intent, error) {
-	found, err := db.reader(ctx).intents(`id = ?`, id)
+	found, err := db.intents(ctx, `id = ?`, id)
 	if err == nil && len(found) == 0 {
 		err = signer.ErrNoIntent
 	}
@@ -130,7 +130,7 @@ func (db *DB) Intent(ctx context.Context, id string) (signer.Intent, error) {
 // Receipts returns the receipts about an artifact, newest first, at most
 // store.MaxReceipts.
 func (db *DB) Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error) {
-	found, err := db.reader(ctx).intents(`digest = ? AND state = 'finished' ORDER BY seq DESC LIMIT ?`, string(digest), store.MaxReceipts)
+	found, err := db.intents(ctx, `digest = ? AND state = 'finished' ORDER BY seq DESC LIMIT ?`, string(digest), store.MaxReceipts)
 	if err != nil {
 		return nil, fmt.Errorf("read receipts of %s: %w", digest, err)
 	}
@@ -139,6 +139,14 @@ func (db *DB) Receipts(ctx context.Context, digest attest.Digest) ([]signer.Rece
 		receipts[i] = *found[i].Receipt
 	}
 	return receipts, nil
+}
+
+func (db *DB) intents(ctx context.Context, where string, args ...any) (found []signer.Intent, err error) {
+	err = db.read(ctx, func(q queryer) (err error) {
+		found, err = q.intents(where, args...)
+		return err
+	})
+	return found, err
 }
 
 // intents reads the intents that a constant condition selects.

@@ -4,14 +4,13 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	merkle "golang.org/x/mod/sumdb/tlog"
 
+	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
@@ -33,75 +32,15 @@ func tileID(log int64, id tlog.TileID) int64 {
 	return log<<logShift | int64(id.Level)<<levelShift | id.N
 }
 
-// queryer is a reading connection pool or the writer's transaction.
-type queryer func(query string, args ...any) (*sql.Rows, error)
-
-// reader reads committed data.
-func (db *DB) reader(ctx context.Context) queryer {
-	return func(query string, args ...any) (*sql.Rows, error) {
-		return db.reads.QueryContext(ctx, query, args...)
-	}
-}
-
-// each runs a query and calls fn for every row; scan reads its columns.
-func (q queryer) each(query string, args []any, fn func(scan func(...any) error) error) (err error) {
-	rows, err := q(query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if err := fn(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-// CreateLog implements tlog.Storage.
-func (db *DB) CreateLog(ctx context.Context, row tlog.LogRow) error {
-	return db.write(ctx, func(t *tx) error {
-		n, err := t.changed(`INSERT INTO logs (name, origin, key, size, root, time, checkpoint)
-			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING`,
-			row.Name, row.Origin, row.Key, row.Head.Size, row.Head.Root[:], row.Head.Time, row.Head.Checkpoint)
-		if err == nil && n == 0 {
-			err = tlog.ErrLogExists
-		}
-		return err
-	})
-}
-
-// Log implements tlog.Storage.
-func (db *DB) Log(ctx context.Context, name string) (tlog.LogRow, error) {
-	row, _, err := db.reader(ctx).log(name)
-	return row, err
-}
-
-// log reads a log's row and its number.
-func (q queryer) log(name string) (row tlog.LogRow, id int64, err error) {
-	row.Name = name
-	err = q.each(`SELECT id, origin, key, size, root, time, checkpoint FROM logs WHERE name = ?`, []any{name},
-		func(scan func(...any) error) error {
-			return scan(&id, &row.Origin, &row.Key, &row.Head.Size, (*hash)(&row.Head.Root), &row.Head.Time, &row.Head.Checkpoint)
-		})
-	if err != nil {
-		return tlog.LogRow{}, 0, fmt.Errorf("read log %q: %w", name, err)
-	}
-	if id == 0 {
-		return tlog.LogRow{}, 0, fmt.Errorf("%w: %q (hint: hallmark-server init makes it)", tlog.ErrNoLog, name)
-	}
-	return row, id, nil
-}
-
 // Commit implements tlog.Storage. The writer's transaction, which began with
 // BEGIN IMMEDIATE, is the lock.
 func (db *DB) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.Locked) (tlog.Write, error)) error {
 	o := &op{run: func(t *tx) error {
-		row, id, err := queryer(t.query).log(b.Log)
+		row, id, err := t.query().log(b.Log)
 		if err != nil {
 			return err
 		}
-		locked, err := t.lookUp(id, row.Head, b)
+		locked, err := t.lookUp(id, row, b)
 		if err != nil {
 			return err
 		}
@@ -109,7 +48,10 @@ func (db *DB) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.Locked) (
 		if err != nil || len(write.Entries) == 0 {
 			return err
 		}
-		return t.append(id, write)
+		if locked.Frozen {
+			return fmt.Errorf("write to log %q: %w", b.Log, tlog.ErrFrozen)
+		}
+		return t.append(id, db.secret, write)
 	}}
 	if b.Fault != nil {
 		o.beforeCommit = func() error { return b.Fault(tlog.BeforeCommit) }
@@ -119,16 +61,16 @@ func (db *DB) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.Locked) (
 }
 
 // lookUp reads what a batch must know under the lock.
-func (t *tx) lookUp(id int64, head tlog.Head, b tlog.Batch) (tlog.Locked, error) {
-	existing, err := queryer(t.query).find(id, b.Leaves)
+func (t *tx) lookUp(id int64, row tlog.LogRow, b tlog.Batch) (tlog.Locked, error) {
+	existing, err := t.query().find(id, b.Leaves)
 	if err != nil {
 		return tlog.Locked{}, err
 	}
-	locked := tlog.Locked{Head: head, Existing: existing}
-	if gap := head.Size - b.EdgeSize; gap <= 0 || gap > tlog.MaxMissed {
+	locked := tlog.Locked{Head: row.Head, Frozen: row.State == tlog.Frozen, Existing: existing}
+	if gap := row.Head.Size - b.EdgeSize; gap <= 0 || gap > tlog.MaxMissed {
 		return locked, nil
 	}
-	missed, err := queryer(t.query).entries(id, b.EdgeSize, head.Size)
+	missed, err := t.query().entries(id, b.EdgeSize, row.Head.Size)
 	for i := range missed {
 		locked.Missed = append(locked.Missed, merkle.RecordHash(missed[i].Body))
 	}
@@ -136,10 +78,14 @@ func (t *tx) lookUp(id int64, head tlog.Head, b tlog.Batch) (tlog.Locked, error)
 }
 
 // append writes a batch.
-func (t *tx) append(id int64, write tlog.Write) error {
+func (t *tx) append(id int64, secret [32]byte, write tlog.Write) error {
 	for i := range write.Entries {
 		e := &write.Entries[i]
-		if err := t.exec(`INSERT INTO entries (id, time, body) VALUES (?, ?, ?)`, entryID(id, e.Index), e.Time, e.Body); err != nil {
+		keys, err := store.IndexKeys(secret, e.Keys, tlog.MaxKeys)
+		if err != nil {
+			return fmt.Errorf("write entry %d: %w", e.Index, err)
+		}
+		if err := t.exec(`INSERT INTO entries (id, time, keys, body) VALUES (?, ?, ?, ?)`, entryID(id, e.Index), e.Time, encodeKeys(keys), e.Body); err != nil {
 			return fmt.Errorf("write entry %d: %w", e.Index, err)
 		}
 		if err := t.exec(`INSERT INTO leaves (log, leaf, idx) VALUES (?, ?, ?)`, id, e.Hash[:], e.Index); err != nil {
@@ -160,14 +106,25 @@ func (t *tx) append(id int64, write tlog.Write) error {
 	return nil
 }
 
+// readLog calls fn with a connection and the number of a log.
+func (db *DB) readLog(ctx context.Context, name string, fn func(q queryer, id int64) error) error {
+	return db.read(ctx, func(q queryer) error {
+		_, id, err := q.log(name)
+		if err != nil {
+			return err
+		}
+		return fn(q, id)
+	})
+}
+
 // Find implements tlog.Storage.
 func (db *DB) Find(ctx context.Context, log string, leaves []tlog.Hash) (map[tlog.Hash]tlog.Place, error) {
-	q := db.reader(ctx)
-	_, id, err := q.log(log)
-	if err != nil {
-		return nil, err
-	}
-	return q.find(id, leaves)
+	var found map[tlog.Hash]tlog.Place
+	err := db.readLog(ctx, log, func(q queryer, id int64) (err error) {
+		found, err = q.find(id, leaves)
+		return err
+	})
+	return found, err
 }
 
 var (
@@ -208,12 +165,12 @@ func (q queryer) find(id int64, leaves []tlog.Hash) (map[tlog.Hash]tlog.Place, e
 
 // Entries implements tlog.Storage.
 func (db *DB) Entries(ctx context.Context, log string, from, to int64) ([]tlog.Entry, error) {
-	q := db.reader(ctx)
-	_, id, err := q.log(log)
-	if err != nil {
-		return nil, err
-	}
-	return q.entries(id, from, to)
+	var entries []tlog.Entry
+	err := db.readLog(ctx, log, func(q queryer, id int64) (err error) {
+		entries, err = q.entries(id, from, to)
+		return err
+	})
+	return entries, err
 }
 
 func (q queryer) entries(id, from, to int64) ([]tlog.Entry, error) {
@@ -235,18 +192,19 @@ func (q queryer) entries(id, from, to int64) ([]tlog.Entry, error) {
 
 // Tiles implements tlog.Storage.
 func (db *DB) Tiles(ctx context.Context, log string, ids []tlog.TileID) ([][]byte, error) {
-	q := db.reader(ctx)
-	_, id, err := q.log(log)
+	tiles := make([][]byte, len(ids))
+	err := db.readLog(ctx, log, func(q queryer, id int64) error {
+		for i, tile := range ids {
+			err := q.each(`SELECT data FROM tiles WHERE id = ?`, []any{tileID(id, tile)},
+				func(scan func(...any) error) error { return scan(&tiles[i]) })
+			if err != nil {
+				return fmt.Errorf("read tile %d of level %d: %w", tile.N, tile.Level, err)
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	tiles := make([][]byte, len(ids))
-	for i, tile := range ids {
-		err := q.each(`SELECT data FROM tiles WHERE id = ?`, []any{tileID(id, tile)},
-			func(scan func(...any) error) error { return scan(&tiles[i]) })
-		if err != nil {
-			return nil, fmt.Errorf("read tile %d of level %d: %w", tile.N, tile.Level, err)
-		}
 	}
 	return tiles, nil
 }

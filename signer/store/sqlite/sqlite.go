@@ -12,6 +12,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"embed"
 	"errors"
@@ -19,7 +20,6 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/pressly/goose/v3"
@@ -29,9 +29,9 @@ import (
 )
 
 const (
-	// readers is how many reads run at a time. They are short and mostly
+	// maxReaders is how many reads run at a time. They are short and mostly
 	// served from the page cache: more than a few only fight for cores.
-	readers = 4
+	maxReaders = 4
 	// readerBusyMS is how long a read waits for a lock, milliseconds: only
 	// recovery after a crash holds one.
 	readerBusyMS = 5000
@@ -55,7 +55,8 @@ type DB struct {
 	path   string
 	unlock func() error
 	writer *writer // nil if read only
-	reads  *sql.DB
+	reads  *readers
+	secret [32]byte // of the index, see store.IndexKey
 
 	closing  sync.Once // guards closeErr
 	closeErr error
@@ -66,28 +67,8 @@ var _ store.Database = (*DB)(nil)
 // Create makes a database and opens it. store.ErrExists if there is a file. The file
 // appears under its name when it is complete, or not at all.
 func Create(ctx context.Context, path string) (*DB, error) {
-	if _, err := os.Lstat(path); err == nil {
-		return nil, fmt.Errorf("create %s: %w", path, store.ErrExists)
-	}
-	draft, err := os.CreateTemp(filepath.Dir(path), ".hallmark-init-*") // mode 0600
+	err := place(path, func(draft string) error { return migrate(ctx, draft, makeSecret) })
 	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	defer removeDatabase(draft.Name())
-	if err := draft.Close(); err != nil {
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	if err := migrate(ctx, draft.Name()); err != nil {
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	// Link, unlike rename, does not replace what another init made meanwhile.
-	if err := os.Link(draft.Name(), path); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("create %s: %w", path, store.ErrExists)
-		}
-		return nil, fmt.Errorf("create %s: %w", path, err)
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("create %s: %w", path, err)
 	}
 	return Open(ctx, path)
@@ -125,7 +106,7 @@ func OpenReadOnly(ctx context.Context, path string) (*DB, error) {
 }
 
 func (db *DB) open(ctx context.Context) error {
-	if err := migrate(ctx, db.path); err != nil {
+	if err := migrate(ctx, db.path, nil); err != nil {
 		return err
 	}
 	w, err := newWriter(ctx, dsn(db.path, false))
@@ -136,15 +117,11 @@ func (db *DB) open(ctx context.Context) error {
 	return db.openReads(ctx)
 }
 
-func (db *DB) openReads(ctx context.Context) error {
-	reads, err := sql.Open("sqlite", dsn(db.path, true))
-	if err != nil {
+func (db *DB) openReads(ctx context.Context) (err error) {
+	if db.reads, err = newReaders(ctx, dsn(db.path, true)); err != nil {
 		return err
 	}
-	reads.SetMaxOpenConns(readers)
-	reads.SetMaxIdleConns(readers)
-	db.reads = reads
-	return reads.PingContext(ctx)
+	return db.readSecret(ctx)
 }
 
 // Close waits for writes under way and closes the database. Further calls
@@ -157,7 +134,7 @@ func (db *DB) Close() error {
 func (db *DB) closeAll() error {
 	var errs []error
 	if db.reads != nil {
-		errs = append(errs, db.reads.Close())
+		errs = append(errs, db.reads.close())
 	}
 	if db.writer != nil {
 		errs = append(errs, db.writer.close())
@@ -200,8 +177,9 @@ func dsn(path string, readOnly bool) string {
 	return u.String()
 }
 
-// migrate brings the schema up to date and leaves no WAL behind.
-func migrate(ctx context.Context, path string) (err error) {
+// migrate brings the schema up to date, calls fill, if there is one, and leaves
+// no WAL behind.
+func migrate(ctx context.Context, path string, fill func(context.Context, *sql.DB) error) (err error) {
 	db, err := sql.Open("sqlite", dsn(path, false))
 	if err != nil {
 		return err
@@ -226,20 +204,24 @@ func migrate(ctx context.Context, path string) (err error) {
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("bring schema up to date: %w", err)
 	}
-	return nil
-}
-
-// removeDatabase removes a file and what SQLite puts beside it.
-func removeDatabase(path string) {
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		_ = os.Remove(path + suffix) // best effort: the draft has a name of its own
+	if fill == nil {
+		return nil
 	}
+	return fill(ctx, db)
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the operator's own path
-	if err != nil {
+// makeSecret writes the secret of the index, see store.IndexKey.
+func makeSecret(ctx context.Context, db *sql.DB) error {
+	var secret [32]byte
+	if _, err := rand.Read(secret[:]); err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	_, err := db.ExecContext(ctx, `INSERT INTO secret (id, index_key) VALUES (1, ?)`, secret[:])
+	return err
+}
+
+func (db *DB) readSecret(ctx context.Context) error {
+	return db.read(ctx, func(q queryer) error {
+		return q.each(`SELECT index_key FROM secret`, nil, func(scan func(...any) error) error { return scan((*hash)(&db.secret)) })
+	})
 }

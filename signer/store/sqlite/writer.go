@@ -5,7 +5,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
@@ -64,7 +63,7 @@ func newWriter(ctx context.Context, dsn string) (*writer, error) {
 	}
 	pool.SetMaxOpenConns(1)
 	w := &writer{pool: pool, queue: make(chan *op), stop: make(chan struct{}), ended: make(chan struct{})}
-	if w.tx, err = newTx(ctx, pool); err != nil {
+	if err := w.reconnect(ctx); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
 	go w.loop()
@@ -203,9 +202,13 @@ func failAll(ops []*op, err error) {
 }
 
 // reconnect makes a connection if the last one broke.
-func (w *writer) reconnect(ctx context.Context) (err error) {
-	if w.tx == nil {
-		w.tx, err = newTx(ctx, w.pool)
+func (w *writer) reconnect(ctx context.Context) error {
+	if w.tx != nil {
+		return nil
+	}
+	c, err := newConn(ctx, w.pool)
+	if err == nil {
+		w.tx = &tx{conn: c}
 	}
 	return err
 }
@@ -218,12 +221,8 @@ func (w *writer) disconnectIfStuck() {
 	}
 }
 
-// disconnect throws the connection away: it is in a state nobody knows. Its
-// statements go first, or it would live on through them, and with it the lock
-// of its transaction.
 func (w *writer) disconnect() {
-	w.tx.forget()
-	_ = w.tx.conn.Raw(func(any) error { return driver.ErrBadConn })
+	w.tx.discard()
 	w.tx = nil
 }
 
@@ -237,56 +236,20 @@ func (w *writer) checkpoint(mode string) {
 		return
 	}
 	var busy, pages, copied int
-	row := w.tx.conn.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint("+mode+")")
+	row := w.tx.sql.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint("+mode+")")
 	if row.Scan(&busy, &pages, &copied) == nil && pages > maxWALPages && mode == "PASSIVE" {
 		w.checkpoint("RESTART")
 	}
 }
 
-// tx is the open transaction of the writer's goroutine: the connection with
-// its prepared statements.
+// tx is the open transaction of the writer's goroutine.
 type tx struct {
-	conn     *sql.Conn
-	prepared map[string]*sql.Stmt
-	rows     int   // written since pages was last asked
-	bytes    int64 // of blobs and texts among them
+	*conn
+	rows  int   // written since pages was last asked
+	bytes int64 // of blobs and texts among them
 }
 
-func newTx(ctx context.Context, pool *sql.DB) (*tx, error) {
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	return &tx{conn: conn, prepared: make(map[string]*sql.Stmt)}, nil
-}
-
-// close gives the connection back to the pool.
-func (t *tx) close() {
-	t.forget()
-	_ = t.conn.Close()
-}
-
-// forget closes the prepared statements.
-func (t *tx) forget() {
-	for _, s := range t.prepared {
-		_ = s.Close()
-	}
-	clear(t.prepared)
-}
-
-func (t *tx) stmt(query string) (*sql.Stmt, error) {
-	if s := t.prepared[query]; s != nil {
-		return s, nil
-	}
-	s, err := t.conn.PrepareContext(context.Background(), query)
-	if err != nil {
-		return nil, err
-	}
-	t.prepared[query] = s
-	return s, nil
-}
-
-// exec runs a statement, which stays prepared: queries are constants.
+// exec runs a statement.
 func (t *tx) exec(query string, args ...any) error {
 	_, err := t.changed(query, args...)
 	return err
@@ -294,16 +257,12 @@ func (t *tx) exec(query string, args ...any) error {
 
 // changed is exec and returns how many rows changed.
 func (t *tx) changed(query string, args ...any) (int64, error) {
-	s, err := t.stmt(query) //nolint:sqlclosecheck // stays prepared, tx.close closes it
-	if err != nil {
-		return 0, err
-	}
-	res, err := s.ExecContext(context.Background(), args...)
+	n, err := t.conn.changed(query, args...)
 	if err != nil {
 		return 0, err
 	}
 	if len(args) > 0 {
-		t.rows++
+		t.rows += int(n)
 	}
 	for _, a := range args {
 		switch a := a.(type) {
@@ -313,16 +272,10 @@ func (t *tx) changed(query string, args ...any) (int64, error) {
 			t.bytes += int64(len(a))
 		}
 	}
-	return res.RowsAffected()
+	return n, nil
 }
 
-func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
-	s, err := t.stmt(query) //nolint:sqlclosecheck // stays prepared, tx.close closes it
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryContext(context.Background(), args...)
-}
+func (t *tx) query() queryer { return t.queries(context.Background()) }
 
 // pages returns about how many pages were written since it was last called.
 func (t *tx) pages() int {

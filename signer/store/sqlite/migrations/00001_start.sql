@@ -1,15 +1,26 @@
 -- +goose Up
 
+-- What keys the hashes of the index, see store.IndexKey. One row, made with the
+-- file.
+CREATE TABLE secret (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    index_key BLOB NOT NULL CHECK (length(index_key) = 32)
+) STRICT;
+
 -- A log is a row. Its head is replaced in the transaction that appends.
 CREATE TABLE logs (
-    id         INTEGER PRIMARY KEY,
-    name       TEXT    NOT NULL UNIQUE,
-    origin     TEXT    NOT NULL,
-    key        BLOB    NOT NULL, -- SubjectPublicKeyInfo, DER
-    size       INTEGER NOT NULL,
-    root       BLOB    NOT NULL,
-    time       INTEGER NOT NULL, -- integratedTime of the last entry, Unix seconds
-    checkpoint BLOB    NOT NULL
+    id          INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL UNIQUE,
+    kind        TEXT    NOT NULL,
+    tree_id     INTEGER NOT NULL,
+    state       TEXT    NOT NULL,
+    first_index INTEGER,          -- NULL: was never active
+    origin      TEXT    NOT NULL,
+    key         BLOB    NOT NULL, -- SubjectPublicKeyInfo, DER
+    size        INTEGER NOT NULL,
+    root        BLOB    NOT NULL,
+    time        INTEGER NOT NULL, -- integratedTime of the last entry, Unix seconds
+    checkpoint  BLOB    NOT NULL
 ) STRICT;
 
 -- Bodies live in a table with a rowid: rows above a quarter of a page would
@@ -17,6 +28,7 @@ CREATE TABLE logs (
 CREATE TABLE entries (
     id   INTEGER PRIMARY KEY,
     time INTEGER NOT NULL,
+    keys BLOB    NOT NULL, -- 8 bytes each, ascending: what the entry is found by
     body BLOB    NOT NULL
 ) STRICT;
 
