@@ -86,7 +86,7 @@ func run(ctx context.Context, args []string, env environment) int {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (hint: %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), devCommand(env))
+	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), logCommand(env), devCommand(env))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitYes
