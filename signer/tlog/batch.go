@@ -3,12 +3,11 @@
 package tlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"time"
-
-	merkle "golang.org/x/mod/sumdb/tlog"
 )
 
 const (
@@ -27,7 +26,7 @@ var errStale = errors.New("edge in memory is far behind")
 
 // run commits batches until the log is closed and nobody waits.
 func (l *Log) run() {
-	defer close(l.ended)
+	defer close(l.idle)
 	for {
 		waiters := l.pool.take(maxBatch)
 		if len(waiters) == 0 {
@@ -41,7 +40,8 @@ func (l *Log) run() {
 // bottom: it is where an entry becomes part of the log.
 func (l *Log) runBatch(waiters []*waiter) {
 	started := time.Now()
-	base := l.published.Load()
+	seen := l.published.Load()
+	base := seen
 
 	// 1. One leaf, one place: a leaf that was sent twice is appended once.
 	// Power fails here: nobody was answered, nothing is written.
@@ -50,6 +50,7 @@ func (l *Log) runBatch(waiters []*waiter) {
 	var next *snapshot // the tree after this batch
 	var filled []StoredTile
 	var existing, added map[Hash]Place
+	var frozen bool
 	plan := func(locked Locked) (Write, error) {
 		if err := l.cfg.Fault(InLock); err != nil {
 			return Write{}, err
@@ -61,6 +62,9 @@ func (l *Log) runBatch(waiters []*waiter) {
 			return Write{}, err
 		}
 		next, filled, existing, added = s, nil, locked.Existing, make(map[Hash]Place)
+		if frozen = locked.Frozen; frozen {
+			return Write{}, nil // leaves that are there are answered all the same
+		}
 
 		// 4. Extend the edge by the leaves that are new, in the order they
 		// came. Time never goes back, whatever the clock does.
@@ -72,7 +76,9 @@ func (l *Log) runBatch(waiters []*waiter) {
 			}
 			place := Place{Index: e.size, Time: write.Head.Time}
 			added[w.hash] = place
-			write.Entries = append(write.Entries, Entry{Index: place.Index, Time: place.Time, Hash: w.hash, Body: w.body})
+			write.Entries = append(write.Entries, Entry{
+				Index: place.Index, Time: place.Time, Hash: w.hash, Body: w.body, Keys: w.keys,
+			})
 			filled = append(filled, e.add(w.hash)...)
 		}
 		if len(write.Entries) == 0 {
@@ -126,16 +132,26 @@ func (l *Log) runBatch(waiters []*waiter) {
 	for _, tile := range filled {
 		l.tiles.put(tile.TileID, tile.Data)
 	}
-	l.published.Store(next)
+	if err := l.publish(ctx, seen, next); err != nil {
+		l.fail(waiters, started, err)
+		return
+	}
 	_ = l.cfg.Fault(Published) // what is published cannot fail
+	if frozen {
+		_ = l.look(ctx) // for the row; if that fails, the next batch looks again
+	}
 
 	// 8. Answer. The proofs are made by those who wait, from the snapshot.
-	l.cfg.Observe(BatchStats{Waiting: len(waiters), New: len(added), Size: next.head.Size, Took: time.Since(started)})
+	l.cfg.Observe(BatchStats{Log: l.cfg.Name, Waiting: len(waiters), New: len(added), Size: next.head.Size, Took: time.Since(started)})
 	first := make(map[Hash]bool, len(added))
 	for _, w := range waiters {
 		place, isNew := added[w.hash]
 		if !isNew {
-			place = existing[w.hash]
+			var ok bool
+			if place, ok = existing[w.hash]; !ok {
+				w.done <- outcome{err: fmt.Errorf("%w: %q takes no new entry", ErrFrozen, l.cfg.Name)}
+				continue
+			}
 		}
 		w.done <- outcome{place: place, existing: !isNew || first[w.hash], snapshot: next}
 		first[w.hash] = true
@@ -154,55 +170,40 @@ func (l *Log) commit(ctx context.Context, leaves []Hash, edgeSize int64, plan fu
 // catchUp returns the tree under the lock: base itself, or base extended by
 // what others have committed, checked against their signed checkpoint.
 func (l *Log) catchUp(base *snapshot, locked Locked) (*snapshot, error) {
-	head := locked.Head
-	switch {
-	case head.Size < base.head.Size:
-		return nil, fmt.Errorf("%w: %d entries are published, storage has %d", ErrForked, base.head.Size, head.Size)
-	case head.Size == base.head.Size && head.Root != base.head.Root:
-		return nil, fmt.Errorf("%w: two trees of size %d", ErrForked, head.Size)
-	case head.Size == base.head.Size:
-		return base, nil
-	case int64(len(locked.Missed)) != head.Size-base.head.Size:
+	if done, err := compare(base, locked.Head); done || err != nil {
+		return base, err
+	}
+	if int64(len(locked.Missed)) != locked.Head.Size-base.head.Size {
 		return nil, errStale
 	}
 	e := base.edge.clone()
 	for _, hash := range locked.Missed {
 		e.add(hash)
 	}
-	s := newSnapshot(e)
-	s.head = head
-	if err := l.checkHead(s); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrForked, err)
-	}
-	return s, nil
+	return l.extended(e, locked.Head)
 }
 
-// reread builds the committed tree anew, and checks that it continues the one
-// that was published.
+// reread builds the committed tree anew, and checks that it continues base.
 func (l *Log) reread(ctx context.Context, base *snapshot) (*snapshot, error) {
-	s, err := l.read(ctx)
-	if err != nil || base.head.Size == 0 {
-		return s, err
-	}
-	if s.head.Size < base.head.Size {
-		return nil, fmt.Errorf("%w: %d entries are published, storage has %d", ErrForked, base.head.Size, s.head.Size)
-	}
-	proof, err := merkle.ProveTree(s.head.Size, base.head.Size, l.nodesOf(ctx, s))
+	row, err := l.storage.Log(ctx, l.cfg.Name)
 	if err != nil {
-		return nil, fmt.Errorf("prove that the log continues: %w", err)
+		return nil, err
 	}
-	if err := merkle.CheckTree(proof, s.head.Size, s.head.Root, base.head.Size, base.head.Root); err != nil {
-		return nil, fmt.Errorf("%w: the tree of %d entries does not continue that of %d: %w",
-			ErrForked, s.head.Size, base.head.Size, err)
+	if !bytes.Equal(row.Key, l.key.spki) || row.Origin != l.cfg.Origin {
+		return nil, ErrWrongKey
 	}
-	return s, nil
+	s, err := l.build(ctx, row.Head)
+	if err != nil {
+		return nil, err
+	}
+	return s, l.continues(ctx, base, s)
 }
 
 // final says whether trying again is pointless: the storage holds something
 // else than this log.
 func final(err error) bool {
 	return errors.Is(err, ErrForked) || errors.Is(err, ErrCorrupt) ||
-		errors.Is(err, ErrWrongKey) || errors.Is(err, ErrNoLog)
+		errors.Is(err, ErrWrongKey) || errors.Is(err, ErrNoLog) || errors.Is(err, ErrFrozen)
 }
 
 // fail answers everybody that the batch did not make it. The next batch starts
@@ -210,7 +211,7 @@ func final(err error) bool {
 func (l *Log) fail(waiters []*waiter, started time.Time, err error) {
 	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	l.cfg.Logger.Error("log batch failed", "log", l.cfg.Name, "waiting", len(waiters), "error", err)
-	l.cfg.Observe(BatchStats{Waiting: len(waiters), Size: l.Size(), Took: time.Since(started), Err: err})
+	l.cfg.Observe(BatchStats{Log: l.cfg.Name, Waiting: len(waiters), Size: l.published.Load().head.Size, Took: time.Since(started), Err: err})
 	answer(waiters, err)
 }
 

@@ -37,8 +37,9 @@ func (c Checkpoint) String() string {
 }
 
 // ParseCheckpoint checks that signed carries a signature of key under origin's
-// name and returns what it commits to. Other signatures, such as those of
-// witnesses, are allowed and not looked at; other lines of text are refused.
+// name and returns what it commits to. Other lines of text are refused. Other
+// signatures, such as those of witnesses, are allowed and not looked at, but
+// not under an origin of Rekor v1: its clients fail at a second one.
 func ParseCheckpoint(signed []byte, origin string, key crypto.PublicKey) (Checkpoint, error) {
 	k, err := newNoteKey(origin, key)
 	if err != nil {
@@ -59,10 +60,12 @@ func KeyID(origin string, key crypto.PublicKey) ([]byte, error) {
 	return k.id, nil
 }
 
-// noteKey signs and verifies notes under one name. It implements note.Verifier,
-// and note.Signer if signer is set.
+// noteKey signs and verifies the checkpoints of one origin. It implements
+// note.Verifier, and note.Signer if signer is set.
 type noteKey struct {
 	origin string
+	name   string // on the signature line
+	isV1   bool
 	id     []byte
 	spki   []byte
 	public crypto.PublicKey
@@ -78,6 +81,7 @@ func newNoteKey(origin string, key crypto.PublicKey) (*noteKey, error) {
 		return nil, fmt.Errorf("checkpoint key: %w", err)
 	}
 	k := &noteKey{origin: origin, spki: spki, public: key}
+	k.name, k.isV1 = noteName(origin)
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
 		if key.Curve != elliptic.P256() {
@@ -86,6 +90,9 @@ func newNoteKey(origin string, key crypto.PublicKey) (*noteKey, error) {
 		sum := sha256.Sum256(spki)
 		k.id = sum[:]
 	case ed25519.PublicKey:
+		if k.isV1 {
+			return nil, errors.New("checkpoint key: clients of Rekor v1 know ECDSA only, this is Ed25519")
+		}
 		sum := sha256.Sum256(append([]byte(origin+"\n"+string(rune(algEd25519))), key...))
 		k.id = sum[:]
 	default:
@@ -95,7 +102,7 @@ func newNoteKey(origin string, key crypto.PublicKey) (*noteKey, error) {
 }
 
 // Name implements note.Verifier and note.Signer.
-func (k *noteKey) Name() string { return k.origin }
+func (k *noteKey) Name() string { return k.name }
 
 // KeyHash implements note.Verifier and note.Signer.
 func (k *noteKey) KeyHash() uint32 { return binary.BigEndian.Uint32(k.id) }
@@ -139,6 +146,9 @@ func (k *noteKey) open(signed []byte) (Checkpoint, error) {
 	n, err := note.Open(signed, note.VerifierList(k))
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("verify checkpoint: %w", err)
+	}
+	if lines := bytes.Count(signed[len(n.Text):], []byte("\n")) - 1; k.isV1 && lines != 1 {
+		return Checkpoint{}, fmt.Errorf("verify checkpoint: %d signatures, Rekor v1 has one", lines)
 	}
 	lines := strings.Split(n.Text, "\n")
 	if len(lines) != 4 || lines[3] != "" {

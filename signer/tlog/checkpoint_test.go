@@ -138,7 +138,7 @@ func TestUnsuitableKeys(t *testing.T) {
 		"plus in origin":    {Name: "v2", Origin: "log+example", Signer: newKey(t)},
 		"lying key":         {Name: "v2", Origin: origin, Signer: lyingKey{newKey(t), newKey(t)}},
 	} {
-		if err := tlog.Create(t.Context(), storagetest.NewMemory(), cfg); err == nil {
+		if err := tlog.Create(t.Context(), storagetest.NewMemory(), cfg, birth); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 		if _, err := tlog.Load(t.Context(), storagetest.NewMemory(), cfg); err == nil {

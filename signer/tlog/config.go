@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 const (
@@ -33,12 +30,18 @@ const (
 type Config struct {
 	// Name is the log's name in storage, for example "v2".
 	Name string
-	// Origin is the first line of every checkpoint and the name of its
-	// signature, for Rekor v2 the bare host name of the log's base URL.
+	// Origin is the first line of every checkpoint. For Rekor v2 it is the bare
+	// host name of the log's base URL and the name of the signature. For Rekor
+	// v1 it is "HOST - TREEID", and the name of the signature is HOST.
 	Origin string
 	// Signer signs checkpoints: ECDSA P-256 or Ed25519. Two logs must not
 	// share a key.
 	Signer crypto.Signer
+	// Shared says that other processes append to the log, too, as replicas on
+	// one PostgreSQL do. Reads then look at storage when they are asked for
+	// something newer than what this process knows: what one process
+	// acknowledged, every process serves at once.
+	Shared bool
 	// MaxWaiting and MaxWaitingBytes bound the pool; zero means the default.
 	MaxWaiting      int
 	MaxWaitingBytes int
@@ -56,6 +59,8 @@ type Config struct {
 
 // BatchStats is what Config.Observe learns about a batch.
 type BatchStats struct {
+	// Log is the log's name.
+	Log string
 	// Waiting is how many appends the batch answered, New how many entries it
 	// added, Size the size of the log afterwards.
 	Waiting, New int
@@ -70,7 +75,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("log config: no name")
 	}
 	if !validOrigin(c.Origin) {
-		return c, fmt.Errorf("log config: origin %q is empty or has spaces or a plus sign", c.Origin)
+		return c, fmt.Errorf("log config: origin %q is neither a name without spaces and plus signs nor such a name, \" - \" and a tree id", c.Origin)
 	}
 	if c.Signer == nil {
 		return c, errors.New("log config: no signer")
@@ -94,11 +99,4 @@ func (c Config) withDefaults() (Config, error) {
 		c.Fault = func(Point) error { return nil }
 	}
 	return c, nil
-}
-
-// validOrigin follows C2SP signed-note: a key name is UTF-8 without spaces
-// and plus signs.
-func validOrigin(s string) bool {
-	return s != "" && utf8.ValidString(s) && !strings.Contains(s, "+") &&
-		strings.IndexFunc(s, unicode.IsSpace) < 0
 }

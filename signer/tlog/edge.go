@@ -23,6 +23,15 @@ func (e *edge) clone() *edge {
 	return &edge{size: e.size, levels: append([]partial(nil), e.levels...)}
 }
 
+// copy returns an edge that shares nothing with e.
+func (e *edge) copy() *edge {
+	c := &edge{size: e.size, levels: make([]partial, len(e.levels))}
+	for i := range e.levels {
+		c.levels[i] = e.levels[i].copy()
+	}
+	return c
+}
+
 // add appends a leaf hash and returns the tiles that it filled, lowest first.
 func (e *edge) add(leaf Hash) (filled []StoredTile) {
 	hash := leaf

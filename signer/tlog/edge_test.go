@@ -187,7 +187,8 @@ func TestExists(t *testing.T) {
 		{1 << 16, 0, 1 << 60, 1, false},
 		{1<<63 - 1, 7, 0, 127, true},
 	} {
-		if got := exists(tc.size, tc.level, tc.n, tc.width); got != tc.want {
+		size, ok := covered(tc.level, tc.n, tc.width)
+		if got := ok && size <= tc.size; got != tc.want {
 			t.Errorf("%+v: %v", tc, got)
 		}
 	}

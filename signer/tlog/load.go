@@ -10,31 +10,7 @@ import (
 	merkle "golang.org/x/mod/sumdb/tlog"
 )
 
-// Create makes a log: a row with the signed checkpoint of the empty tree.
-// ErrLogExists if there is one of that name.
-func Create(ctx context.Context, st Storage, cfg Config) error {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
-		return err
-	}
-	key, err := newNoteKey(cfg.Origin, cfg.Signer.Public())
-	if err != nil {
-		return fmt.Errorf("create log %q: %w", cfg.Name, err)
-	}
-	key.signer = cfg.Signer
-	head := Head{Root: newSnapshot(&edge{}).root()}
-	head.Checkpoint, err = key.sign(Checkpoint{Origin: cfg.Origin, Size: 0, Root: head.Root})
-	if err != nil {
-		return fmt.Errorf("create log %q: %w", cfg.Name, err)
-	}
-	row := LogRow{Name: cfg.Name, Origin: cfg.Origin, Key: key.spki, Head: head}
-	if err := st.CreateLog(ctx, row); err != nil {
-		return fmt.Errorf("create log %q: %w", cfg.Name, err)
-	}
-	return nil
-}
-
-// Load opens a log and starts its batch goroutine; Close ends it. ErrNoLog if
+// Load opens one log and starts its batch goroutine; Close ends it. ErrNoLog if
 // the log was never created, ErrWrongKey if with another key or origin,
 // ErrCorrupt if the stored edge does not hash to the signed checkpoint.
 func Load(ctx context.Context, st Storage, cfg Config) (*Log, error) {
@@ -42,44 +18,55 @@ func Load(ctx context.Context, st Storage, cfg Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := newNoteKey(cfg.Origin, cfg.Signer.Public())
+	row, err := st.Log(ctx, cfg.Name)
 	if err != nil {
 		return nil, fmt.Errorf("load log %q: %w", cfg.Name, err)
 	}
+	l, err := open(ctx, st, cfg, row)
+	if err != nil {
+		return nil, fmt.Errorf("load log %q: %w", cfg.Name, err)
+	}
+	return l, nil
+}
+
+// open is Load of a row that has been read, with a complete configuration.
+func open(ctx context.Context, st Storage, cfg Config, row LogRow) (*Log, error) {
+	key, err := newNoteKey(cfg.Origin, cfg.Signer.Public())
+	if err != nil {
+		return nil, err
+	}
 	key.signer = cfg.Signer
+	if row.Origin != cfg.Origin {
+		return nil, fmt.Errorf("%w: its origin is %q, not %q", ErrWrongKey, row.Origin, cfg.Origin)
+	}
+	if !bytes.Equal(row.Key, key.spki) {
+		return nil, fmt.Errorf("%w: it was created with another public key", ErrWrongKey)
+	}
 	l := &Log{
 		cfg: cfg, storage: st, key: key,
 		pool:  newPool(cfg.MaxWaiting, cfg.MaxWaitingBytes),
-		tiles: newTileCache(), ended: make(chan struct{}),
+		tiles: newTileCache(), idle: make(chan struct{}),
 	}
-	s, err := l.read(ctx)
+	l.looks = &flights{look: l.look}
+	l.row.Store(&row)
+	s, err := l.build(ctx, row.Head)
 	if err != nil {
-		return nil, fmt.Errorf("load log %q: %w", cfg.Name, err)
+		return nil, err
 	}
 	l.published.Store(s)
 	go l.run()
 	return l, nil
 }
 
-// read builds the committed tree from storage and checks it against its own
-// signed checkpoint.
-func (l *Log) read(ctx context.Context) (*snapshot, error) {
-	row, err := l.storage.Log(ctx, l.cfg.Name)
-	if err != nil {
-		return nil, err
-	}
-	if row.Origin != l.cfg.Origin {
-		return nil, fmt.Errorf("%w: its origin is %q, not %q", ErrWrongKey, row.Origin, l.cfg.Origin)
-	}
-	if !bytes.Equal(row.Key, l.key.spki) {
-		return nil, fmt.Errorf("%w: it was created with another public key", ErrWrongKey)
-	}
-	e, err := readEdge(ctx, l.storage, l.cfg.Name, row.Head.Size)
+// build reads the tree of a committed head from storage and checks it against
+// the signed checkpoint.
+func (l *Log) build(ctx context.Context, head Head) (*snapshot, error) {
+	e, err := readEdge(ctx, l.storage, l.cfg.Name, head.Size)
 	if err != nil {
 		return nil, err
 	}
 	s := newSnapshot(e)
-	s.head = row.Head
+	s.head = head
 	return s, l.checkHead(s)
 }
 

@@ -12,26 +12,6 @@ import (
 	merkle "golang.org/x/mod/sumdb/tlog"
 )
 
-// Leaf is what Append logs.
-type Leaf struct {
-	// Body is the leaf, 1 to MaxLeaf bytes. Append copies it.
-	Body []byte
-	// Keys are what the entry can be found by, for example "sha256:<hex>": at
-	// most MaxKeys, each 1 to MaxKey bytes, normalised by who makes them (see
-	// package signer/tlog/index). They are written in the entry's transaction
-	// and are no part of the leaf. An entry that exists keeps the keys it has.
-	Keys []string
-}
-
-const (
-	// MaxKeys is how many index keys an entry may have: an SBOM of an index
-	// with all its platforms names this many subjects and no more.
-	MaxKeys = 64
-	// MaxKey is the longest index key, bytes: what the longest e-mail address,
-	// URL or image name in practice needs.
-	MaxKey = 1024
-)
-
 // Inclusion proves that a leaf is in the log.
 type Inclusion struct {
 	// Index is the leaf's index, Time its integratedTime (Unix seconds). They
@@ -56,11 +36,14 @@ type Log struct {
 	key     *noteKey
 	pool    *pool
 	tiles   *tileCache
-	// published is the tree that everybody may see. Only the batch goroutine
-	// replaces it, and only by a tree whose commit is certain.
+	looks   *flights
+	// published is the tree that everybody may see. It is replaced by publish
+	// only, by a later tree whose commit is certain.
 	published atomic.Pointer[snapshot]
-	// ended is closed when the batch goroutine has answered everybody.
-	ended chan struct{}
+	// row was read last. Its Head may be older than what is published.
+	row atomic.Pointer[LogRow]
+	// idle is closed when the batch goroutine has answered everybody.
+	idle chan struct{}
 }
 
 // ID is the 32-byte id of the log's key, see KeyID.
@@ -72,26 +55,43 @@ func (l *Log) Origin() string { return l.cfg.Origin }
 // PublicKey is the key that verifies checkpoints.
 func (l *Log) PublicKey() crypto.PublicKey { return l.key.public }
 
+// Row is what storage knows about the log; its Head is the published one.
+func (l *Log) Row() LogRow {
+	row := *l.row.Load()
+	row.Key = bytes.Clone(row.Key)
+	row.Head = l.published.Load().head
+	row.Head.Checkpoint = bytes.Clone(row.Head.Checkpoint)
+	return row
+}
+
+// Sign signs a message with the log's key: ECDSA over its SHA-256 (ASN.1), or
+// Ed25519. Rekor v1 answers carry such signatures (signed entry timestamps).
+func (l *Log) Sign(message []byte) ([]byte, error) {
+	sig, err := l.key.Sign(message)
+	if err != nil {
+		return nil, fmt.Errorf("sign with the key of log %q: %w", l.cfg.Name, err)
+	}
+	return sig, nil
+}
+
 // Append logs a leaf and returns when it is durable and covered by a published
 // checkpoint. A leaf that is in the log already is not added again: the answer
 // has its index and time, and a fresh proof.
 //
-// ErrEmptyLeaf and ErrTooLarge are the caller's fault, ErrPoolFull is
-// back-pressure, ErrUnavailable (with the cause) says that storage failed. When
-// ctx ends first the error wraps ctx's, and ErrUnavailable too if the leaf may
-// be in the log all the same.
+// ErrEmptyLeaf, ErrTooLarge and ErrBadKeys are the caller's fault, ErrFrozen
+// says that the log does not have the leaf and takes no new ones, ErrPoolFull
+// is back-pressure, ErrUnavailable (with the cause) says that storage failed.
+// When ctx ends first the error wraps ctx's, and ErrUnavailable too if the leaf
+// may be in the log all the same.
 func (l *Log) Append(ctx context.Context, leaf Leaf) (Inclusion, error) {
-	switch {
-	case len(leaf.Body) == 0:
-		return Inclusion{}, ErrEmptyLeaf
-	case len(leaf.Body) > MaxLeaf:
-		return Inclusion{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(leaf.Body), MaxLeaf)
+	keys, err := leaf.check()
+	if err != nil {
+		return Inclusion{}, err
 	}
-	w := &waiter{
-		hash: merkle.RecordHash(leaf.Body),
-		body: bytes.Clone(leaf.Body),
-		done: make(chan outcome, 1),
+	if l.ended() {
+		return l.appendFrozen(ctx, merkle.RecordHash(leaf.Body))
 	}
+	w := newWaiter(leaf.Body, keys)
 	if err := l.pool.add(w); err != nil {
 		return Inclusion{}, err
 	}
@@ -107,6 +107,16 @@ func (l *Log) Append(ctx context.Context, leaf Leaf) (Inclusion, error) {
 		}
 		return Inclusion{}, fmt.Errorf("append to log: %w: %w", ErrUnavailable, context.Cause(ctx))
 	}
+}
+
+// appendFrozen answers for a leaf that a frozen log has. Nothing needs to be
+// locked: the answer is the same for ever.
+func (l *Log) appendFrozen(ctx context.Context, leaf Hash) (Inclusion, error) {
+	in, found, err := l.Find(ctx, leaf)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: %q takes no new entry", ErrFrozen, l.cfg.Name)
+	}
+	return in, err
 }
 
 // include proves a leaf and checks the proof as a stranger would.
@@ -132,7 +142,7 @@ func (l *Log) include(ctx context.Context, out outcome, leaf Hash) (Inclusion, e
 func (l *Log) Close(ctx context.Context) error {
 	l.pool.close()
 	select {
-	case <-l.ended:
+	case <-l.idle:
 		return nil
 	case <-ctx.Done():
 		for batch := l.pool.take(maxBatch); len(batch) > 0; batch = l.pool.take(maxBatch) {

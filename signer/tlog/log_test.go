@@ -25,6 +25,9 @@ import (
 
 const origin = "log.example"
 
+// birth is that of a log that takes entries.
+var birth = tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active}
+
 func newKey(t testing.TB) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -37,7 +40,7 @@ func newKey(t testing.TB) crypto.Signer {
 // create makes and loads a log; it is closed at the end of the test.
 func create(t testing.TB, st tlog.Storage, cfg tlog.Config) *tlog.Log {
 	t.Helper()
-	if err := tlog.Create(t.Context(), st, cfg); err != nil {
+	if err := tlog.Create(t.Context(), st, cfg, birth); err != nil {
 		t.Fatal(err)
 	}
 	return load(t, st, cfg)
@@ -115,7 +118,7 @@ func TestCreateAndLoad(t *testing.T) {
 		t.Errorf("load before create: %v", err)
 	}
 	l := create(t, st, cfg)
-	if err := tlog.Create(t.Context(), st, cfg); !errors.Is(err, tlog.ErrLogExists) {
+	if err := tlog.Create(t.Context(), st, cfg, birth); !errors.Is(err, tlog.ErrLogExists) {
 		t.Errorf("second create: %v", err)
 	}
 	signed, err := l.Checkpoint(t.Context())
@@ -426,7 +429,10 @@ func TestObserve(t *testing.T) {
 		t.Error(err)
 	}
 	closeLog(t, l)
-	want := []tlog.BatchStats{{Waiting: 1, New: 1, Size: 1}, {Waiting: 1, Size: 1}, {Waiting: 1, New: 1, Size: 2}, {Waiting: 1, Size: 2}}
+	want := []tlog.BatchStats{
+		{Log: "v2", Waiting: 1, New: 1, Size: 1}, {Log: "v2", Waiting: 1, Size: 1},
+		{Log: "v2", Waiting: 1, New: 1, Size: 2}, {Log: "v2", Waiting: 1, Size: 2},
+	}
 	if len(seen) != len(want) {
 		t.Fatalf("%+v", seen)
 	}
@@ -468,7 +474,7 @@ func TestProveAndConsistencyBounds(t *testing.T) {
 }
 
 // A leaf is found by its hash with a proof in the present tree; what was never
-// logged is not, and what is committed but not published is not served.
+// logged is not, and what is committed but not published is published.
 func TestFind(t *testing.T) {
 	st, key := storagetest.NewMemory(), newKey(t)
 	cfg := tlog.Config{Name: "v2", Origin: origin, Signer: key}
@@ -492,7 +498,7 @@ func TestFind(t *testing.T) {
 	if _, err := load(t, st, cfg).Append(t.Context(), leaf(300)); err != nil { // another process
 		t.Fatal(err)
 	}
-	if in, found, err := l.Find(t.Context(), unknown); found || !errors.Is(err, tlog.ErrUnavailable) {
+	if in, found, err := l.Find(t.Context(), unknown); err != nil || !found || in.TreeSize != 301 || l.Size() != 301 {
 		t.Errorf("unpublished leaf: %+v, %v, %v", in, found, err)
 	}
 }

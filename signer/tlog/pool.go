@@ -2,15 +2,31 @@
 
 package tlog
 
-import "sync"
+import (
+	"bytes"
+	"sync"
+
+	merkle "golang.org/x/mod/sumdb/tlog"
+)
 
 // waiter is one call of Append that has not been answered.
 type waiter struct {
 	hash Hash
 	body []byte
+	keys []string
+	size int // of body and keys
 	// done receives exactly one outcome once the waiter has left the pool. It
 	// has room for it, so that the batch goroutine never waits for anybody.
 	done chan outcome
+}
+
+// newWaiter copies body. Keys are strings of a slice that is nobody else's.
+func newWaiter(body []byte, keys []string) *waiter {
+	w := &waiter{hash: merkle.RecordHash(body), body: bytes.Clone(body), keys: keys, size: len(body), done: make(chan outcome, 1)}
+	for _, key := range keys {
+		w.size += len(key)
+	}
+	return w
 }
 
 // outcome is where a leaf is, and the tree that proves it.
@@ -45,11 +61,11 @@ func (p *pool) add(w *waiter) error {
 	switch {
 	case p.closed:
 		return ErrClosed
-	case len(p.waiting) >= p.maxWaiting || p.bytes+len(w.body) > p.maxBytes:
+	case len(p.waiting) >= p.maxWaiting || p.bytes+w.size > p.maxBytes:
 		return ErrPoolFull
 	}
 	p.waiting = append(p.waiting, w)
-	p.bytes += len(w.body)
+	p.bytes += w.size
 	p.signal()
 	return nil
 }
@@ -61,7 +77,7 @@ func (p *pool) remove(w *waiter) bool {
 	for i := range p.waiting {
 		if p.waiting[i] == w {
 			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
-			p.bytes -= len(w.body)
+			p.bytes -= w.size
 			return true
 		}
 	}
@@ -77,7 +93,7 @@ func (p *pool) take(limit int) []*waiter {
 		batch := append([]*waiter(nil), p.waiting[:n]...)
 		p.waiting = append(p.waiting[:0], p.waiting[n:]...)
 		for _, w := range batch {
-			p.bytes -= len(w.body)
+			p.bytes -= w.size
 		}
 		closed := p.closed
 		p.mu.Unlock()

@@ -3,14 +3,36 @@
 package tlog
 
 import (
+	"cmp"
 	"context"
 	"crypto"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	merkle "golang.org/x/mod/sumdb/tlog"
 )
+
+// maxRotations bounds how often one Append follows the active log to its
+// successor: once is rare, and an operator does not rotate twice in a moment.
+const maxRotations = 3
 
 // Set is all logs of a deployment: the active one of each kind, and the shards
 // before it. It follows what other processes do to the logs, such as freezing
-// one and activating the next.
-type Set struct{}
+// one and activating the next. Logs that have never been active are no part of
+// it: nobody is sent to them.
+type Set struct {
+	storage Storage
+	cfg     SetConfig
+	looks   *flights
+	// shards is what the last look found.
+	shards atomic.Pointer[shards]
+
+	mu     sync.Mutex // guards closed, and that no log is opened after it
+	closed bool
+}
 
 // SetConfig describes a Set.
 type SetConfig struct {
@@ -23,37 +45,239 @@ type SetConfig struct {
 }
 
 // LoadSet opens all logs that storage has. ErrNoLog if there are none.
-func LoadSet(ctx context.Context, st Storage, cfg SetConfig) (*Set, error) { panic("unwritten") }
+func LoadSet(ctx context.Context, st Storage, cfg SetConfig) (*Set, error) {
+	if cfg.Signer == nil {
+		return nil, errors.New("log set config: no signer")
+	}
+	s := &Set{storage: st, cfg: cfg}
+	s.looks = &flights{look: s.look}
+	s.shards.Store(&shards{logs: make(map[string]*Log)})
+	if err := s.look(ctx); err != nil {
+		return nil, errors.Join(err, s.Close(ctx))
+	}
+	if len(s.shards.Load().rows) == 0 {
+		return nil, fmt.Errorf("load logs: %w", ErrNoLog)
+	}
+	return s, nil
+}
+
+// look is one look at all rows. Logs that became active are opened, those that
+// are open are followed.
+func (s *Set) look(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	before := s.shards.Load()
+	bases := make(map[string]*snapshot, len(before.logs))
+	for name, l := range before.logs {
+		bases[name] = l.published.Load()
+	}
+	rows, err := s.storage.Logs(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: read logs: %w", ErrUnavailable, err)
+	}
+	now := &shards{rows: rows, logs: make(map[string]*Log, len(rows))}
+	for _, row := range rows {
+		l := before.logs[row.Name]
+		switch {
+		case row.FirstIndex == Unplaced:
+			continue
+		case l == nil:
+			l, err = s.open(ctx, row)
+		case l.cfg.Shared || row.State == Frozen:
+			err = l.follow(ctx, bases[row.Name], row)
+		default:
+			l.setRow(row)
+		}
+		if err != nil {
+			return errors.Join(err, closeLogs(ctx, now.opened(before)))
+		}
+		now.logs[row.Name] = l
+	}
+	s.shards.Store(now)
+	return nil
+}
+
+func (s *Set) open(ctx context.Context, row LogRow) (*Log, error) {
+	cfg := s.cfg.Config
+	cfg.Name, cfg.Origin = row.Name, row.Origin
+	var err error
+	if cfg.Signer, err = s.cfg.Signer(row); err != nil {
+		return nil, fmt.Errorf("%w: open the key of log %q: %w", ErrUnavailable, row.Name, err)
+	}
+	if cfg, err = cfg.withDefaults(); err != nil {
+		return nil, err
+	}
+	l, err := open(ctx, s.storage, cfg, row)
+	if err != nil {
+		return nil, fmt.Errorf("load log %q: %w", row.Name, err)
+	}
+	return l, nil
+}
 
 // Active returns the active log of a kind. ErrNoLog if there is none, ErrFrozen
 // if the last one was frozen without a successor.
-func (s *Set) Active(ctx context.Context, kind Kind) (*Log, error) { panic("unwritten") }
+func (s *Set) Active(ctx context.Context, kind Kind) (*Log, error) {
+	if err := s.looks.join(ctx); err != nil {
+		return nil, err
+	}
+	return s.shards.Load().active(kind)
+}
 
 // Logs returns the logs of a kind that are or were active, oldest first. Kind
 // "" means all.
-func (s *Set) Logs(ctx context.Context, kind Kind) ([]*Log, error) { panic("unwritten") }
+func (s *Set) Logs(ctx context.Context, kind Kind) ([]*Log, error) {
+	if err := s.looks.join(ctx); err != nil {
+		return nil, err
+	}
+	return s.shards.Load().ofKind(kind), nil
+}
 
 // Append logs a leaf in the active log of a kind and says which that was. A
-// leaf that a frozen shard of that kind has is answered from there.
+// leaf that a frozen shard of that kind has is answered from there. Errors are
+// those of Log.Append and Active.
 func (s *Set) Append(ctx context.Context, kind Kind, leaf Leaf) (*Log, Inclusion, error) {
-	panic("unwritten")
+	if _, err := leaf.check(); err != nil {
+		return nil, Inclusion{}, err
+	}
+	var rotated error
+	for range maxRotations {
+		// What is known may be old. That does no harm: a frozen log stays
+		// frozen, and who is not active any more says so.
+		now := s.shards.Load()
+		l, in, err := now.findFrozen(ctx, kind, leaf)
+		if l != nil || err != nil {
+			return l, in, err
+		}
+		l, err = now.active(kind)
+		if err == nil {
+			in, err = l.Append(ctx, leaf)
+		}
+		if err == nil || !errors.Is(err, ErrFrozen) && !errors.Is(err, ErrNoLog) {
+			return l, in, err
+		}
+		if rotated != nil && s.shards.Load() == now {
+			return nil, Inclusion{}, err
+		}
+		rotated = err
+		if err := s.looks.join(ctx); err != nil {
+			return nil, Inclusion{}, err
+		}
+	}
+	return nil, Inclusion{}, rotated
 }
 
-// Search finds entries of all logs, see Storage.Search.
-func (s *Set) Search(ctx context.Context, q Query) ([]Position, error) { panic("unwritten") }
+// Search finds entries of the logs that are or were active, see Storage.Search.
+// What it finds, Log.Entry has. ErrBadKeys if the query is not within its
+// bounds.
+func (s *Set) Search(ctx context.Context, q Query) ([]Position, error) {
+	q, err := q.check()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.looks.join(ctx); err != nil {
+		return nil, err
+	}
+	now := s.shards.Load()
+	if len(q.Logs) == 0 && len(now.logs) < len(now.rows) {
+		for _, l := range now.ofKind("") {
+			q.Logs = append(q.Logs, l.cfg.Name)
+		}
+	}
+	found, err := s.storage.Search(ctx, q)
+	if errors.Is(err, ErrNoLog) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: search: %w", ErrUnavailable, err)
+	}
+	for _, p := range found {
+		l := now.logs[p.Log]
+		if l == nil {
+			return nil, fmt.Errorf("%w: log %q was activated a moment ago", ErrUnavailable, p.Log)
+		}
+		if _, err := l.publishedWith(ctx, p.Index); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
 
 // Close closes all logs, see Log.Close.
-func (s *Set) Close(ctx context.Context) error { panic("unwritten") }
-
-// Row is what storage knows about the log; its Head is the published one.
-func (l *Log) Row() LogRow { panic("unwritten") }
-
-// Entry returns the entry at an index of the published log and its proof.
-// ErrNotFound if the log is smaller.
-func (l *Log) Entry(ctx context.Context, index int64) (Entry, Inclusion, error) {
-	panic("unwritten")
+func (s *Set) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	return closeLogs(ctx, s.shards.Load().ofKind(""))
 }
 
-// Sign signs a message with the log's key: ECDSA over its SHA-256 (ASN.1), or
-// Ed25519. Rekor v1 answers carry such signatures (signed entry timestamps).
-func (l *Log) Sign(message []byte) ([]byte, error) { panic("unwritten") }
+func closeLogs(ctx context.Context, logs []*Log) error {
+	errs := make([]error, len(logs))
+	var wg sync.WaitGroup
+	for i, l := range logs {
+		wg.Go(func() { errs[i] = l.Close(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// shards is what storage had at one moment. It never changes.
+type shards struct {
+	rows []LogRow        // all, in the order of creation
+	logs map[string]*Log // those that are or were active, by name
+}
+
+// opened returns the logs that are open in s and were not before.
+func (s *shards) opened(before *shards) []*Log {
+	var logs []*Log
+	for name, l := range s.logs {
+		if before.logs[name] == nil {
+			logs = append(logs, l)
+		}
+	}
+	return logs
+}
+
+// ofKind returns the logs of a kind in the order in which they became active.
+func (s *shards) ofKind(kind Kind) []*Log {
+	var logs []*Log
+	for i := range s.rows {
+		if l := s.logs[s.rows[i].Name]; l != nil && (kind == "" || s.rows[i].Kind == kind) {
+			logs = append(logs, l)
+		}
+	}
+	slices.SortStableFunc(logs, func(a, b *Log) int {
+		x, y := a.row.Load(), b.row.Load()
+		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.FirstIndex, y.FirstIndex), cmp.Compare(y.State.rank(), x.State.rank()))
+	})
+	return logs
+}
+
+func (s *shards) active(kind Kind) (*Log, error) {
+	logs := s.ofKind(kind)
+	for _, l := range logs {
+		if l.row.Load().State == Active {
+			return l, nil
+		}
+	}
+	if len(logs) > 0 {
+		return nil, fmt.Errorf("%w: %q, the last of kind %s", ErrFrozen, logs[len(logs)-1].cfg.Name, kind)
+	}
+	return nil, fmt.Errorf("%w: none of kind %s is active", ErrNoLog, kind)
+}
+
+// findFrozen looks for a leaf in the frozen shards of a kind.
+func (s *shards) findFrozen(ctx context.Context, kind Kind, leaf Leaf) (*Log, Inclusion, error) {
+	for _, l := range s.ofKind(kind) {
+		if l.row.Load().State != Frozen || l.published.Load().head.Size == 0 {
+			continue
+		}
+		in, found, err := l.Find(ctx, merkle.RecordHash(leaf.Body))
+		if found || err != nil {
+			return l, in, err
+		}
+	}
+	return nil, Inclusion{}, nil
+}

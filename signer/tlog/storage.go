@@ -47,6 +47,9 @@ const (
 	Frozen State = "frozen"
 )
 
+// Unplaced is the FirstIndex of a log that has never been active.
+const Unplaced int64 = -1
+
 // LogRow is what storage knows about a log.
 type LogRow struct {
 	// Name is unique and never reused, for example "v2" or "v1-2".
@@ -57,8 +60,9 @@ type LogRow struct {
 	TreeID int64
 	State  State
 	// FirstIndex is the global index of the log's first entry: how many entries
-	// the shards of its kind before it have. It is known, and other than zero,
-	// once the log is active.
+	// the shards of its kind before it have. It is Unplaced until the log
+	// becomes active, and never changes then. A log that was frozen without ever
+	// being active stays Unplaced: it is not part of the global order.
 	FirstIndex int64
 	Origin     string
 	// Key is the DER SubjectPublicKeyInfo of the checkpoint key.
@@ -75,8 +79,8 @@ type Entry struct {
 	// again. It is set in a Write; who reads entries computes it from Body.
 	Hash Hash
 	Body []byte
-	// Keys are what the entry shall be found by, see Leaf.Keys. It is set in a
-	// Write only: they are not read back.
+	// Keys are what the entry shall be found by, see Leaf.Keys: distinct. It is
+	// set in a Write only: they are not read back.
 	Keys []string
 }
 
@@ -111,19 +115,23 @@ type StoredTile struct {
 //
 // All methods may be called concurrently. Storage does no retries.
 type Storage interface {
-	// CreateLog inserts a log with its first head. ErrLogExists if the name
-	// is taken.
+	// CreateLog inserts a log with its first head. A pending log is Unplaced.
+	// An active one gets its FirstIndex as by Activate, whatever row says.
+	// ErrLogExists if the name or the tree id is taken, or if the row is active
+	// and its kind has an active log.
 	CreateLog(ctx context.Context, row LogRow) error
 	// Log reads a log's row. ErrNoLog if there is none.
 	Log(ctx context.Context, name string) (LogRow, error)
 	// Logs reads all rows, in the order in which the logs were created.
 	Logs(ctx context.Context) ([]LogRow, error)
 	// Activate makes a pending log the active one of its kind and freezes the
-	// one that was, in one transaction, which also sets its FirstIndex. For an
-	// active log it does nothing. ErrNoLog, ErrFrozen.
+	// one that was, in one transaction under the locks of both rows, which also
+	// sets its FirstIndex: the largest FirstIndex + Head.Size of the logs of its
+	// kind that are not Unplaced, zero if there are none. For an active log it
+	// does nothing. ErrNoLog, ErrFrozen.
 	Activate(ctx context.Context, name string) error
-	// Freeze ends a pending or active log without a successor. For a frozen log
-	// it does nothing. ErrNoLog.
+	// Freeze ends a pending or active log without a successor, under the row's
+	// lock. For a frozen log it does nothing. ErrNoLog.
 	Freeze(ctx context.Context, name string) error
 	// Commit runs one batch in one transaction: lock the log's row, read what
 	// Locked holds, call plan once, write what it returns. If plan returns an
@@ -149,7 +157,8 @@ type Storage interface {
 	// number that the query asks for. Storage may keep keyed hashes of the keys
 	// instead of the keys, cut to 8 bytes: a hit is then wrong with a
 	// probability of one in 2^64 for each key in the index, and whoever does
-	// not know the database's secret cannot raise it.
+	// not know the database's secret cannot raise it. ErrNoLog if q.After is in
+	// no log; names in q.Logs that no log has find nothing.
 	Search(ctx context.Context, q Query) ([]Position, error)
 }
 
@@ -162,7 +171,7 @@ type Position struct {
 // Query selects entries by keys. Positions are ordered by the order in which
 // logs were created, then by index.
 type Query struct {
-	// Keys are 1 to MaxQueryKeys keys, see Leaf.Keys.
+	// Keys are 1 to MaxQueryKeys distinct keys, see Leaf.Keys.
 	Keys []string
 	// All asks for entries that have every key, instead of any of them.
 	All bool

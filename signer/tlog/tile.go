@@ -50,6 +50,15 @@ func newPartial() partial {
 	return p
 }
 
+// copy returns a tile that shares nothing with p.
+func (p *partial) copy() partial {
+	c := newPartial()
+	for h := range p.nodes {
+		c.nodes[h] = append(c.nodes[h], p.nodes[h]...)
+	}
+	return c
+}
+
 // add appends a hash and the inner nodes it completes. If that fills the tile,
 // it returns the tile's root.
 func (p *partial) add(hash Hash) (root Hash, full bool) {

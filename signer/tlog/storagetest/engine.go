@@ -39,7 +39,7 @@ func RunEngine(t *testing.T, open func(t *testing.T) tlog.Storage, reopen func(t
 			}
 			w := NewWorld(t, tlog.Config{Name: "v2", Origin: "log.example", Signer: key})
 			st := open(t)
-			if err := tlog.Create(t.Context(), st, w.Config); err != nil {
+			if err := tlog.Create(t.Context(), st, w.Config, birth()); err != nil {
 				t.Fatal(err)
 			}
 			l := test(w, st)
@@ -228,3 +228,6 @@ func outage(w *World, st tlog.Storage) *tlog.Log {
 	})
 	return l
 }
+
+// birth is that of the log most tests use.
+func birth() tlog.Birth { return tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active} }

@@ -16,8 +16,9 @@ import (
 // Memory is a tlog.Storage without durability, for tests of what stands on
 // top. It passes the same suite as the real one.
 type Memory struct {
-	mu   sync.Mutex // guards logs and everything in them
-	logs map[string]*memoryLog
+	mu    sync.Mutex // guards what follows, and everything in it
+	logs  map[string]*memoryLog
+	order []*memoryLog // of creation
 }
 
 type memoryLog struct {
@@ -25,6 +26,7 @@ type memoryLog struct {
 	entries []tlog.Entry
 	places  map[tlog.Hash]tlog.Place
 	tiles   map[tlog.TileID][]byte
+	keys    []map[string]bool // by index
 }
 
 // NewMemory returns an empty storage.
@@ -36,12 +38,20 @@ func NewMemory() *Memory {
 func (m *Memory) CreateLog(_ context.Context, row tlog.LogRow) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.logs[row.Name] != nil {
-		return tlog.ErrLogExists
+	for _, l := range m.order {
+		if l.row.Name == row.Name || l.row.TreeID == row.TreeID {
+			return tlog.ErrLogExists
+		}
 	}
-	m.logs[row.Name] = &memoryLog{
-		row: row, places: make(map[tlog.Hash]tlog.Place), tiles: make(map[tlog.TileID][]byte),
+	row.FirstIndex = tlog.Unplaced
+	if row.State == tlog.Active {
+		if m.active(row.Kind) != nil {
+			return tlog.ErrLogExists
+		}
+		row.FirstIndex = m.nextIndex(row.Kind)
 	}
+	l := &memoryLog{row: row, places: make(map[tlog.Hash]tlog.Place), tiles: make(map[tlog.TileID][]byte)}
+	m.logs[row.Name], m.order = l, append(m.order, l)
 	return nil
 }
 
@@ -76,7 +86,7 @@ func (m *Memory) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.Locked
 	if err != nil {
 		return err
 	}
-	locked := tlog.Locked{Head: l.row.Head, Existing: l.find(b.Leaves)}
+	locked := tlog.Locked{Head: l.row.Head, Frozen: l.row.State == tlog.Frozen, Existing: l.find(b.Leaves)}
 	if gap := l.row.Head.Size - b.EdgeSize; gap > 0 && gap <= tlog.MaxMissed {
 		for _, e := range l.entries[b.EdgeSize:] {
 			locked.Missed = append(locked.Missed, merkle.RecordHash(e.Body))
@@ -85,6 +95,9 @@ func (m *Memory) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.Locked
 	write, err := plan(locked)
 	if err != nil || len(write.Entries) == 0 {
 		return err
+	}
+	if locked.Frozen {
+		return tlog.ErrFrozen
 	}
 	if err := fault(b, tlog.BeforeCommit); err != nil {
 		return err
@@ -114,6 +127,11 @@ func (l *memoryLog) apply(write tlog.Write) error {
 	for _, e := range write.Entries {
 		l.places[e.Hash] = tlog.Place{Index: e.Index, Time: e.Time}
 		l.entries = append(l.entries, tlog.Entry{Index: e.Index, Time: e.Time, Body: bytes.Clone(e.Body)})
+		keys := make(map[string]bool)
+		for _, key := range e.Keys {
+			keys[key] = true
+		}
+		l.keys = append(l.keys, keys)
 	}
 	for _, t := range write.Tiles {
 		l.tiles[t.TileID] = bytes.Clone(t.Data)
@@ -169,15 +187,3 @@ func (m *Memory) Tiles(_ context.Context, name string, ids []tlog.TileID) ([][]b
 	}
 	return tiles, nil
 }
-
-// Logs implements tlog.Storage.
-func (m *Memory) Logs(context.Context) ([]tlog.LogRow, error) { panic("unwritten") }
-
-// Activate implements tlog.Storage.
-func (m *Memory) Activate(context.Context, string) error { panic("unwritten") }
-
-// Freeze implements tlog.Storage.
-func (m *Memory) Freeze(context.Context, string) error { panic("unwritten") }
-
-// Search implements tlog.Storage.
-func (m *Memory) Search(context.Context, tlog.Query) ([]tlog.Position, error) { panic("unwritten") }

@@ -6,6 +6,7 @@ package storagetest
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -71,9 +72,13 @@ func (s *suite) mustCreate(name string) {
 	}
 }
 
+// row is a pending log. Its tree id is made of its name.
 func row(name string) tlog.LogRow {
+	sum := merkle.RecordHash([]byte(name))
 	return tlog.LogRow{
-		Name: name, Origin: "origin of " + name, Key: []byte("key of " + name),
+		Name: name, Kind: tlog.V2, State: tlog.Pending, FirstIndex: tlog.Unplaced,
+		TreeID: int64(binary.BigEndian.Uint64(sum[:]) >> 1), //nolint:gosec // 63 bits
+		Origin: "origin of " + name, Key: []byte("key of " + name),
 		Head: tlog.Head{Root: tlog.Hash{1}, Time: 10, Checkpoint: []byte("empty " + name)},
 	}
 }
