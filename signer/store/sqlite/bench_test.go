@@ -66,7 +66,7 @@ func BenchmarkLogIdle(b *testing.B) {
 	l := startLog(b, db, newKey(b))
 	floorCfg := logConfig(newKey(b))
 	floorCfg.Name = "floor"
-	if err := tlog.Create(context.Background(), db, floorCfg); err != nil {
+	if err := tlog.Create(context.Background(), db, floorCfg, tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active}); err != nil {
 		b.Fatal(err)
 	}
 	write := tlog.Write{Head: tlog.Head{Checkpoint: make([]byte, 230)}}

@@ -124,7 +124,7 @@ func TestKill(t *testing.T) {
 		t.Run(string(point), func(t *testing.T) {
 			db, path := create(t)
 			key := newKey(t)
-			if err := tlog.Create(t.Context(), db, logConfig(key)); err != nil {
+			if err := tlog.Create(t.Context(), db, logConfig(key), tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active}); err != nil {
 				t.Fatal(err)
 			}
 			closeDB(t, db)
@@ -208,7 +208,7 @@ func TestPowerCut(t *testing.T) {
 	db, path := create(t)
 	key := newKey(t)
 	w := storagetest.NewWorld(t, logConfig(key))
-	if err := tlog.Create(t.Context(), db, w.Config); err != nil {
+	if err := tlog.Create(t.Context(), db, w.Config, tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active}); err != nil {
 		t.Fatal(err)
 	}
 	l := w.Load(db, w.Config)

@@ -22,7 +22,7 @@ import (
 // startLog makes a log and opens it.
 func startLog(t testing.TB, db *sqlite.DB, key crypto.Signer) *tlog.Log {
 	t.Helper()
-	if err := tlog.Create(context.Background(), db, logConfig(key)); err != nil {
+	if err := tlog.Create(context.Background(), db, logConfig(key), tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active}); err != nil {
 		t.Fatal(err)
 	}
 	return storagetest.NewWorld(t, logConfig(key)).Load(db, logConfig(key))
@@ -104,7 +104,7 @@ func TestDiskFull(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			db, path := create(t)
 			key := newKey(t)
-			if err := tlog.Create(t.Context(), db, logConfig(key)); err != nil {
+			if err := tlog.Create(t.Context(), db, logConfig(key), tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active}); err != nil {
 				t.Fatal(err)
 			}
 			w := storagetest.NewWorld(t, logConfig(key))

@@ -51,7 +51,7 @@ func newEnv(t testing.TB, adjust func(*tlog.Config, *rekorv2.Config)) *env {
 		adjust(&logCfg, &cfg)
 	}
 	e.key = logCfg.Signer
-	if err := tlog.Create(t.Context(), e.storage, logCfg); err != nil {
+	if err := tlog.Create(t.Context(), e.storage, logCfg, tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active}); err != nil {
 		t.Fatal(err)
 	}
 	var err error
