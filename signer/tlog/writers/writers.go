@@ -21,11 +21,8 @@ package writers
 
 import (
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -43,36 +40,6 @@ const (
 	Open Mode = "open"
 )
 
-// DefaultPerMinute is the rate of a key that does not say one: a release a
-// second is more than a person makes, and a hundred thousand a day are few for a log.
-const DefaultPerMinute = 60
-
-// Key is a registered key: somebody outside the signing service who may add
-// entries.
-type Key struct {
-	// Name and Owner are for people: what the key is called, and who answers for
-	// it. Names are unique.
-	Name, Owner string
-	PublicKey   crypto.PublicKey
-	// Expires is when the key stops being accepted. Every key expires.
-	Expires time.Time
-	// PerMinute is how many new entries the key may add per minute, and at
-	// once; zero means DefaultPerMinute. Repeating an entry costs nothing.
-	PerMinute int
-}
-
-// Config describes Writers.
-type Config struct {
-	Mode Mode
-	// CheckIssued returns the key that signed a certificate if this deployment
-	// issued it, otherwise why not: the writer is told. Needed for Issued.
-	CheckIssued func(leaf *x509.Certificate) (issuer crypto.PublicKey, err error)
-	// Keys are used by Issued.
-	Keys []Key
-	// Clock is for expiry and rate; nil means time.Now.
-	Clock func() time.Time
-}
-
 // Claim is what an entry says of its writer. Its signature has been verified.
 type Claim struct {
 	// Certificate is nil for an entry with a bare key.
@@ -82,72 +49,106 @@ type Claim struct {
 	PublicKey crypto.PublicKey
 }
 
-// Permission is what a writer may do.
+// Permission is what a writer may do with an entry. The order is: look for the
+// entry in the log, in every spelling unless AnySpelling is set, and answer it
+// if it is there; otherwise Take, then append.
 type Permission struct {
-	// New says that an entry that the log does not have may be added, after
-	// Take. Otherwise it is answered if the log has it, and refused with
-	// NotLogged if not.
+	// New says that an entry that the log does not have may be added, if Take
+	// agrees.
 	New bool
-	// Issuer is the key that signed the claim's certificate, if that was issued
-	// here: Spellings needs it. The log is to be searched for every spelling
-	// of the entry before it is added or refused, unless AnySpelling is set.
-	Issuer crypto.PublicKey
 	// AnySpelling says that every spelling is welcome as an entry of its own.
 	AnySpelling bool
-	// Writer names the writer, for logs: "key release (team@corp.example)".
+	// Issuer is the key that signed the claim's certificate, if that was issued
+	// here; Spellings needs it.
+	Issuer crypto.PublicKey
+	// Writer names the writer, for logs: "key release of team@corp.example".
 	Writer string
 
 	rate *bucket // of a registered key, else nil
+}
+
+// Take spends one new entry of the writer's rate: call it when the log turned
+// out not to have the entry, before adding it. Its errors are *Refused: the
+// writer may add nothing, or has added too much, with RetryAfter.
+func (p Permission) Take() error {
+	switch {
+	case !p.New:
+		return &Refused{Reason: "this log does not have the entry, and takes new ones from its signing service and from registered keys only"}
+	case p.rate == nil:
+		return nil
+	}
+	if wait := p.rate.take(); wait > 0 {
+		return &Refused{
+			Reason:     fmt.Sprintf("%s adds more than %d entries per minute; retry later", p.Writer, p.rate.perMinute),
+			RetryAfter: wait,
+		}
+	}
+	return nil
 }
 
 // Refused says that a writer may not write. Reason is for the writer.
 type Refused struct {
 	Reason string
 	// RetryAfter is when to come again if only the rate is exceeded, else 0.
+	// HTTP has 429 for that, with a Retry-After header.
 	RetryAfter time.Duration
 }
 
 // Error implements error.
 func (e *Refused) Error() string { return e.Reason }
 
-// Writers decides. Its methods may be called concurrently.
+// Writers decides. Its methods may be called concurrently. Rates are counted in
+// this process: with several replicas a key has its rate at each.
 type Writers struct {
 	mode        Mode
 	checkIssued func(leaf *x509.Certificate) (crypto.PublicKey, error)
 	clock       func() time.Time
-	keys        map[keyID]*registered
+	keys        map[keyID]registered
 }
 
-// keyID is the SHA-256 of a key's DER SubjectPublicKeyInfo.
-type keyID [sha256.Size]byte
-
-type registered struct {
-	Key
-	rate *bucket
+// Closed returns why nobody may write, a *Refused, or nil. Ask before reading a
+// request.
+func (w *Writers) Closed() error {
+	if w.mode == Closed {
+		return &Refused{Reason: "this log takes entries from its signing service only"}
+	}
+	return nil
 }
-
-var _ sync.Locker = (*sync.Mutex)(nil)
-
-// New returns Writers, or says what is wrong with cfg.
-func New(cfg Config) (*Writers, error) {
-	return nil, errors.New("unwritten")
-}
-
-// Closed returns why nobody may write, or nil. Ask before reading a request.
-func (w *Writers) Closed() error { panic("unwritten") }
 
 // Admit returns what the writer of a verified entry may do, or a *Refused.
-func (w *Writers) Admit(c Claim) (Permission, error) { panic(fmt.Sprint("unwritten")) }
+func (w *Writers) Admit(c Claim) (Permission, error) {
+	if err := w.Closed(); err != nil {
+		return Permission{}, err
+	}
+	if w.mode == Open {
+		return Permission{New: true, AnySpelling: true, Writer: "anybody"}, nil
+	}
+	key, known := w.registered(c.PublicKey)
+	if c.Certificate != nil {
+		return w.admitCertificate(c.Certificate, known)
+	}
+	switch {
+	case !known:
+		return Permission{}, &Refused{Reason: "this log takes entries with a certificate issued here and those of registered keys, and " +
+			describe(c.PublicKey) + " is not registered (hint: whoever runs the log adds it to log.keys)"}
+	case !w.clock().Before(key.Expires):
+		return Permission{}, &Refused{Reason: key.title() + " has expired on " + key.Expires.UTC().Format(time.RFC3339) +
+			" (hint: whoever runs the log renews it in log.keys)"}
+	}
+	return Permission{New: true, Writer: key.title(), rate: key.rate}, nil
+}
 
-// Take spends one new entry of the writer's rate: call it when the log turned
-// out not to have the entry, before adding it. A *Refused with RetryAfter says
-// that the rate is exceeded.
-func (p Permission) Take() error { panic("unwritten") }
-
-type bucket struct{ mu sync.Mutex }
-
-// NotLogged is the refusal of an entry that is new, for a Permission without
-// New.
-func NotLogged() *Refused {
-	return &Refused{Reason: "this log does not have the entry, and takes new ones from its signing service and from registered keys only"}
+// admitCertificate decides about an entry with a certificate. That its key is
+// registered is no reason to take it: anybody can put a public key into a
+// certificate, in as many ways as they like, and each is another entry.
+func (w *Writers) admitCertificate(cert *x509.Certificate, registered bool) (Permission, error) {
+	issuer, err := w.checkIssued(cert)
+	switch {
+	case err == nil:
+		return Permission{Issuer: issuer, Writer: "holder of a certificate issued here"}, nil
+	case registered:
+		return Permission{}, &Refused{Reason: "this log takes entries with a certificate issued here: " + err.Error() +
+			" (hint: its key is registered; send the bare public key instead of the certificate)"}
+	}
+	return Permission{}, &Refused{Reason: "this log takes entries with a certificate issued here: " + err.Error()}
 }
