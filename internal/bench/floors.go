@@ -3,126 +3,80 @@
 package main
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"fmt"
+	"crypto/sha256"
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-
-	"github.com/hallmark-dev/hallmark/attest"
-	"github.com/hallmark-dev/hallmark/attest/oci"
-	"github.com/hallmark-dev/hallmark/internal/devrun"
 )
 
 const (
 	// commitBytes is about what one entry and its index and tile cost on disk.
 	commitBytes = 4 << 10
-	// bundleBytes is the size of a bundle of the service.
-	bundleBytes = 8 << 10
-	floorRuns   = 300
+	// commitRuns and pairsFor are long enough to average over what a shared
+	// machine does for milliseconds, and short enough to be run beside every
+	// figure: the floor moves within minutes.
+	commitRuns = 200
+	pairsFor   = 500 * time.Millisecond
 )
 
-// bench is what the parts share.
-type bench struct {
-	dev                    *devrun.Dev
-	commit, sign, registry result
-}
-
-func (b *bench) floors(ctx context.Context) (err error) {
-	title("floors")
-	if b.commit, err = b.durableCommit(ctx); err != nil {
-		return err
-	}
-	row("one durable commit (write, fdatasync)", b.commit, fmt.Sprintf("%d bytes", commitBytes))
+// pairs is the processor's floor: how many P-256 signatures all cores together
+// make and verify in a second. A proved write costs the client one signature
+// and the log one verification, so this is how many writes the cores could do
+// if nothing else had to be done.
+func pairs() (perSecond float64, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	digest := make([]byte, 32)
-	b.sign, err = loop(ctx, 1, floorRuns, func(context.Context, int) error {
-		_, err := ecdsa.SignASN1(rand.Reader, key, digest)
-		return err
-	})
-	if err != nil {
-		return err
+	digest := sha256.Sum256(nil)
+	var done, failed atomic.Int64
+	var wg sync.WaitGroup
+	start := time.Now()
+	for range runtime.NumCPU() {
+		wg.Go(func() {
+			for time.Since(start) < pairsFor {
+				sig, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+				if err != nil || !ecdsa.VerifyASN1(&key.PublicKey, digest[:], sig) {
+					failed.Add(1)
+				}
+				done.Add(1)
+			}
+		})
 	}
-	row("one P-256 signature, one core", b.sign, "")
-	if b.registry, err = b.registryAlone(ctx); err != nil {
-		return err
+	wg.Wait()
+	if failed.Load() > 0 {
+		return 0, errors.New("a P-256 signature does not verify")
 	}
-	row("registry alone: resolve, attach, read back", b.registry, fmt.Sprintf("%d bytes, no signature", bundleBytes))
-	_, _ = fmt.Println()
-	return nil
+	return float64(done.Load()) / time.Since(start).Seconds(), nil
 }
 
-func (b *bench) durableCommit(ctx context.Context) (result, error) {
-	f, err := os.Create(filepath.Join(b.dev.Dir, "floor"))
+// durableCommit is the disk's floor: writing a few KiB to the end of a file and
+// waiting until they are safe, sorted times.
+func durableCommit(dir string) (times []time.Duration, err error) {
+	f, err := os.Create(filepath.Join(dir, "floor")) //nolint:gosec // our own folder
 	if err != nil {
-		return result{}, err
+		return nil, err
 	}
-	defer func() { _ = f.Close() }() // measured, not kept
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
 	payload := make([]byte, commitBytes)
-	return loop(ctx, 1, floorRuns, func(context.Context, int) error {
+	for range commitRuns {
+		start := time.Now()
 		if _, err := f.Write(payload); err != nil {
-			return err
+			return nil, err
 		}
-		return datasync(f)
-	})
-}
-
-// registryAlone does to the registry what the service does for a signature,
-// with the service's own client.
-func (b *bench) registryAlone(ctx context.Context) (result, error) {
-	refs, err := b.push(ctx, "acme/floor", floorRuns)
-	if err != nil {
-		return result{}, err
+		if err := datasync(f); err != nil {
+			return nil, err
+		}
+		times = append(times, time.Since(start))
 	}
-	client, err := oci.New(oci.Config{Registries: []oci.Registry{{Host: b.dev.Env["REGISTRY"], Insecure: true}}})
-	if err != nil {
-		return result{}, err
-	}
-	return loop(ctx, 1, len(refs), func(ctx context.Context, i int) error {
-		subject, err := client.Resolve(ctx, refs[i])
-		if err != nil {
-			return err
-		}
-		blob := make([]byte, bundleBytes)
-		if _, err := rand.Read(blob); err != nil {
-			return err
-		}
-		_, err = client.AttachBundle(ctx, subject, oci.BundleBlob{Bytes: blob, PredicateType: attest.PredicateSignature, Created: time.Now()})
-		return err
-	})
-}
-
-// push pushes n small images and returns their references by digest. Each gets
-// a repository of its own: the registry of `hallmark dev` looks through all
-// manifests of a repository to list referrers, and that is not what is measured.
-func (b *bench) push(ctx context.Context, prefix string, n int) ([]string, error) {
-	refs := make([]string, n)
-	_, err := loop(ctx, 8, n, func(ctx context.Context, i int) error {
-		repo, err := name.NewRepository(fmt.Sprintf("%s/%s/%d", b.dev.Env["REGISTRY"], prefix, i))
-		if err != nil {
-			return err
-		}
-		img, err := random.Image(64, 1)
-		if err != nil {
-			return err
-		}
-		digest, err := img.Digest()
-		if err != nil {
-			return err
-		}
-		ref := repo.Digest(digest.String())
-		refs[i] = ref.String()
-		return remote.Write(ref, img, remote.WithContext(ctx))
-	})
-	return refs, err
+	slices.Sort(times)
+	return times, nil
 }

@@ -8,19 +8,21 @@ package main
 
 import (
 	"context"
-	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 
-	"github.com/hallmark-dev/hallmark/internal/devrun"
+	"github.com/hallmark-dev/hallmark/internal/bench/load"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	err := run(ctx, "bin")
+	err := run(ctx)
 	stop()
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
@@ -28,18 +30,90 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, bin string) (err error) {
-	dev, err := devrun.Start(ctx, bin)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dev.Stop()) }()
-	_, _ = fmt.Printf("%d cores, %s, %s/%s; load generator, service and registry on the same cores\n\n", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	b := &bench{dev: dev}
-	for _, part := range []func(context.Context) error{b.floors, b.signatures, b.appends, b.memory} {
-		if err := part(ctx); err != nil {
+func run(ctx context.Context) error {
+	parts := flag.String("parts", "all", "what to measure, comma-separated: "+strings.Join(partNames(), ", "))
+	profile := flag.String("profile", "", "instead: write CPU profiles of hallmark-server under 64 clients to this folder")
+	scale := full()
+	flag.Int64Var(&scale.million, "entries", scale.million, "how large the large log is")
+	flag.DurationVar(&scale.loop, "loop", scale.loop, "how long one loop runs")
+	flag.IntVar(&scale.rounds, "rounds", scale.rounds, "how often a comparison is repeated; the median counts")
+	flag.Parse()
+	if os.Getenv("HALLMARK_BIN") == "" {
+		if err := os.Setenv("HALLMARK_BIN", "bin"); err != nil { // `make build` leaves them there
 			return err
 		}
 	}
-	return nil
+	_, _ = fmt.Printf("%d cores, %s, %s/%s; load generator, servers and databases on the same cores\n", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	chosen, err := choose(*parts)
+	if err != nil {
+		return err
+	}
+	return play(ctx, func(s *stage) error {
+		b, err := newBench(s, scale)
+		if err != nil {
+			return err
+		}
+		if *profile != "" {
+			return b.profiles(*profile)
+		}
+		for _, p := range chosen {
+			if err := p.run(b); err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
+		}
+		return b.report.summary()
+	})
+}
+
+// part is a piece of the measurement that can be run alone.
+type part struct {
+	name string
+	run  func(*bench) error
+}
+
+func parts() []part {
+	return []part{
+		{"floors", (*bench).floors},
+		{"signatures", (*bench).signatures},
+		{"log", (*bench).writes},
+	}
+}
+
+func partNames() []string {
+	var names []string
+	for _, p := range parts() {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// choose returns the parts of a comma-separated list.
+func choose(list string) ([]part, error) {
+	if list == "" || list == "all" {
+		return parts(), nil
+	}
+	var chosen []part
+	for name := range strings.SplitSeq(list, ",") {
+		i := slices.Index(partNames(), name)
+		if i < 0 {
+			return nil, fmt.Errorf("no part %q (hint: %s)", name, strings.Join(partNames(), ", "))
+		}
+		chosen = append(chosen, parts()[i])
+	}
+	return chosen, nil
+}
+
+// bench is what the parts share.
+type bench struct {
+	*stage
+	scale  scale
+	report report
+	maker  *load.Maker
+	made   int
+	rates  map[string]float64
+}
+
+func newBench(s *stage, sc scale) (*bench, error) {
+	maker, err := load.NewMaker(1)
+	return &bench{stage: s, scale: sc, maker: maker, rates: map[string]float64{}}, err
 }

@@ -65,12 +65,7 @@ func (r result) quantile(q float64) time.Duration {
 func (r result) p50() time.Duration { return r.quantile(0.50) }
 func (r result) p99() time.Duration { return r.quantile(0.99) }
 
-func row(what string, r result, note string) {
-	_, _ = fmt.Printf("%-44s %9.0f/s   p50 %8s   p99 %8s   %s\n", what, r.perSecond(), short(r.p50()), short(r.p99()), note)
+// row is a line of a closed loop without a target.
+func row(what string, r result, note string) string {
+	return fmt.Sprintf("%-50s %6.0f/s   p50 %6.1f ms   p99 %6.1f ms   %s", what, r.perSecond(), ms(r.p50()), ms(r.p99()), note)
 }
-
-func short(d time.Duration) string {
-	return fmt.Sprintf("%.2fms", float64(d.Microseconds())/1000)
-}
-
-func title(text string) { _, _ = fmt.Printf("%s\n", text) }

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "time"
+
+// scale is how much is measured.
+type scale struct {
+	// million is how many entries the large log has.
+	million int64
+	// postgres is how many entries PostgreSQL's disk use is taken from: its
+	// bytes per entry do not depend on the size once the trees are three levels
+	// deep, and filling it further would be half of the run.
+	postgres int64
+	// loop is how long one loop runs.
+	loop time.Duration
+	// rounds is how often a comparison is made. Its sides take turns, so that a
+	// machine that slows down slows both, and the median ratio counts.
+	rounds int
+	// signatures is how many signatures one client asks for; a crowd asks for
+	// more.
+	signatures int
+	// probes is how many proofs and searches are timed.
+	probes int
+}
+
+// full is what docs/PERFORMANCE.md holds.
+func full() scale {
+	return scale{million: 1_000_000, postgres: 300_000, loop: 6 * time.Second, rounds: 3, signatures: 200, probes: 2000}
+}
+
+// short is for a test: every line of the measurement runs, and no figure means
+// anything.
+func short() scale {
+	return scale{million: 3000, postgres: 1000, loop: 300 * time.Millisecond, rounds: 1, signatures: 3, probes: 50}
+}
