@@ -137,7 +137,7 @@ func (f *finder) proveClaim(ctx context.Context, claimed *protorekor.Transparenc
 			return nil, err
 		}
 		if want := merkle.RecordHash(claimed.GetCanonicalizedBody()); e.hash != want {
-			return nil, no("entry %d of log %q is %x, the bundle's entry is %x", e.index, e.view.Origin, e.hash, want)
+			return nil, no("entry %d of log %q is %x, the bundle's entry is %x", e.index, e.view.Origin, e.hash[:], want[:])
 		}
 		return e, f.proveShown(ctx, e, []byte(claimed.GetInclusionProof().GetCheckpoint().GetEnvelope()))
 	}

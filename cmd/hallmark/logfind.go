@@ -47,7 +47,7 @@ func (e *foundEntry) entryID() string {
 	if err != nil { // not a v1 log
 		return ""
 	}
-	return fmt.Sprintf("%016x%x", id, e.hash)
+	return fmt.Sprintf("%016x%x", id, e.hash[:])
 }
 
 // finder looks entries up in the logs of a service.
@@ -142,19 +142,17 @@ func (f *finder) place(log, id string) (logRow, int64, error) {
 		row, err := f.row(log)
 		return row, index, err
 	}
-	found := -1
-	for _, kind := range []tlog.Kind{tlog.V1, tlog.V2} {
-		for i, row := range f.rows {
-			if row.Kind == string(kind) && row.State != string(tlog.Pending) && row.FirstIndex <= index &&
-				(found < 0 || row.FirstIndex >= f.rows[found].FirstIndex) {
-				found = i
-			}
-		}
-		if found >= 0 {
-			return f.rows[found], index - f.rows[found].FirstIndex, nil
+	var found *logRow
+	for i, row := range f.rows {
+		if row.Kind == string(tlog.V1) && row.State != string(tlog.Pending) && row.FirstIndex <= index &&
+			(found == nil || row.FirstIndex >= found.FirstIndex) {
+			found = &f.rows[i]
 		}
 	}
-	return logRow{}, 0, no("the service has no log that is in use")
+	if found == nil {
+		return logRow{}, 0, no("the service has no v1 log that the global index %d could be in (hint: --log names a log, and then it is an index in that)", index)
+	}
+	return *found, index - found.FirstIndex, nil
 }
 
 // byUUID finds the log that has a leaf hash. Where it is the service says;
@@ -176,7 +174,7 @@ func (f *finder) byUUID(ctx context.Context, log, uuid string) (*foundEntry, err
 			return nil, err
 		}
 		if hex.EncodeToString(e.hash[:]) != uuid {
-			return nil, no("the service says that entry %d of log %q has the UUID %s, it has %x", hint.Index, row.Name, uuid, e.hash)
+			return nil, no("the service says that entry %d of log %q has the UUID %s, it has %x", hint.Index, printable(row.Name), uuid, e.hash[:])
 		}
 		return e, nil
 	}
