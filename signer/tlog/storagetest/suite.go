@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 
@@ -43,6 +44,8 @@ func Run(t *testing.T, open func(t *testing.T) tlog.Storage, reopen func(t *test
 		"largest leaf":           (*suite).largest,
 		"no transaction is left": (*suite).noneLeft,
 	}
+	maps.Copy(tests, shardTests())
+	maps.Copy(tests, searchTests())
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := &suite{T: t, st: open(t)}
@@ -50,9 +53,10 @@ func Run(t *testing.T, open func(t *testing.T) tlog.Storage, reopen func(t *test
 			test(s)
 			if reopen != nil {
 				// What the test saw is what a restarted process sees.
-				before := s.dump("a")
+				before := s.dump("a") + s.states() + s.search(tlog.Query{Keys: []string{"k", "red", "key 0", "lost"}})
 				s.st = reopen(t, s.st)
-				if after := s.dump("a"); before != after {
+				after := s.dump("a") + s.states() + s.search(tlog.Query{Keys: []string{"k", "red", "key 0", "lost"}})
+				if before != after {
 					t.Errorf("after reopening:\n%s\nbefore:\n%s", after, before)
 				}
 			}
