@@ -126,7 +126,8 @@ func (l *testLog) set(t *testing.T, index int64) []byte {
 func (l *testLog) hint(t *testing.T, index int64) logHint {
 	t.Helper()
 	hash := merkle.RecordHash(l.leaves[index])
-	h := logHint{Log: l.Name, Index: index, UUID: hex.EncodeToString(hash[:]), IntegratedTime: l.times[index]}
+	h := logHint{Log: l.Name, Index: index, GlobalIndex: l.FirstIndex + index, UUID: hex.EncodeToString(hash[:]), IntegratedTime: l.times[index]}
+	h.Kind, h.APIVersion = kindOf(l.leaves[index])
 	if l.Kind == "v1" {
 		h.SignedEntryTimestamp = l.set(t, index)
 	}

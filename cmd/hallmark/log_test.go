@@ -46,7 +46,7 @@ func TestLogHonest(t *testing.T) {
 		{"prove 45", 0, "proven\tin the tree of 300"},
 		{"prove 3 --url " + plain, 0, "entry\t3\n"},
 		{"prove " + digest, 0, "about\t" + digest + ", which the entry names\n"},
-		{"search " + digest, 0, "v1-2\t5\t" + uuid(v1, 5) + "\t2025-10-09 08:53:26 UTC\nv2\t5\t"},
+		{"search " + digest, 0, "v1-2\t5\t" + uuid(v1, 5) + "\trekord 0.0.1\t2025-10-09 08:53:26 UTC\nv2\t5\t"},
 		{"search image:registry.example/acme/app --all --newest --limit 1", 0, "v1-2\t5\t"},
 		{"fsck", 0, "whole\thallmark.example - 77\t300 entries\troot "},
 		{"fsck --log v2", 0, "whole\tv2.example\t300 entries"},

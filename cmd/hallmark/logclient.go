@@ -21,6 +21,8 @@ const (
 	maxLogAnswer = 1 << 20
 	// maxLogs bounds the logs of a service: a new shard a month for ten years.
 	maxLogs = 128
+	// maxPage is the most that the service answers to one search.
+	maxPage = 100
 )
 
 // logClient asks the service where things are. It checks the form of the
@@ -35,7 +37,7 @@ type logRow struct {
 	TreeID string `json:"treeID"`
 	State  string `json:"state"` // pending, active or frozen
 	// FirstIndex is the global index of the log's first entry: how many entries
-	// the shards before it have.
+	// the shards before it have. A pending log has none yet, -1.
 	FirstIndex int64  `json:"firstIndex"`
 	Origin     string `json:"origin"`
 	// LogID is the lower-case hex of the key id, as in the trusted root.
@@ -67,12 +69,16 @@ func (c *logClient) source(name string) (tlog.Source, error) {
 type logHint struct {
 	Log   string `json:"log"`
 	Index int64  `json:"index"` // in the log
+	// GlobalIndex is the one over all v1 logs, or v2 logs.
+	GlobalIndex int64 `json:"globalIndex"`
 	// UUID is the lower-case hex of the leaf hash.
-	UUID string `json:"uuid"`
+	UUID       string `json:"uuid"`
+	Kind       string `json:"kind"`
+	APIVersion string `json:"apiVersion"`
 	// IntegratedTime is in Unix seconds, SignedEntryTimestamp a v1 log's
 	// signature over it (ASN.1 ECDSA).
 	IntegratedTime       int64  `json:"integratedTime"`
-	SignedEntryTimestamp []byte `json:"signedEntryTimestamp"`
+	SignedEntryTimestamp []byte `json:"signedEntryTimestamp,omitempty"`
 }
 
 // entry asks one log for an entry by its index or its UUID.

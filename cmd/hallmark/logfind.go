@@ -38,8 +38,14 @@ type foundEntry struct {
 	set  []byte
 }
 
-// logIndex is the index that clients of the log's API know.
-func (e *foundEntry) logIndex() int64 { return e.row.FirstIndex + e.index }
+// logIndex is the index that clients of the log's API know: Rekor v1 counts the
+// entries of earlier shards too, Rekor v2 does not.
+func (e *foundEntry) logIndex() int64 {
+	if e.view.treeID() == "" {
+		return e.index
+	}
+	return e.row.FirstIndex + e.index
+}
 
 // entryID is a v1 log's name of the entry.
 func (e *foundEntry) entryID() string {

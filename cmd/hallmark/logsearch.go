@@ -79,7 +79,7 @@ func (c *logClient) searchAll(ctx context.Context, q searchQuery) ([]logHint, er
 	found, after := []logHint{}, ""
 	for {
 		page := q
-		page.limit = min(q.limit-len(found), tlog.MaxPage)
+		page.limit = min(q.limit-len(found), maxPage)
 		got, err := c.search(ctx, page, after)
 		if err != nil {
 			return nil, err
@@ -104,6 +104,6 @@ func printFound(w io.Writer, found []logHint) {
 		if e.IntegratedTime != 0 {
 			at = time.Unix(e.IntegratedTime, 0).UTC().Format("2006-01-02 15:04:05 UTC")
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", printable(e.Log), e.Index, printable(e.UUID), at)
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s %s\t%s\n", printable(e.Log), e.Index, printable(e.UUID), printable(e.Kind), printable(e.APIVersion), at)
 	}
 }
