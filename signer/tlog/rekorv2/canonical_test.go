@@ -66,30 +66,6 @@ func FuzzCanonicalLeaf(f *testing.F) {
 	})
 }
 
-// Every accepted path is the one spelling of what it means.
-func FuzzParseTilePath(f *testing.F) {
-	for _, path := range []string{
-		"/tile/0/000", "/tile/0/x001/x234/067.p/1", "/tile/entries/000", "/tile/entries/x001/000.p/255",
-		"/tile/data/000", "/tile/63/999", "/tile/0/x999/x999/x999/x999/x999/x999/999", "/tile/0/%30",
-	} {
-		f.Add(path)
-	}
-	f.Fuzz(func(t *testing.T, path string) {
-		got, ok := parseTilePath(path)
-		if !ok {
-			return
-		}
-		tile := merkle.Tile{H: 8, L: got.level, N: got.n, W: got.width}
-		want := tilePrefix + tile.Path()[len("tile/8/"):]
-		if got.entries {
-			want = tilePrefix + "entries/" + tile.Path()[len("tile/8/0/"):]
-		}
-		if path != want || got.width < 1 || got.width > 256 || got.n < 0 || got.level < 0 || (got.entries && got.level != 0) {
-			t.Errorf("%q is %+v, spelled %q", path, got, want)
-		}
-	})
-}
-
 func BenchmarkCanonicalLeaf(b *testing.B) {
 	record := &pb.HashedRekordLogEntryV002{
 		Data: &commonv1.HashOutput{Digest: make([]byte, 32), Algorithm: commonv1.HashAlgorithm_SHA2_256},

@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	pb "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -66,6 +67,8 @@ type Config struct {
 type Service struct {
 	cfg        Config
 	algorithms *signature.AlgorithmRegistryConfig
+	// last is what the last look found; reads go by it for a moment.
+	last atomic.Pointer[shards]
 }
 
 // New returns a Service, or says what is wrong with cfg.
@@ -134,13 +137,9 @@ func hashes(proof []tlog.Hash) [][]byte {
 
 // ServeHTTP implements http.Handler.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	log, err := s.route(r)
-	switch {
-	case err != nil:
-		s.answerError(w, r, err)
-	case r.URL.Path == writePath && r.URL.RawPath == "":
-		s.serveWrite(w, r, log)
-	default:
-		s.serveRead(w, r, log)
+	if r.URL.Path == writePath && r.URL.RawPath == "" {
+		s.serveWrite(w, r)
+		return
 	}
+	s.serveRead(w, r)
 }

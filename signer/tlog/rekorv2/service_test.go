@@ -27,50 +27,68 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
 	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
+	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
 )
 
 const origin = "log.example"
 
-// env is a service over a log in memory, on a real listener.
+// env is a service over logs in memory, on a real listener.
 type env struct {
 	testing.TB
-	key     crypto.Signer
+	key     crypto.Signer // of log
+	keys    map[string]crypto.Signer
 	storage *storagetest.Memory
-	log     *tlog.Log
+	set     *tlog.Set
+	log     *tlog.Log // the first one
 	service *rekorv2.Service
 	url     string
 }
 
-// newEnv starts a service. adjust, if not nil, changes the configurations.
-func newEnv(t testing.TB, adjust func(*tlog.Config, *rekorv2.Config)) *env {
+// newEnv starts a service over one log, open to everybody. adjust, if not nil,
+// changes the configurations.
+func newEnv(t testing.TB, adjust func(*tlog.Config, *writers.Config)) *env {
 	t.Helper()
-	e := &env{TB: t, key: p256(t), storage: storagetest.NewMemory()}
-	logCfg := tlog.Config{Name: "v2", Origin: origin, Signer: e.key}
-	cfg := rekorv2.Config{Writers: rekorv2.Open}
+	e := &env{TB: t, storage: storagetest.NewMemory(), keys: make(map[string]crypto.Signer)}
+	logCfg := tlog.Config{Name: "v2", Origin: origin, Signer: p256(t)}
+	writersCfg := writers.Config{Mode: writers.Open}
 	if adjust != nil {
-		adjust(&logCfg, &cfg)
+		adjust(&logCfg, &writersCfg)
 	}
 	e.key = logCfg.Signer
-	if err := tlog.Create(t.Context(), e.storage, logCfg, tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active}); err != nil {
+	e.keys[logCfg.Name] = e.key
+	e.create(logCfg, tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active})
+	w, err := writers.New(writersCfg)
+	if err != nil {
 		t.Fatal(err)
 	}
-	var err error
-	if e.log, err = tlog.Load(t.Context(), e.storage, logCfg); err != nil {
+	e.set, err = tlog.LoadSet(t.Context(), e.storage, tlog.SetConfig{
+		Signer: func(row tlog.LogRow) (crypto.Signer, error) { return e.keys[row.Name], nil }, Config: logCfg,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := e.log.Close(context.Background()); err != nil {
+		if err := e.set.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	cfg.Log = e.log
-	if e.service, err = rekorv2.New(cfg); err != nil {
+	if e.log, err = e.set.Active(t.Context(), tlog.V2); err != nil {
+		t.Fatal(err)
+	}
+	if e.service, err = rekorv2.New(rekorv2.Config{Set: e.set, Writers: w}); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(e.service)
 	t.Cleanup(server.Close)
 	e.url = server.URL
 	return e
+}
+
+func (e *env) create(cfg tlog.Config, birth tlog.Birth) {
+	e.Helper()
+	if err := tlog.Create(e.Context(), e.storage, cfg, birth); err != nil {
+		e.Fatal(err)
+	}
 }
 
 func p256(t testing.TB) *ecdsa.PrivateKey {
@@ -110,7 +128,7 @@ var allWriters = sync.OnceValues(func() ([]writer, error) {
 	}, errors.Join(edErr, err256, err384, err521, err2048, err3072)
 })
 
-func writers(t testing.TB) []writer {
+func signers(t testing.TB) []writer {
 	t.Helper()
 	all, err := allWriters()
 	if err != nil {
@@ -169,12 +187,13 @@ func (w writer) certificate(t testing.TB, extension int) []byte {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	l := newEnv(t, nil).log
+	open, err := writers.New(writers.Config{Mode: writers.Open})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, cfg := range map[string]rekorv2.Config{
-		"no log":          {Writers: rekorv2.Open},
-		"no writers":      {Log: l},
-		"unknown writers": {Log: l, Writers: "everybody"},
-		"issued by whom?": {Log: l, Writers: rekorv2.Issued},
+		"no logs":    {Writers: open},
+		"no writers": {Set: newEnv(t, nil).set},
 	} {
 		if _, err := rekorv2.New(cfg); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -184,7 +203,7 @@ func TestConfigIsChecked(t *testing.T) {
 
 // What the signing service appends and what a client writes are one entry.
 func TestAppendInProcess(t *testing.T) {
-	for _, w := range writers(t) {
+	for _, w := range signers(t) {
 		t.Run(w.name, func(t *testing.T) {
 			e := newEnv(t, nil)
 			if _, err := e.log.Append(t.Context(), tlog.Leaf{Body: []byte("something before")}); err != nil {
@@ -192,7 +211,7 @@ func TestAppendInProcess(t *testing.T) {
 			}
 			req := w.withCertificate(t, w.request(t, "artifact"), 0)
 			cert := req.Signature.Verifier.GetX509Certificate().RawBytes
-			got, err := e.service.Append(t.Context(), req.Digest, req.Signature.Content, cert)
+			got, err := e.service.Append(t.Context(), req.Digest, req.Signature.Content, cert, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -219,7 +238,7 @@ func TestAppendInProcess(t *testing.T) {
 
 func TestAppendRefusesWhatDoesNotVerify(t *testing.T) {
 	e := newEnv(t, nil)
-	w := writers(t)[0]
+	w := signers(t)[0]
 	req := w.request(t, "artifact")
 	cert := w.certificate(t, 0)
 	for name, args := range map[string][3][]byte{
@@ -232,7 +251,7 @@ func TestAppendRefusesWhatDoesNotVerify(t *testing.T) {
 		"no certificate":   {req.Digest, req.Signature.Content, nil},
 		"two certificates": {req.Digest, req.Signature.Content, append(cert, cert...)},
 	} {
-		_, err := e.service.Append(t.Context(), args[0], args[1], args[2])
+		_, err := e.service.Append(t.Context(), args[0], args[1], args[2], nil)
 		if invalid := new(rekorv2.Invalid); !asInvalid(err, &invalid) {
 			t.Errorf("%s: %v", name, err)
 		}

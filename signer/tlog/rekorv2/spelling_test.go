@@ -20,7 +20,7 @@ import (
 	pb "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
-	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
+	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
 )
 
 // issuer is an authority with a key of its own.
@@ -58,8 +58,8 @@ func (i issuer) check(leaf *x509.Certificate) (crypto.PublicKey, error) {
 }
 
 // writers puts the issuer in charge of a log.
-func (i issuer) writers(_ *tlog.Config, cfg *rekorv2.Config) {
-	cfg.Writers, cfg.CheckIssued = rekorv2.Issued, i.check
+func (i issuer) writers(_ *tlog.Config, cfg *writers.Config) {
+	cfg.Mode, cfg.CheckIssued = writers.Issued, i.check
 }
 
 // request signs an artifact under a certificate of the issuer.
@@ -151,7 +151,7 @@ func (a answer) index(t testing.TB) string {
 // Whoever has seen one entry can spell it in other ways that verify. All of
 // them are that entry, whichever was first.
 func TestSpellingsAreOneEntry(t *testing.T) {
-	ws := writers(t)
+	ws := signers(t)
 	p256, p384, p521, rsa2048, ed := ws[0], ws[1], ws[2], ws[3], ws[5]
 	for _, tc := range []struct {
 		name          string
@@ -189,7 +189,7 @@ func TestSpellingsAreOneEntry(t *testing.T) {
 				e := newEnv(t, i.writers)
 				e.fill(0, 3)
 				one := all[first]
-				if _, err := e.service.Append(t.Context(), one.Digest, one.Signature.Content, one.Signature.Verifier.GetX509Certificate().RawBytes); err != nil {
+				if _, err := e.service.Append(t.Context(), one.Digest, one.Signature.Content, one.Signature.Verifier.GetX509Certificate().RawBytes, nil); err != nil {
 					t.Fatal(err)
 				}
 				for n, again := range all {
@@ -215,12 +215,12 @@ func TestSpellingsAreOneEntry(t *testing.T) {
 
 // What a certificate's parser lets pass is no further entry.
 func TestCertificatesAreDER(t *testing.T) {
-	i, w := newIssuer(t, writers(t)[1]), writers(t)[0]
+	i, w := newIssuer(t, signers(t)[1]), signers(t)[0]
 	req := i.request(w, "artifact")
 	sig, der := req.Signature.Content, req.Signature.Verifier.GetX509Certificate().RawBytes
 	certSig := open(t, der).Signature.Bytes[1:]
 	e := newEnv(t, i.writers)
-	if _, err := e.service.Append(t.Context(), req.Digest, sig, der); err != nil {
+	if _, err := e.service.Append(t.Context(), req.Digest, sig, der, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, cert := range map[string][]byte{
@@ -279,11 +279,11 @@ func forged(t testing.TB, req *pb.HashedRekordRequestV002) *pb.HashedRekordReque
 // Under a public certificate anybody can sign digests of nothing: a log that is
 // not open takes no entry that is new.
 func TestForgedDigestsAreNotLogged(t *testing.T) {
-	for _, w := range writers(t)[:2] {
-		i := newIssuer(t, writers(t)[0])
+	for _, w := range signers(t)[:2] {
+		i := newIssuer(t, signers(t)[0])
 		e := newEnv(t, i.writers)
 		req := i.request(w, "artifact")
-		if _, err := e.service.Append(t.Context(), req.Digest, req.Signature.Content, req.Signature.Verifier.GetX509Certificate().RawBytes); err != nil {
+		if _, err := e.service.Append(t.Context(), req.Digest, req.Signature.Content, req.Signature.Verifier.GetX509Certificate().RawBytes, nil); err != nil {
 			t.Fatal(err)
 		}
 		forgery := body(t, forged(t, req))

@@ -37,6 +37,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
+	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
 )
 
 func asInvalid(err error, target **rekorv2.Invalid) bool { return errors.As(err, target) }
@@ -72,13 +73,13 @@ func (e *env) noteVerifier() note.Verifier {
 }
 
 // ed25519Log makes the log's key an Ed25519 one.
-func ed25519Log(t testing.TB) func(*tlog.Config, *rekorv2.Config) {
+func ed25519Log(t testing.TB) func(*tlog.Config, *writers.Config) {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(cfg *tlog.Config, _ *rekorv2.Config) { cfg.Signer = key }
+	return func(cfg *tlog.Config, _ *writers.Config) { cfg.Signer = key }
 }
 
 // bothKeys runs a test with either kind of log key.
@@ -90,7 +91,7 @@ func bothKeys(t *testing.T, test func(t *testing.T, e *env)) {
 func TestStockWriteClient(t *testing.T) {
 	bothKeys(t, func(t *testing.T, e *env) {
 		index := int64(0)
-		for _, w := range writers(t) {
+		for _, w := range signers(t) {
 			for _, withCert := range []bool{false, true} {
 				req := w.request(t, fmt.Sprintf("artifact of %s, %v", w.name, withCert))
 				if withCert {
@@ -383,7 +384,7 @@ func TestLargeTreeOverHTTP(t *testing.T) {
 // 64 stock clients at a time send 40 entries, each of them several times.
 func TestManyWritersWithDuplicates(t *testing.T) {
 	e := newEnv(t, nil)
-	w := writers(t)[0]
+	w := signers(t)[0]
 	const clients, entries = 64, 40
 	var requests [entries]*pb.HashedRekordRequestV002
 	for i := range requests {

@@ -29,13 +29,13 @@ type badRequest struct{ reason string }
 func (e *badRequest) Error() string { return e.reason }
 
 // serveWrite answers POST /api/v2/log/entries.
-func (s *Service) serveWrite(w http.ResponseWriter, r *http.Request, log *tlog.Log) {
+func (s *Service) serveWrite(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		writeError(w, http.StatusMethodNotAllowed, codeUnimplemented, "Method Not Allowed")
 		return
 	}
-	logged, err := s.create(w, r, log)
+	logged, err := s.create(w, r)
 	if err != nil {
 		s.answerError(w, r, err)
 		return
@@ -54,8 +54,17 @@ func (s *Service) serveWrite(w http.ResponseWriter, r *http.Request, log *tlog.L
 	_, _ = w.Write(body) //nolint:gosec // not HTML, see Content-Type and nosniff
 }
 
-// create takes a request to its log entry.
-func (s *Service) create(w http.ResponseWriter, r *http.Request, log *tlog.Log) (*rekorv1.TransparencyLogEntry, error) {
+// create takes a request to its log entry. Which logs there are is asked anew:
+// who freezes a log with another process is sure that it takes no more.
+func (s *Service) create(w http.ResponseWriter, r *http.Request) (*rekorv1.TransparencyLogEntry, error) {
+	now, err := s.look(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	log, err := now.route(r)
+	if err != nil {
+		return nil, err
+	}
 	if log.Row().State == tlog.Frozen {
 		return nil, tlog.ErrFrozen
 	}
@@ -70,7 +79,7 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request, log *tlog.Log) 
 	if err != nil {
 		return nil, err
 	}
-	done, err := s.write(r.Context(), e)
+	done, err := s.write(r.Context(), now, e)
 	if err != nil {
 		return nil, err
 	}
@@ -112,13 +121,13 @@ type logged struct {
 
 // write applies the writers policy to a verified entry. An entry that the log
 // has is answered, whichever shard has it.
-func (s *Service) write(ctx context.Context, e entry) (logged, error) {
+func (s *Service) write(ctx context.Context, now *shards, e entry) (logged, error) {
 	permission, err := s.cfg.Writers.Admit(e.claim)
 	if err != nil {
 		return logged{}, err
 	}
 	if !permission.AnySpelling {
-		done, found, err := s.find(ctx, e, permission.Issuer)
+		done, found, err := now.find(ctx, e, permission.Issuer)
 		if err != nil || found {
 			return done, err
 		}
@@ -132,16 +141,12 @@ func (s *Service) write(ctx context.Context, e entry) (logged, error) {
 
 // find looks for an entry in all its spellings and all shards. The shard that
 // takes entries now comes first.
-func (s *Service) find(ctx context.Context, e entry, issuer crypto.PublicKey) (logged, bool, error) {
+func (s *shards) find(ctx context.Context, e entry, issuer crypto.PublicKey) (logged, bool, error) {
 	spellings, err := writers.Spellings(e.record.GetSignature().GetContent(), e.claim, issuer)
 	if err != nil {
 		return logged{}, false, &Invalid{err: err}
 	}
-	logs, err := s.cfg.Set.Logs(ctx, tlog.V2)
-	if err != nil {
-		return logged{}, false, err
-	}
-	for _, log := range slices.Backward(logs) {
+	for _, log := range slices.Backward(s.logs) {
 		for _, spelling := range spellings {
 			leaf := e.spelled(spelling)
 			in, found, err := log.Find(ctx, merkle.RecordHash(leaf))
