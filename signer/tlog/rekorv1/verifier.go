@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rekorv1
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	pkix509 "github.com/sigstore/rekor/pkg/pki/x509"
+	"github.com/sigstore/rekor/pkg/types"
+	rfc3161 "github.com/sigstore/rekor/pkg/types/rfc3161/v0.0.1"
+
+	"github.com/hallmark-dev/hallmark/signer/tlog/index"
+	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
+)
+
+// verifier is a key that a signature of an entry has been verified with. A key
+// of PGP, SSH or minisign, and whoever made a time stamp, has no claim: writers
+// know certificates and keys only.
+type verifier struct {
+	claim writers.Claim
+	keys  []string // of the index
+}
+
+// verifiersOf returns whose signatures an entry has.
+func verifiersOf(impl types.EntryImpl) ([]verifier, error) {
+	if _, ok := impl.(*rfc3161.V001Entry); ok {
+		return []verifier{{}}, nil // signed by an authority, sent by anybody
+	}
+	public, err := impl.Verifiers()
+	if err != nil {
+		return nil, err
+	}
+	if len(public) == 0 {
+		return nil, errors.New("an entry without a verifier")
+	}
+	var all []verifier
+	for _, key := range public {
+		v := verifier{}
+		if x, ok := key.(*pkix509.PublicKey); ok {
+			if v, err = verifierOfX509(x); err != nil {
+				return nil, err
+			}
+		} else {
+			canonical, err := key.CanonicalValue()
+			if err != nil {
+				return nil, fmt.Errorf("public key: %w", err)
+			}
+			v.keys = append(v.keys, index.RawKey(canonical))
+			for _, subject := range key.Subjects() {
+				v.keys = append(v.keys, index.Identity(subject))
+			}
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// verifierOfX509 is the verifier of a key, a certificate, or the first of a
+// chain.
+func verifierOfX509(key *pkix509.PublicKey) (verifier, error) {
+	identities, err := key.Identities()
+	if err != nil {
+		return verifier{}, err
+	}
+	if len(identities) != 1 {
+		return verifier{}, fmt.Errorf("%d identities of one key", len(identities))
+	}
+	if cert, ok := identities[0].Crypto.(*x509.Certificate); ok {
+		return verifierOfCertificate(cert), nil
+	}
+	return verifierOfKey(key.CryptoPubKey())
+}
+
+func verifierOfCertificate(cert *x509.Certificate) verifier {
+	return verifier{
+		claim: writers.Claim{Certificate: cert, PublicKey: cert.PublicKey},
+		keys:  index.OfCertificate(cert),
+	}
+}
+
+func verifierOfKey(key crypto.PublicKey) (verifier, error) {
+	name, err := index.PublicKey(key)
+	if err != nil {
+		return verifier{}, err
+	}
+	return verifier{claim: writers.Claim{PublicKey: key}, keys: []string{name}}, nil
+}
+
+// parsePEM reads one block, a key or a certificate, and nothing beside it, and
+// returns how Rekor writes it. It leaves chains and everything unusual to
+// Rekor's code.
+func parsePEM(content []byte) (v verifier, canonical []byte, ok bool) {
+	block, rest := pem.Decode(content)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 || len(block.Headers) > 0 || !bytes.HasPrefix(content, []byte("-----BEGIN ")) {
+		return verifier{}, nil, false
+	}
+	var err error
+	switch block.Type {
+	case pemCertificate:
+		var cert *x509.Certificate
+		if cert, err = x509.ParseCertificate(block.Bytes); err == nil {
+			v, canonical = verifierOfCertificate(cert), encodePEM(pemCertificate, cert.Raw)
+		}
+	case pemPublicKey:
+		var key any
+		var der []byte
+		if key, err = x509.ParsePKIXPublicKey(block.Bytes); err == nil {
+			if v, err = verifierOfKey(key); err == nil {
+				der, err = x509.MarshalPKIXPublicKey(key)
+				canonical = encodePEM(pemPublicKey, der)
+			}
+		}
+	default:
+		return verifier{}, nil, false
+	}
+	return v, canonical, err == nil
+}
+
+func encodePEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
