@@ -20,6 +20,8 @@ const maxProblems = 20
 // Report is what Fsck found. A log without Problems is whole: every hash,
 // tile and signature was recomputed or verified.
 type Report struct {
+	// Log is the log's name in storage; a Source has none.
+	Log      string
 	Origin   string
 	Size     int64
 	Root     Hash
@@ -41,35 +43,6 @@ type Source interface {
 	Checkpoint(ctx context.Context) ([]byte, error)
 	Tile(ctx context.Context, level int, n int64, width int) ([]byte, error)
 	EntryBundle(ctx context.Context, n int64, width int) ([]byte, error)
-}
-
-// Fsck reads the whole log of a name from storage and checks it: the
-// checkpoint's signature, every leaf hash, every stored tile with its inner
-// nodes, the root, that indexes are contiguous, times do not decrease, no leaf
-// is there twice, every leaf is found under its hash, and nothing lies beyond
-// the head. An error says that it could not be read; ErrNoLog that there is no
-// such log. It may run while the log is written.
-func Fsck(ctx context.Context, st Storage, name string, key crypto.PublicKey) (Report, error) {
-	row, err := st.Log(ctx, name)
-	if err != nil {
-		return Report{}, fmt.Errorf("fsck of log %q: %w", name, err)
-	}
-	src := &stored{storage: st, row: row}
-	report, err := FsckSource(ctx, src, row.Origin, key)
-	if err != nil {
-		return report, fmt.Errorf("fsck of log %q: %w", name, err)
-	}
-	if report.Root != row.Head.Root || report.Size != row.Head.Size {
-		src.problem("head says size %d and root %s", row.Head.Size, row.Head.Root)
-	}
-	if src.time != row.Head.Time {
-		src.problem("head's time %d is not that of the last entry, %d", row.Head.Time, src.time)
-	}
-	if err := src.checkBeyond(ctx, name); err != nil {
-		return report, fmt.Errorf("fsck of log %q: %w", name, err)
-	}
-	report.Problems = append(report.Problems, src.problems...)
-	return report, nil
 }
 
 // FsckSource checks a log through its read path: the checkpoint's signature,
@@ -187,108 +160,4 @@ func splitBundle(bundle []byte) (leaves [][]byte, ok bool) {
 		leaves, bundle = append(leaves, bundle[2:2+size]), bundle[2+size:]
 	}
 	return leaves, true
-}
-
-// stored is a Source over storage that looks at what readers do not see, too.
-type stored struct {
-	storage  Storage
-	row      LogRow
-	time     int64
-	problems []string
-}
-
-func (s *stored) problem(format string, args ...any) {
-	if len(s.problems) < maxProblems {
-		s.problems = append(s.problems, fmt.Sprintf(format, args...))
-	}
-}
-
-// Checkpoint implements Source.
-func (s *stored) Checkpoint(context.Context) ([]byte, error) {
-	return s.row.Head.Checkpoint, nil
-}
-
-// Tile implements Source. It checks the inner nodes of a full tile.
-func (s *stored) Tile(ctx context.Context, level int, n int64, width int) ([]byte, error) {
-	if level == 0 && width < TileWidth {
-		return s.lastHashes(ctx, n, width)
-	}
-	tiles, err := s.storage.Tiles(ctx, s.row.Name, []TileID{{Level: level, N: n}})
-	if err != nil {
-		return nil, err
-	}
-	data := tiles[0]
-	if len(data) < width*hashSize {
-		return nil, fmt.Errorf("%w: tile %d of level %d has %d bytes", ErrCorrupt, n, level, len(data))
-	}
-	if width == TileWidth {
-		p := newPartial()
-		for i := range int64(TileWidth) {
-			p.add(hashAt(data, i))
-		}
-		if !bytes.Equal(p.encode(), data) {
-			s.problem("tile %d of level %d has wrong inner nodes", n, level)
-		}
-	}
-	return data[:width*hashSize], nil
-}
-
-// lastHashes is the unfinished tile of level 0, which is not stored.
-func (s *stored) lastHashes(ctx context.Context, n int64, width int) ([]byte, error) {
-	from := n << TileHeight
-	entries, err := s.storage.Entries(ctx, s.row.Name, from, from+int64(width))
-	if err != nil {
-		return nil, err
-	}
-	var hashes []Hash
-	for i := range entries {
-		hashes = append(hashes, merkle.RecordHash(entries[i].Body))
-	}
-	return appendHashes(nil, hashes), nil
-}
-
-// EntryBundle implements Source. It checks contiguity, times and that every
-// leaf is found by its hash.
-func (s *stored) EntryBundle(ctx context.Context, n int64, width int) ([]byte, error) {
-	from := n << TileHeight
-	entries, err := s.storage.Entries(ctx, s.row.Name, from, from+int64(width))
-	if err != nil {
-		return nil, err
-	}
-	if err := contiguous(entries, from, from+int64(width)); err != nil {
-		return nil, err
-	}
-	hashes := make([]Hash, len(entries))
-	for i := range entries {
-		hashes[i] = merkle.RecordHash(entries[i].Body)
-		if entries[i].Time < s.time {
-			s.problem("entry %d is older than the one before it", entries[i].Index)
-		}
-		s.time = entries[i].Time
-	}
-	places, err := s.storage.Find(ctx, s.row.Name, hashes)
-	if err != nil {
-		return nil, err
-	}
-	for i := range entries {
-		if got, ok := places[hashes[i]]; !ok || got != (Place{Index: entries[i].Index, Time: entries[i].Time}) {
-			s.problem("entry %d is not found under its hash", entries[i].Index)
-		}
-	}
-	return encodeBundle(entries), nil
-}
-
-// checkBeyond looks for entries behind the head. A batch that was committed
-// meanwhile is none: then the head has moved, too.
-func (s *stored) checkBeyond(ctx context.Context, name string) error {
-	size := s.row.Head.Size
-	beyond, err := s.storage.Entries(ctx, name, size, size+1)
-	if err != nil || len(beyond) == 0 {
-		return err
-	}
-	row, err := s.storage.Log(ctx, name)
-	if err == nil && row.Head.Size == size {
-		s.problem("entry %d lies beyond the head", size)
-	}
-	return err
 }

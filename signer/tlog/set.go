@@ -250,7 +250,7 @@ func (s *shards) ofKind(kind Kind) []*Log {
 	}
 	slices.SortStableFunc(logs, func(a, b *Log) int {
 		x, y := a.row.Load(), b.row.Load()
-		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.FirstIndex, y.FirstIndex), cmp.Compare(y.State.rank(), x.State.rank()))
+		return cmp.Or(cmp.Compare(x.Kind, y.Kind), compareShards(x, y))
 	})
 	return logs
 }
