@@ -103,7 +103,7 @@ func (t *tx) append(id int64, secret [32]byte, write tlog.Write) error {
 		h.Size, h.Root[:], h.Time, h.Checkpoint, id); err != nil {
 		return fmt.Errorf("write head: %w", err)
 	}
-	return nil
+	return t.index(id, h.Size)
 }
 
 // readLog calls fn with a connection and the number of a log.

@@ -88,7 +88,7 @@ func (db *DB) Logs(ctx context.Context) (rows []tlog.LogRow, err error) {
 	return rows, err
 }
 
-const logColumns = `SELECT id, name, kind, tree_id, state, coalesce(first_index, 0), origin, key, size, root, time, checkpoint FROM logs`
+const logColumns = `SELECT id, name, kind, tree_id, state, coalesce(first_index, -1), origin, key, size, root, time, checkpoint FROM logs`
 
 func scanLog(scan func(...any) error) (row tlog.LogRow, id int64, err error) {
 	h := &row.Head

@@ -3,25 +3,27 @@
 -- What keys the hashes of the index, see store.IndexKey. One row, made with the
 -- file.
 CREATE TABLE secret (
-    id    INTEGER PRIMARY KEY CHECK (id = 1),
-    index_key BLOB NOT NULL CHECK (length(index_key) = 32)
+    id        INTEGER PRIMARY KEY CHECK (id = 1),
+    index_key BLOB    NOT NULL CHECK (length(index_key) = 32)
 ) STRICT;
 
 -- A log is a row. Its head is replaced in the transaction that appends.
 CREATE TABLE logs (
     id          INTEGER PRIMARY KEY,
     name        TEXT    NOT NULL UNIQUE,
-    kind        TEXT    NOT NULL,
-    tree_id     INTEGER NOT NULL,
-    state       TEXT    NOT NULL,
+    kind        TEXT    NOT NULL CHECK (kind IN ('v1', 'v2')),
+    tree_id     INTEGER NOT NULL UNIQUE CHECK (tree_id > 0),
+    state       TEXT    NOT NULL CHECK (state IN ('pending', 'active', 'frozen')),
     first_index INTEGER,          -- NULL: was never active
     origin      TEXT    NOT NULL,
     key         BLOB    NOT NULL, -- SubjectPublicKeyInfo, DER
     size        INTEGER NOT NULL,
     root        BLOB    NOT NULL,
     time        INTEGER NOT NULL, -- integratedTime of the last entry, Unix seconds
-    checkpoint  BLOB    NOT NULL
+    checkpoint  BLOB    NOT NULL,
+    CHECK (state <> 'active' OR first_index IS NOT NULL)
 ) STRICT;
+CREATE UNIQUE INDEX logs_active ON logs (kind) WHERE state = 'active';
 
 -- Bodies live in a table with a rowid: rows above a quarter of a page would
 -- otherwise overflow to a page of their own. id = log << 40 | index.
@@ -45,6 +47,24 @@ CREATE TABLE tiles (
     id   INTEGER PRIMARY KEY,
     data BLOB NOT NULL
 ) STRICT;
+
+-- The index, see postings.go: blocks of sorted postings, and how many entries
+-- the complete runs of each level cover. It is made from entries.keys.
+-- run = log << 48 | level << 40 | n; key and entry are those of the first
+-- posting.
+CREATE TABLE postings (
+    run   INTEGER NOT NULL,
+    key   INTEGER NOT NULL,
+    entry INTEGER NOT NULL,
+    data  BLOB    NOT NULL,
+    PRIMARY KEY (run, key, entry)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE coverage (
+    log     INTEGER NOT NULL REFERENCES logs (id),
+    level   INTEGER NOT NULL,
+    entries INTEGER NOT NULL,
+    PRIMARY KEY (log, level)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE intents (
     seq            INTEGER PRIMARY KEY,
@@ -110,8 +130,50 @@ BEGIN SELECT RAISE(ABORT, 'logs are append-only'); END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER logs_kept_2 BEFORE UPDATE ON logs
-WHEN NEW.size < OLD.size OR NEW.time < OLD.time OR NEW.origin <> OLD.origin OR NEW.key <> OLD.key
+WHEN NEW.id <> OLD.id OR NEW.name <> OLD.name OR NEW.kind <> OLD.kind OR NEW.tree_id <> OLD.tree_id
+  OR NEW.origin <> OLD.origin OR NEW.key <> OLD.key OR NEW.size < OLD.size OR NEW.time < OLD.time
 BEGIN SELECT RAISE(ABORT, 'a log only grows'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER logs_kept_3 BEFORE UPDATE ON logs
+WHEN OLD.state = 'frozen' AND (NEW.state <> 'frozen' OR NEW.size <> OLD.size OR NEW.root <> OLD.root OR NEW.checkpoint <> OLD.checkpoint)
+  OR OLD.state = 'active' AND NEW.state = 'pending'
+BEGIN SELECT RAISE(ABORT, 'a log''s state only moves forward'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER logs_kept_4 BEFORE UPDATE ON logs
+WHEN OLD.first_index IS NOT NULL AND NEW.first_index IS NOT OLD.first_index
+  OR OLD.first_index IS NULL AND NEW.first_index IS NOT NULL AND NEW.state <> 'active'
+BEGIN SELECT RAISE(ABORT, 'a log''s first index is set once'); END;
+-- +goose StatementEnd
+-- Blocks go when the next level has their postings: see drop in merge.go. A
+-- run of level l has 1 << (4 + 4 * l) entries.
+-- +goose StatementBegin
+CREATE TRIGGER postings_kept_1 BEFORE DELETE ON postings
+WHEN ((OLD.run & 0xffffffffff) + 1) << (4 + 4 * (OLD.run >> 40 & 0xff)) > coalesce((
+  SELECT entries FROM coverage WHERE log = OLD.run >> 48 AND level = (OLD.run >> 40 & 0xff) + 1), 0)
+BEGIN SELECT RAISE(ABORT, 'index blocks are kept until they are merged'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER postings_kept_2 BEFORE UPDATE ON postings
+BEGIN SELECT RAISE(ABORT, 'index blocks are append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER coverage_kept_1 BEFORE DELETE ON coverage
+BEGIN SELECT RAISE(ABORT, 'coverage of the index only grows'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER coverage_kept_2 BEFORE UPDATE ON coverage
+WHEN NEW.log <> OLD.log OR NEW.level <> OLD.level OR NEW.entries < OLD.entries
+BEGIN SELECT RAISE(ABORT, 'coverage of the index only grows'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER secret_kept_1 BEFORE DELETE ON secret
+BEGIN SELECT RAISE(ABORT, 'the secret of the index is kept'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER secret_kept_2 BEFORE UPDATE ON secret
+BEGIN SELECT RAISE(ABORT, 'the secret of the index is kept'); END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER audit_kept_1 BEFORE DELETE ON audit
