@@ -20,19 +20,17 @@ func OfCertificate(cert *x509.Certificate) []string {
 	if key, err := PublicKey(cert.PublicKey); err == nil {
 		keys = append(keys, key)
 	}
-	for _, name := range cryptoutils.GetSubjectAlternateNames(cert) {
-		keys = append(keys, Identity(name))
+	add := func(key func(string) string, values ...string) {
+		for _, value := range values {
+			if k := key(value); !strings.HasSuffix(k, ":") { // a value that says something
+				keys = append(keys, k)
+			}
+		}
 	}
+	add(Identity, cryptoutils.GetSubjectAlternateNames(cert)...)
 	ext, err := certificate.ParseExtensions(cert.Extensions)
 	if err != nil {
 		return Collect(keys)
-	}
-	add := func(key func(string) string, values ...string) {
-		for _, value := range values {
-			if strings.TrimSpace(value) != "" {
-				keys = append(keys, key(value))
-			}
-		}
 	}
 	add(Issuer, ext.Issuer)
 	add(Identity, ext.Subject)

@@ -63,8 +63,7 @@ func Collect(groups ...[]string) []string {
 	return keys
 }
 
-// lower is strings.ToLower, repeated for the few letters whose lower case has a
-// lower case of its own, and without white space around it.
+// lower is the form that all values have: lower case, no white space around.
 func lower(s string) string {
 	return strings.TrimSpace(strings.ToLower(s))
 }

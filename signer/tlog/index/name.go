@@ -17,7 +17,11 @@ func Issuer(url string) string { return join(KindIssuer, location(url)) }
 // copy from a browser or from git: "https://github.com/acme/app",
 // "git@github.com:acme/app.git", "github.com/acme/app".
 func Repository(uri string) string {
-	return join(KindRepository, trimAll(location(gitURL(uri)), "/", ".git"))
+	s := trimAll(location(gitURL(uri)), "/", ".git")
+	if user, rest, ok := strings.Cut(s, "@"); ok && !strings.Contains(user, "/") {
+		s = rest // of ssh://git@host
+	}
+	return join(KindRepository, s)
 }
 
 // Commit returns the key of a commit id, hexadecimal and of full length.

@@ -30,6 +30,12 @@ func ParseTerm(s string) (string, error) {
 	case len(key) > tlog.MaxKey:
 		return "", fmt.Errorf("search term %q: longer than %d bytes", clip(s), tlog.MaxKey)
 	}
+	// What changes when it is read again is not one name of the kind, but a heap
+	// of schemes, tags and slashes.
+	if again, err := parseTerm(key); err != nil || again != key {
+		kind, _, _ := strings.Cut(key, ":")
+		return "", fmt.Errorf("search term %q: this is no name of kind %q", clip(s), kind)
+	}
 	return key, nil
 }
 
