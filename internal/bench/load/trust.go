@@ -132,3 +132,31 @@ func (t *Trust) VerifySamples(samples []Sample) error {
 	}
 	return nil
 }
+
+// Open verifies a signed note of any log.
+func (t *Trust) Open(note string) (tlog.Checkpoint, error) {
+	var errs []error
+	for id := range t.keys {
+		raw, err := hex.DecodeString(id)
+		if err != nil {
+			return tlog.Checkpoint{}, err
+		}
+		c, err := t.Checkpoint(raw, note)
+		if err == nil {
+			return c, nil
+		}
+		errs = append(errs, err)
+	}
+	return tlog.Checkpoint{}, errors.Join(errs...)
+}
+
+// Seen returns what every note that verified has committed to.
+func (t *Trust) Seen() map[tlog.Checkpoint]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seen := make(map[tlog.Checkpoint]bool, len(t.verified))
+	for _, c := range t.verified {
+		seen[c] = true
+	}
+	return seen
+}
