@@ -22,7 +22,7 @@ func OfCertificate(cert *x509.Certificate) []string {
 	}
 	add := func(key func(string) string, values ...string) {
 		for _, value := range values {
-			if k := key(value); !strings.HasSuffix(k, ":") { // a value that says something
+			if k := key(value); !empty(k) {
 				keys = append(keys, k)
 			}
 		}

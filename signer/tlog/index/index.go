@@ -67,3 +67,9 @@ func Collect(groups ...[]string) []string {
 func lower(s string) string {
 	return strings.TrimSpace(strings.ToLower(s))
 }
+
+// empty says whether a key has no value.
+func empty(key string) bool {
+	_, value, _ := strings.Cut(key, ":")
+	return value == ""
+}

@@ -107,7 +107,7 @@ func parseCommit(s string) (string, error) {
 
 // filled refuses keys whose value was nothing but what normalisation drops.
 func filled(key string) (string, error) {
-	if strings.HasSuffix(key, ":") {
+	if empty(key) {
 		return "", errors.New("nothing is left of it without scheme and slashes")
 	}
 	return key, nil
