@@ -4,13 +4,10 @@ package sqlite_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,16 +18,14 @@ import (
 
 // The figures of the log on SQLite, beside their floor, measured in one run:
 //
-//	go test -run '^$' -bench Log -benchtime 3s ./signer/store
+//	go test -run '^$' -bench LogIdle -benchtime 3s ./signer/store/sqlite
 //
 // LogIdle does one thing at a time, by turns, so that a noisy machine is as
 // noisy to both: the floor, which is one durable commit of the bytes of one
 // append with the same statements and nothing else (floor-p50-ms), and one
 // append (p50-ms, p99-ms). ratio is append to floor, p50: at most 2 is the
-// aim. LogSign is the other floor, one P-256 signature, which every batch
-// needs. LogAppend is a closed loop of writers, on an empty log and on one that
-// has entries; ops/s is what counts there. The proof alone is AuditPath in
-// package tlog.
+// aim. The proof alone is AuditPath in package tlog; a log that has grown is
+// BenchmarkMillion.
 
 // benchBody is about what an entry with a certificate takes.
 const benchBody = 1500
@@ -48,9 +43,9 @@ func (l *latencies) add(d time.Duration) {
 }
 
 // percentile is in milliseconds.
-func (l *latencies) percentile(percent int) float64 {
+func (l *latencies) percentile(percent float64) float64 {
 	slices.Sort(l.all)
-	return float64(l.all[(len(l.all)-1)*percent/100].Microseconds()) / 1000
+	return float64(l.all[int(float64(len(l.all)-1)*percent/100)].Microseconds()) / 1000
 }
 
 // report adds the 50th and 99th percentile and the rate.
@@ -93,19 +88,6 @@ func BenchmarkLogIdle(b *testing.B) {
 	b.ReportMetric(appends.percentile(50)/floor.percentile(50), "ratio")
 }
 
-func BenchmarkLogSign(b *testing.B) {
-	key, ok := newKey(b).(*ecdsa.PrivateKey)
-	if !ok {
-		b.Fatal("not an ECDSA key")
-	}
-	digest := sha256.Sum256(nil)
-	for b.Loop() {
-		if _, err := ecdsa.SignASN1(rand.Reader, key, digest[:]); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func benchLeaf(n uint64) tlog.Leaf {
 	body := make([]byte, benchBody)
 	for at := 0; at+32 <= len(body); at += 32 { // nothing to compress
@@ -113,39 +95,4 @@ func benchLeaf(n uint64) tlog.Leaf {
 		copy(body[at:], sum[:])
 	}
 	return tlog.Leaf{Body: body}
-}
-
-func BenchmarkLogAppend(b *testing.B) {
-	for _, grown := range []struct {
-		name    string
-		entries int
-	}{{"empty", 0}, {"grown=100000", 100_000}} {
-		db, _ := create(b)
-		l := startLog(b, db, newKey(b))
-		var next atomic.Uint64
-		load := func(b *testing.B, writers, count int) *latencies {
-			lat := &latencies{}
-			var left atomic.Int64
-			left.Store(int64(count))
-			var wg sync.WaitGroup
-			for range writers {
-				wg.Go(func() {
-					for left.Add(-1) >= 0 {
-						leaf := benchLeaf(next.Add(1))
-						began := time.Now()
-						if _, err := l.Append(context.Background(), leaf); err != nil {
-							b.Error(err)
-							return
-						}
-						lat.add(time.Since(began))
-					}
-				})
-			}
-			wg.Wait()
-			return lat
-		}
-		load(b, 512, grown.entries)
-		b.Run(grown.name+"/writers=64", func(b *testing.B) { load(b, 64, b.N).report(b) })
-		b.Run(grown.name+"/writers=256", func(b *testing.B) { load(b, 256, b.N).report(b) })
-	}
 }

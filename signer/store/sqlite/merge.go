@@ -9,10 +9,12 @@ import (
 
 const (
 	// blockPostings is how many postings a block has: as many as a row may
-	// have to take one overflow page of pageBytes and what SQLite leaves of it
-	// in the table itself (489 of 4581 bytes, "Cell Payload Overflow Pages" of
-	// its file format), so that both are full.
-	blockPostings = 414
+	// have to take one overflow page and the least of it that SQLite leaves in
+	// the table itself (chapter 1.6 of its file format), so that both are
+	// full. rowBytes is what the other columns and the header take of a row.
+	blockPostings = (leastLocal + pageBytes - 4 - rowBytes) / postingSize
+	leastLocal    = (pageBytes-12)*32/255 - 23
+	rowBytes      = 26
 	// mergeFactor is how many postings each level merges for each posting that
 	// is written: more than one, or merges would not be done when the next
 	// ones begin.

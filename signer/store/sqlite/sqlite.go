@@ -67,7 +67,12 @@ var _ store.Database = (*DB)(nil)
 // Create makes a database and opens it. store.ErrExists if there is a file. The file
 // appears under its name when it is complete, or not at all.
 func Create(ctx context.Context, path string) (*DB, error) {
-	err := place(path, func(draft string) error { return migrate(ctx, draft, makeSecret) })
+	err := place(path, func(draft string) error {
+		if err := setPageSize(ctx, draft); err != nil {
+			return err
+		}
+		return migrate(ctx, draft, makeSecret)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", path, err)
 	}
@@ -173,6 +178,10 @@ func dsn(path string, readOnly bool) string {
 	if readOnly {
 		q.Set("_query_only", "1")
 	}
+	return fileURL(path, q)
+}
+
+func fileURL(path string, q url.Values) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}
 	return u.String()
 }
@@ -208,6 +217,19 @@ func migrate(ctx context.Context, path string, fill func(context.Context, *sql.D
 		return nil
 	}
 	return fill(ctx, db)
+}
+
+// setPageSize makes an empty file a database with pages of pageBytes, which it
+// keeps: the size cannot be changed once there is a WAL.
+func setPageSize(ctx context.Context, path string) (err error) {
+	db, err := sql.Open("sqlite", fileURL(path, url.Values{"mode": {"rw"}}))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, fmt.Sprintf("PRAGMA page_size = %d; PRAGMA journal_mode = WAL", pageBytes))
+	return err
 }
 
 // makeSecret writes the secret of the index, see store.IndexKey.

@@ -24,7 +24,7 @@ const (
 	// looks at it): beyond it a checkpoint waits for the readers that keep it
 	// from starting over.
 	maxWALPages = 4 << 10
-	pageBytes   = 4 << 10
+	pageBytes   = 8 << 10
 	// rowPages is the guess of how many pages a small row dirties: its leaf
 	// page and that of an index.
 	rowPages = 2
