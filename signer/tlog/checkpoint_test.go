@@ -10,6 +10,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -143,6 +147,133 @@ func TestUnsuitableKeys(t *testing.T) {
 		}
 		if _, err := tlog.Load(t.Context(), storagetest.NewMemory(), cfg); err == nil {
 			t.Errorf("%s: loaded", name)
+		}
+	}
+}
+
+// The note of Rekor v1: signed under the host's name alone, by ECDSA, once.
+func TestCheckpointV1(t *testing.T) {
+	const host, originV1 = "log.example", "log.example - 7264578203954"
+	key, st := newKey(t), storagetest.NewMemory()
+	cfg := tlog.Config{Name: "v1", Origin: originV1, Signer: key}
+	if err := tlog.Create(t.Context(), st, cfg, tlog.Birth{Kind: tlog.V1, TreeID: 7264578203954, State: tlog.Active}); err != nil {
+		t.Fatal(err)
+	}
+	in, err := load(t, st, cfg).Append(t.Context(), leaf(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := sha256.Sum256(spki)
+	// Written out, and read by x/mod with a verifier of our own.
+	text, sig, found := strings.Cut(string(in.Checkpoint), "\n\n\u2014 "+host+" ")
+	if want := fmt.Sprintf("%s\n1\n%s", originV1, in.Root); !found || text != want || strings.Count(sig, "\n") != 1 {
+		t.Fatalf("checkpoint %q, want %q", in.Checkpoint, want)
+	}
+	raw := decode(t, strings.TrimSuffix(sig, "\n"))
+	digest := sha256.Sum256([]byte(text + "\n"))
+	if !bytes.Equal(raw[:4], id[:4]) || !ecdsa.VerifyASN1(key.Public().(*ecdsa.PublicKey), digest[:], raw[4:]) {
+		t.Error("hint or signature are wrong")
+	}
+	c, err := tlog.ParseCheckpoint(in.Checkpoint, originV1, key.Public())
+	if err != nil || c.Size != 1 || c.Root != in.Root || c.Origin != originV1 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if got, err := tlog.KeyID(originV1, key.Public()); err != nil || !bytes.Equal(got, id[:]) {
+		t.Errorf("key id %x, %v", got, err)
+	}
+	twice := string(in.Checkpoint) + "\u2014 " + host + " " + sig
+	for name, bad := range map[string]struct{ signed, origin string }{
+		"as v2":            {string(in.Checkpoint), host},
+		"another tree id":  {string(in.Checkpoint), host + " - 7264578203955"},
+		"another host":     {string(in.Checkpoint), "other.example - 7264578203954"},
+		"a signature more": {twice, originV1},
+		"a witness":        {string(in.Checkpoint) + "\u2014 witness.example " + sig, originV1},
+	} {
+		if _, err := tlog.ParseCheckpoint([]byte(bad.signed), bad.origin, key.Public()); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// What a log cannot be born as.
+func TestBirth(t *testing.T) {
+	const id = 81985529216486895
+	v1 := fmt.Sprint("log.example - ", id)
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		origin string
+		key    crypto.Signer
+		birth  tlog.Birth
+		ok     bool
+	}{
+		"v1":              {v1, nil, tlog.Birth{Kind: tlog.V1, TreeID: id, State: tlog.Pending}, true},
+		"v2":              {origin, nil, tlog.Birth{Kind: tlog.V2, TreeID: id, State: tlog.Active}, true},
+		"v2, Ed25519":     {origin, ed, tlog.Birth{Kind: tlog.V2, TreeID: id, State: tlog.Active}, true},
+		"v1, Ed25519":     {v1, ed, tlog.Birth{Kind: tlog.V1, TreeID: id, State: tlog.Active}, false},
+		"v1 as v2":        {v1, nil, tlog.Birth{Kind: tlog.V2, TreeID: id, State: tlog.Active}, false},
+		"v2 as v1":        {origin, nil, tlog.Birth{Kind: tlog.V1, TreeID: id, State: tlog.Active}, false},
+		"another tree id": {v1, nil, tlog.Birth{Kind: tlog.V1, TreeID: id + 1, State: tlog.Active}, false},
+		"no tree id":      {origin, nil, tlog.Birth{Kind: tlog.V2, State: tlog.Active}, false},
+		"negative":        {origin, nil, tlog.Birth{Kind: tlog.V2, TreeID: -id, State: tlog.Active}, false},
+		"leading zero":    {"log.example - 07", nil, tlog.Birth{Kind: tlog.V1, TreeID: 7, State: tlog.Active}, false},
+		"too large":       {"log.example - 9223372036854775808", nil, tlog.Birth{Kind: tlog.V1, TreeID: 7, State: tlog.Active}, false},
+		"space in host":   {"log example - 7", nil, tlog.Birth{Kind: tlog.V1, TreeID: 7, State: tlog.Active}, false},
+		"no host":         {" - 7", nil, tlog.Birth{Kind: tlog.V1, TreeID: 7, State: tlog.Active}, false},
+		"frozen":          {origin, nil, tlog.Birth{Kind: tlog.V2, TreeID: id, State: tlog.Frozen}, false},
+		"no state":        {origin, nil, tlog.Birth{Kind: tlog.V2, TreeID: id}, false},
+		"no kind":         {origin, nil, tlog.Birth{TreeID: id, State: tlog.Active}, false},
+		"kind v3":         {origin, nil, tlog.Birth{Kind: "v3", TreeID: id, State: tlog.Active}, false},
+	} {
+		st := storagetest.NewMemory()
+		if tc.key == nil {
+			tc.key = newKey(t)
+		}
+		err := tlog.Create(t.Context(), st, tlog.Config{Name: "log", Origin: tc.origin, Signer: tc.key}, tc.birth)
+		rows, readErr := st.Logs(t.Context())
+		if (err == nil) != tc.ok || (len(rows) == 1) != tc.ok || readErr != nil {
+			t.Errorf("%s: %v, %d logs", name, err, len(rows))
+		}
+	}
+}
+
+// Two logs that clients could not tell apart.
+func TestLogsAreApart(t *testing.T) {
+	st, key := storagetest.NewMemory(), newKey(t)
+	if err := tlog.Create(t.Context(), st, tlog.Config{Name: "v2", Origin: origin, Signer: key}, birth); err != nil {
+		t.Fatal(err)
+	}
+	pending := tlog.Birth{Kind: tlog.V2, TreeID: 2, State: tlog.Pending}
+	for name, tc := range map[string]struct {
+		cfg   tlog.Config
+		birth tlog.Birth
+		err   error
+	}{
+		"name":          {tlog.Config{Name: "v2", Origin: "b.example", Signer: newKey(t)}, pending, tlog.ErrLogExists},
+		"origin":        {tlog.Config{Name: "b", Origin: origin, Signer: newKey(t)}, pending, tlog.ErrLogExists},
+		"key":           {tlog.Config{Name: "b", Origin: "b.example", Signer: key}, pending, tlog.ErrLogExists},
+		"tree id":       {tlog.Config{Name: "b", Origin: "b.example", Signer: newKey(t)}, tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Pending}, tlog.ErrLogExists},
+		"second active": {tlog.Config{Name: "b", Origin: "b.example", Signer: newKey(t)}, tlog.Birth{Kind: tlog.V2, TreeID: 2, State: tlog.Active}, tlog.ErrLogExists},
+	} {
+		if err := tlog.Create(t.Context(), st, tc.cfg, tc.birth); !errors.Is(err, tc.err) {
+			t.Errorf("the same %s: %v", name, err)
+		}
+	}
+	if err := tlog.Create(t.Context(), st, tlog.Config{Name: "b", Origin: "b.example", Signer: newKey(t)}, pending); err != nil {
+		t.Error(err)
+	}
+	seen := make(map[int64]bool)
+	for range 100 {
+		if id := tlog.NewTreeID(); id < 1 || seen[id] {
+			t.Errorf("tree id %d", id)
+		} else {
+			seen[id] = true
 		}
 	}
 }

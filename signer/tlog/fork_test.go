@@ -88,6 +88,60 @@ func TestForkIsRefused(t *testing.T) {
 	}
 }
 
+// A replica that reads does not follow a history that is not its own either. It
+// says so, and goes on when its own history is back.
+func TestForkIsNotFollowed(t *testing.T) {
+	cfg := tlog.Config{Name: "v2", Origin: origin, Signer: newKey(t), Shared: true}
+	forged := cfg
+	forged.Signer = newKey(t)
+	many := numbers(0, 2*tlog.MaxMissed)
+	for name, tc := range map[string]struct {
+		by     tlog.Config
+		leaves []int
+	}{
+		"rolled back":            {cfg, []int{0, 1}},
+		"empty":                  {cfg, nil},
+		"same size":              {cfg, []int{0, 1, 2, 4}},
+		"longer":                 {cfg, []int{0, 1, 2, 4, 5}},
+		"much longer":            {cfg, append([]int{1, 0}, many[2:]...)},
+		"longer, right, forged":  {forged, []int{0, 1, 2, 3, 4}},
+		"much longer and forged": {forged, many},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mine := history(t, cfg, 0, 1, 2, 3)
+			st := &swapped{mine}
+			l := load(t, st, cfg)
+			st.Storage = history(t, tc.by, tc.leaves...)
+			refused := func(what string, err error) {
+				t.Helper()
+				if !errors.Is(err, tlog.ErrForked) && !errors.Is(err, tlog.ErrCorrupt) || !errors.Is(err, tlog.ErrUnavailable) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			for range 2 {
+				_, err := l.Checkpoint(t.Context())
+				refused("checkpoint", err)
+				_, _, err = l.Entry(t.Context(), 4)
+				refused("entry", err)
+				_, err = l.Tile(t.Context(), 0, 0, 5)
+				refused("tile", err)
+				_, err = l.EntryBundle(t.Context(), 0, 5)
+				refused("bundle", err)
+				_, err = l.ProveConsistency(t.Context(), 4, 5)
+				refused("consistency", err)
+			}
+			if l.Size() != 4 {
+				t.Errorf("size %d", l.Size())
+			}
+			st.Storage = mine
+			if in, err := l.Append(t.Context(), leaf(4)); err != nil || in.Index != 4 || l.Size() != 5 {
+				t.Errorf("after the right history is back: %+v, %v", in, err)
+			}
+			checkWorld(t, mine, l, cfg.Signer)
+		})
+	}
+}
+
 // A history that continues ours is fine, however long it is.
 func TestContinuedElsewhere(t *testing.T) {
 	cfg := tlog.Config{Name: "v2", Origin: origin, Signer: newKey(t)}

@@ -101,3 +101,51 @@ func TestFsckSource(t *testing.T) {
 		}
 	}
 }
+
+// What can be wrong with rows, by themselves and together.
+func TestCheckRows(t *testing.T) {
+	good := func() []LogRow {
+		return []LogRow{
+			{Name: "v1", Kind: V1, TreeID: 1, State: Frozen, Origin: "h - 1", Key: []byte("1"), Head: Head{Size: 5}},
+			{Name: "v2", Kind: V2, TreeID: 2, State: Active, Origin: "h", Key: []byte("2"), Head: Head{Size: 7}},
+			{Name: "v1-2", Kind: V1, TreeID: 3, State: Frozen, FirstIndex: 5, Origin: "h - 3", Key: []byte("3")},
+			{Name: "never", Kind: V1, TreeID: 4, State: Frozen, FirstIndex: Unplaced, Origin: "h - 4", Key: []byte("4"), Head: Head{Size: 1}},
+			{Name: "v1-3", Kind: V1, TreeID: 5, State: Active, FirstIndex: 5, Origin: "h - 5", Key: []byte("5")},
+			{Name: "v2-2", Kind: V2, TreeID: 6, State: Pending, FirstIndex: Unplaced, Origin: "i", Key: []byte("6"), Head: Head{Size: 1}},
+		}
+	}
+	for name, tc := range map[string]struct {
+		change func(rows []LogRow)
+		at     int
+		want   string // "" for no problem
+	}{
+		"good":                  {func([]LogRow) {}, 0, ""},
+		"name twice":            {func(r []LogRow) { r[3].Name = "v1" }, 3, `name of log "v1"`},
+		"tree id twice":         {func(r []LogRow) { r[5].TreeID = 2 }, 5, `tree id of log "v2"`},
+		"origin twice":          {func(r []LogRow) { r[5].Origin = "h" }, 5, `origin of log "v2"`},
+		"key twice":             {func(r []LogRow) { r[5].Key = []byte("1") }, 5, `key of log "v1"`},
+		"no kind":               {func(r []LogRow) { r[5].Kind = "" }, 5, "kind"},
+		"no state":              {func(r []LogRow) { r[5].State = "" }, 5, "state"},
+		"no tree id":            {func(r []LogRow) { r[5].TreeID = 0 }, 5, "tree id"},
+		"v1 without its id":     {func(r []LogRow) { r[4].Origin = "h" }, 4, "does not end"},
+		"pending with a place":  {func(r []LogRow) { r[5].FirstIndex = 7 }, 5, "pending"},
+		"active without":        {func(r []LogRow) { r[4].FirstIndex = Unplaced }, 4, "without a first index"},
+		"first is not at zero":  {func(r []LogRow) { r[1].FirstIndex = 1 }, 1, "the shards before have 0"},
+		"gap":                   {func(r []LogRow) { r[4].FirstIndex = 6 }, 4, "the shards before have 5"},
+		"overlap":               {func(r []LogRow) { r[0].Head.Size = 6 }, 2, "the shards before have 6"},
+		"two are active":        {func(r []LogRow) { r[2].State = Active }, 2, "has a shard after it"},
+		"frozen grew":           {func(r []LogRow) { r[2].Head.Size = 2 }, 4, "the shards before have 7"},
+		"never active took one": {func(r []LogRow) { r[3].FirstIndex = 0 }, 3, "the shards before have"},
+	} {
+		rows := good()
+		tc.change(rows)
+		problems := checkRows(rows)
+		var all []string
+		for _, p := range problems {
+			all = append(all, p...)
+		}
+		if (len(all) == 0) != (tc.want == "") || !strings.Contains(strings.Join(problems[tc.at], "; "), tc.want) {
+			t.Errorf("%s: %q", name, problems)
+		}
+	}
+}
