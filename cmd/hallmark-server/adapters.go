@@ -10,37 +10,49 @@ import (
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
+	"github.com/hallmark-dev/hallmark/signer/tlog/index"
+	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv1"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
-	"github.com/hallmark-dev/hallmark/verifier"
 )
 
-// transparency is signer.Log over the Rekor v2 personality.
-type transparency struct{ log *rekorv2.Service }
+// logOfV1 is signer.Log over the Rekor v1 face: the entry is the envelope
+// (dsse 0.0.1).
+type logOfV1 struct{ face *rekorv1.Service }
 
-func (t transparency) Append(ctx context.Context, e signer.Entry) (attest.LogEntry, error) {
-	digest := attest.DigestOf(attest.PAE(e.PayloadType, e.Payload))
-	entry, err := t.log.Append(ctx, digest.Bytes(), e.Signature, e.Certificate)
-	switch {
-	case errors.Is(err, tlog.ErrPoolFull):
-		return attest.LogEntry{}, fmt.Errorf("%w: %w", signer.ErrBusy, err)
-	case errors.Is(err, tlog.ErrUnavailable), errors.Is(err, tlog.ErrClosed):
-		return attest.LogEntry{}, fmt.Errorf("%w: %w", signer.ErrNoLog, err)
-	}
-	return entry, err
+func (l logOfV1) Append(ctx context.Context, e signer.Entry) (attest.LogEntry, error) {
+	entry, err := l.face.Append(ctx, rekorv1.Envelope{
+		PayloadType: e.PayloadType, Payload: e.Payload, Signature: e.Signature, Certificate: e.Certificate, Keys: artifactKeys(e),
+	})
+	return entry, signerError(err)
 }
 
-// stranger is signer.Verifier over the verifier library and the trusted root
-// that the service publishes.
-type stranger struct{ verifier *verifier.Crypto }
+// logOfV2 is signer.Log over the Rekor v2 face: the entry is the digest of what
+// was signed, the DSSE PAE (hashedrekord 0.0.2).
+type logOfV2 struct{ face *rekorv2.Service }
 
-func (s stranger) Check(_ context.Context, bundle []byte, want signer.Claim) error {
-	fact, err := s.verifier.Facts(want.Digest, bundle)
-	if err != nil {
-		return err
+func (l logOfV2) Append(ctx context.Context, e signer.Entry) (attest.LogEntry, error) {
+	digest := attest.DigestOf(attest.PAE(e.PayloadType, e.Payload))
+	entry, err := l.face.Append(ctx, digest.Bytes(), e.Signature, e.Certificate, artifactKeys(e))
+	return entry, signerError(err)
+}
+
+// artifactKeys are what an entry is found by besides what is in it: the
+// artifact and the repository that it is in.
+func artifactKeys(e signer.Entry) []string {
+	keys := []string{index.Image(e.Artifact.Registry + "/" + e.Artifact.Repository)}
+	if key, err := index.ParseHash(string(e.Artifact.Digest)); err == nil {
+		keys = append(keys, key)
 	}
-	if fact.PredicateType != want.PredicateType || fact.SAN != want.SAN || fact.Issuer != want.Issuer {
-		return fmt.Errorf("the bundle says %s by %s of %s, want %s by %s of %s",
-			fact.PredicateType, fact.SAN, fact.Issuer, want.PredicateType, want.SAN, want.Issuer)
+	return keys
+}
+
+// signerError translates the engine's errors for the flow.
+func signerError(err error) error {
+	switch {
+	case errors.Is(err, tlog.ErrPoolFull):
+		return fmt.Errorf("%w: %w", signer.ErrBusy, err)
+	case errors.Is(err, tlog.ErrUnavailable), errors.Is(err, tlog.ErrClosed), errors.Is(err, tlog.ErrFrozen), errors.Is(err, tlog.ErrNoLog):
+		return fmt.Errorf("%w: %w", signer.ErrNoLog, err)
 	}
-	return nil
+	return err
 }

@@ -23,12 +23,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/ca"
 	"github.com/hallmark-dev/hallmark/signer/identity"
 	"github.com/hallmark-dev/hallmark/signer/keys"
-	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
-	"github.com/hallmark-dev/hallmark/signer/tlog"
-	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
 	"github.com/hallmark-dev/hallmark/signer/tsa"
-	"github.com/hallmark-dev/hallmark/verifier"
-	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
 // clockBackdate is how far certificates begin in the past, against verifiers
@@ -45,7 +40,8 @@ type service struct {
 }
 
 // assemble loads what init made and connects the rooms. It is the one place
-// where they meet.
+// where they meet. What a person wrote wrongly in the configuration or the
+// policy is a usageError, whichever room finds it.
 func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service, err error) {
 	d, err := loadDeployment(cfg)
 	if err != nil {
@@ -53,9 +49,15 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	}
 	signingPolicy, err := readPolicy(cfg.path(cfg.Policy))
 	if err != nil {
+		return nil, usageError{err}
+	}
+	trust, err := newPublished(cfg, logger)
+	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.Open(ctx, cfg.path(databaseName))
+	metrics := obs.NewRegistry(version)
+
+	db, err := openDatabase(ctx, cfg, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -66,24 +68,11 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 			err = errors.Join(err, closeAll())
 		}
 	}()
-
-	// The log, and its Rekor v2 face.
-	lc, err := logConfig(cfg, d.keys[keyLogV2])
+	logs, err := openLogs(ctx, cfg, d, db, metrics, logger)
 	if err != nil {
 		return nil, err
 	}
-	lc.Logger = logger
-	log, err := tlog.Load(ctx, db, lc)
-	if err != nil {
-		return nil, err
-	}
-	closers = append(closers, func() error { return log.Close(context.WithoutCancel(ctx)) })
-	rekor, err := rekorv2.New(rekorv2.Config{
-		Log: log, Writers: rekorv2.Writers(cfg.Log.Writers), CheckIssued: issuedBy(d.caChain), Logger: logger,
-	})
-	if err != nil {
-		return nil, err
-	}
+	closers = append(closers, func() error { return logs.set.Close(context.WithoutCancel(ctx)) })
 
 	// Certificates and time.
 	authority, err := ca.New(ca.Config{Chain: d.caChain, Signer: d.keys[keyCA], CTSigner: d.keys[keyCT], Backdate: clockBackdate})
@@ -95,7 +84,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		return nil, err
 	}
 
-	// Who asks, about what, and what a stranger would say of the result.
+	// Who asks, and about what.
 	sources := append([]identity.Source(nil), cfg.Identities...)
 	for i := range sources {
 		for _, file := range []*string{&sources[i].CAFile, &sources[i].BearerTokenFile} {
@@ -107,64 +96,57 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	warnAboutIdentities(ctx, logger, signingPolicy, sources)
 	authenticator, err := identity.New(identity.Config{Audience: cfg.Audience, Sources: sources, Logger: logger})
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
 	credentials, err := keychain(cfg)
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
 	registry, err := oci.New(oci.Config{
 		Registries: []oci.Registry{cfg.Registry.client()},
 		Keychain:   credentials, Logger: logger,
 	})
 	if err != nil {
-		return nil, err
-	}
-	root, err := trust.Parse(d.trustedRoot)
-	if err != nil {
-		return nil, err
-	}
-	crypto, err := verifier.NewCrypto(root)
-	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
 
 	s, err := signer.New(signer.Config{
 		Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
-		Certificates: authority, Timestamper: timestamper, Logs: []signer.Log{transparency{rekor}}, Verifier: stranger{crypto},
+		Certificates: authority, Timestamper: timestamper, Logs: logs.forSigner(cfg), Verifier: trust,
 		Journal: db, Audit: db, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	metrics := obs.NewRegistry(version)
-	public, err := publicHandler(metrics, d, s, db, rekor, timestamper.Handler(), logger)
-	if err != nil {
-		return nil, err
-	}
-	admin := obs.Private{Registry: metrics, Logger: logger, Ready: map[string]obs.Check{
-		"database": func(ctx context.Context) error { _, err := db.Log(ctx, logV2); return err },
-	}}
-	return &service{public: public, admin: admin.Handler(), signer: s, identities: authenticator, logger: logger, close: closeAll}, nil
-}
-
-// publicHandler lays the faces of the service out by path: the contracts of
-// docs/DESIGN.md.
-func publicHandler(metrics *prometheus.Registry, d *deployment, s *signer.Service, db *sqlite.DB, rekor, timestamper http.Handler, logger *slog.Logger) (http.Handler, error) {
 	own, err := api.New(api.Config{
-		Version: version, Signer: s, Receipts: db, TrustedRoot: d.trustedRoot, SigningConfig: d.signingConfig,
+		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust,
 		RequestID: obs.RequestID, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
 	}
+	public, err := publicHandler(metrics, logger, faces{own: own, v1: logs.v1, v2: logs.v2, timestamper: timestamper.Handler()})
+	if err != nil {
+		return nil, err
+	}
+	admin := obs.Private{Registry: metrics, Logger: logger, Ready: readiness(cfg, db, logs.set)}
+	return &service{public: public, admin: admin.Handler(), signer: s, identities: authenticator, logger: logger, close: closeAll}, nil
+}
+
+// faces are the APIs of the service.
+type faces struct{ own, v1, v2, timestamper http.Handler }
+
+// publicHandler lays the faces of the service out by path: the contracts of
+// docs/DESIGN.md.
+func publicHandler(metrics *prometheus.Registry, logger *slog.Logger, f faces) (http.Handler, error) {
 	mux := http.NewServeMux()
-	mux.Handle("/hallmark/v1/", api.WithRemoteAddr(own))
-	mux.Handle("/api/v2/", rekor)
-	mux.Handle("/checkpoint", rekor)
-	mux.Handle("/tile/", rekor)
-	mux.Handle(tsa.Path, timestamper)
-	mux.Handle(tsa.ChainPath, timestamper)
+	mux.Handle("/hallmark/v1/", api.WithRemoteAddr(f.own))
+	mux.Handle("/api/v1/", f.v1)
+	mux.Handle("/api/v2/", f.v2)
+	mux.Handle("/checkpoint", f.v2)
+	mux.Handle("/tile/", f.v2)
+	mux.Handle(tsa.Path, f.timestamper)
+	mux.Handle(tsa.ChainPath, f.timestamper)
 	requests, err := obs.NewRequests(logger, metrics)
 	if err != nil {
 		return nil, err

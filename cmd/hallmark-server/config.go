@@ -23,8 +23,8 @@ import (
 const maxConfig = 1 << 20
 
 // Config is hallmark.yaml. It is read strictly: an unknown member is an error.
-// Relative paths are relative to the file's folder, which also holds the
-// database (hallmark.db), keys/, certs/ and trust/.
+// Relative paths are relative to the file's folder, which also holds keys/,
+// certs/ and trust/, and the database (hallmark.db) unless it is PostgreSQL.
 type Config struct {
 	// Origin is the public URL of this service, without a path. Its host name
 	// is the origin of the transparency log, and <origin>/attestor is the
@@ -47,7 +47,12 @@ type Config struct {
 	Audience string `yaml:"audience,omitempty"`
 	// Identities are the CI systems whose tokens are accepted.
 	Identities []identity.Source `yaml:"identities"`
-	// Log configures the transparency log.
+	// Database is a PostgreSQL database, which any number of servers share.
+	// Without it the database is the SQLite file hallmark.db, for one server.
+	Database *DatabaseConfig `yaml:"database,omitempty"`
+	// Signing says what signatures look like.
+	Signing SigningConfig `yaml:"signing,omitempty"`
+	// Log configures the transparency logs.
 	Log LogConfig `yaml:"log"`
 
 	dir string // the file's folder
@@ -86,15 +91,6 @@ func (r RegistryConfig) client() oci.Registry {
 type PasswordConfig struct {
 	File string `yaml:"file,omitempty"`
 	Env  string `yaml:"env,omitempty"`
-}
-
-// LogConfig configures the transparency log.
-type LogConfig struct {
-	// Writers says whose entries the HTTP API takes: issued (what this service
-	// has signed and logged, whoever sends it again; the default), closed
-	// (nobody's), or open (anybody's; development). New entries are written by
-	// the service itself, unless open.
-	Writers string `yaml:"writers,omitempty"`
 }
 
 // dirFlag adds --dir to a command.
@@ -148,9 +144,8 @@ func readConfig(path string) (*Config, error) {
 	if cfg.Audience == "" {
 		cfg.Audience = cfg.Origin
 	}
-	if cfg.Log.Writers == "" {
-		cfg.Log.Writers = "issued"
-	}
+	cfg.Signing.setDefaults()
+	cfg.Log.setDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
@@ -191,7 +186,7 @@ func (c *Config) check() error {
 	if _, err := oci.New(oci.Config{Registries: []oci.Registry{c.Registry.client()}}); err != nil {
 		return fmt.Errorf("registry: %w (hint: host is host[:port], without https://)", err)
 	}
-	return nil
+	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check())
 }
 
 // listenAt replaces the addresses of the configuration by those that are not

@@ -4,89 +4,112 @@ package main
 
 import (
 	"context"
-	"crypto"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 
-	"github.com/spf13/cobra"
-
+	"github.com/hallmark-dev/hallmark/signer/keys"
+	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/store/postgres"
 	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
-	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
+// databaseName is the SQLite file's name in the deployment's folder.
+const databaseName = "hallmark.db"
+
+// The engines, as backups name them.
 const (
-	databaseName = "hallmark.db"
-	// logV2 is the name of the Rekor v2 log in the database.
-	logV2 = "v2"
+	engineSQLite   = "sqlite"
+	enginePostgres = "postgres"
 )
 
-// logConfig describes the Rekor v2 log: its origin is the bare host name.
-func logConfig(cfg *Config, key crypto.Signer) (tlog.Config, error) {
-	origin, err := url.Parse(cfg.Origin)
-	if err != nil {
-		return tlog.Config{}, fmt.Errorf("origin: %w", err)
+// shared says whether other processes write to the database, too.
+func (c *Config) shared() bool { return c.Database != nil }
+
+func (c *Config) engine() string {
+	if c.shared() {
+		return enginePostgres
 	}
-	return tlog.Config{Name: logV2, Origin: origin.Hostname(), Signer: key}, nil
+	return engineSQLite
 }
 
-func createDatabase(ctx context.Context, dir string, cfg *Config, made map[string]crypto.Signer) (err error) {
-	db, err := sqlite.Create(ctx, filepath.Join(dir, databaseName))
-	if err != nil {
-		return err
+// databaseLabel names the database for people.
+func (c *Config) databaseLabel() string {
+	if !c.shared() {
+		return c.path(databaseName)
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	lc, err := logConfig(cfg, made[keyLogV2])
+	u, err := url.Parse(c.Database.URL)
 	if err != nil {
-		return err
+		return "the PostgreSQL database" // checked before
 	}
-	return tlog.Create(ctx, db, lc)
+	return u.Redacted()
 }
 
-func fsckCommand() *cobra.Command {
-	var dir string
-	cmd := &cobra.Command{
-		Use: "fsck --dir DIR", Short: "Read the whole log and recompute every hash", Args: noArguments,
-		Long: "Read every entry, tile and checkpoint and check that they are one tree, and that the database file is whole. The service may be running.\n" +
-			"Exit code 1: the database is damaged, every problem is on stdout.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := openConfig(cmd, dir)
-			if err != nil {
-				return err
-			}
-			d, err := loadDeployment(cfg)
-			if err != nil {
-				return err
-			}
-			db, err := sqlite.OpenReadOnly(cmd.Context(), cfg.path(databaseName))
-			if err != nil {
-				return err
-			}
-			defer func() { _ = db.Close() }() // only read
-			lc, err := logConfig(cfg, d.keys[keyLogV2])
-			if err != nil {
-				return err
-			}
-			report, err := tlog.Fsck(cmd.Context(), db, lc.Name, lc.Signer.Public())
-			if err != nil {
-				return err
-			}
-			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "log\t%s\nentries\t%d\nroot\t%s\n", lc.Origin, report.Size, report.Root)
-			damage, err := db.Damage(cmd.Context())
-			if err != nil {
-				return err
-			}
-			report.Problems = append(report.Problems, damage...)
-			for _, problem := range report.Problems {
-				_, _ = fmt.Fprintf(cmd.OutOrStdout(), "problem\t%s\n", problem)
-			}
-			if len(report.Problems) > 0 {
-				return noError{fmt.Errorf("the database is damaged, problems found: %d (hint: stop the service and keep the folder as it is; docs/OPERATIONS.md, Backup)", len(report.Problems))}
-			}
-			return nil
-		},
+// postgresConfig is how to reach the PostgreSQL database.
+func (c *Config) postgresConfig(logger *slog.Logger) (postgres.Config, error) {
+	pc := postgres.Config{URL: c.Database.URL, Logger: logger}
+	if c.Database.PasswordFile == "" {
+		return pc, nil
 	}
-	dirFlag(cmd, &dir)
-	return cmd
+	password, err := keys.ReadPassword(c.path(c.Database.PasswordFile), "")
+	if err != nil {
+		return postgres.Config{}, fmt.Errorf("database password: %w", err)
+	}
+	pc.Password = string(password)
+	return pc, nil
+}
+
+// openDatabase opens the deployment's database for writing.
+func openDatabase(ctx context.Context, cfg *Config, logger *slog.Logger) (store.Database, error) {
+	if !cfg.shared() {
+		if err := cfg.refuseLostDatabase(); err != nil {
+			return nil, err
+		}
+		return sqlite.Open(ctx, cfg.path(databaseName))
+	}
+	pc, err := cfg.postgresConfig(logger)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.Open(ctx, pc)
+}
+
+// openReadOnly opens the deployment's database for checks and copies, which
+// may run beside servers.
+func openReadOnly(ctx context.Context, cfg *Config) (store.Database, error) {
+	if !cfg.shared() {
+		if err := cfg.refuseLostDatabase(); err != nil {
+			return nil, err
+		}
+		return sqlite.OpenReadOnly(ctx, cfg.path(databaseName))
+	}
+	pc, err := cfg.postgresConfig(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return postgres.OpenReadOnly(ctx, pc)
+}
+
+// refuseLostDatabase tells a folder that never was a deployment from one whose
+// database has gone: init, which makes the first, refuses the second.
+func (c *Config) refuseLostDatabase() error {
+	if exists(c.path(databaseName)) || !exists(c.path("keys")) || exists(c.path(stagingName)) {
+		return nil // or opening it will say what is wrong
+	}
+	return fmt.Errorf("open %s: %w, and there are keys: it was lost (hint: hallmark-server restore --from FOLDER --dir %s; hallmark-server init makes a deployment only where there is none)",
+		c.path(databaseName), store.ErrNoDatabase, c.dir)
+}
+
+// createDatabase makes an empty database: in a folder, or in the PostgreSQL
+// database, which must be empty.
+func createDatabase(ctx context.Context, dir string, cfg *Config) (store.Database, error) {
+	if !cfg.shared() {
+		return sqlite.Create(ctx, filepath.Join(dir, databaseName))
+	}
+	pc, err := cfg.postgresConfig(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return postgres.Create(ctx, pc)
 }

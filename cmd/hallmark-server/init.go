@@ -3,8 +3,6 @@
 package main
 
 import (
-	"context"
-	"crypto"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -27,19 +25,6 @@ const (
 	// writes.
 	passwordName      = "password"
 	signingPolicyName = "signing-policy.yaml"
-	// stagingName is the folder in which init makes a deployment.
-	stagingName = ".init"
-)
-
-// The keys of a deployment, by file name. The two roots sign once, in init, and
-// belong in a safe from then on; serve does not open them.
-const (
-	keyCARoot  = "ca-root"
-	keyCA      = "ca"
-	keyCT      = "ct"
-	keyLogV2   = "log-v2"
-	keyTSARoot = "tsa-root"
-	keyTSA     = "tsa"
 )
 
 func initCommand() *cobra.Command {
@@ -140,6 +125,8 @@ identities:
   provider: github
   issuer: https://token.actions.githubusercontent.com
   url: https://github.com
+signing:
+  bundleLog: v1
 log:
   writers: issued
 `, c.Origin, c.Listen, c.Admin, c.Registry.Host, c.Password.File, c.Policy)
@@ -173,101 +160,6 @@ func writeNew(path string, content []byte) (err error) {
 		return err
 	}
 	return f.Sync()
-}
-
-// initialise creates everything in a folder beside the deployment's and moves
-// it into place, the database last: serve refuses to start without a database,
-// so a crash here leaves nothing that looks finished. The next init begins
-// again, or ends what was being moved already.
-func initialise(ctx context.Context, cfg *Config, now time.Time) error {
-	staging := cfg.path(stagingName)
-	if halfMoved(cfg, staging) {
-		return moveIntoPlace(cfg, staging)
-	}
-	if err := refuseExisting(cfg); err != nil {
-		return err
-	}
-	password, err := cfg.password()
-	if err != nil {
-		return err
-	}
-	if err := os.RemoveAll(staging); err != nil { // left by an interrupted init
-		return fmt.Errorf("initialise: %w", err)
-	}
-	for _, sub := range []string{"keys", "certs", "trust"} {
-		if err := os.MkdirAll(filepath.Join(staging, sub), 0o700); err != nil {
-			return fmt.Errorf("initialise: %w", err)
-		}
-	}
-	made, err := generateKeys(filepath.Join(staging, "keys"), password)
-	if err != nil {
-		return err
-	}
-	if err := createTrust(staging, cfg, made, now); err != nil {
-		return err
-	}
-	if err := createDatabase(ctx, staging, cfg, made); err != nil {
-		return err
-	}
-	return moveIntoPlace(cfg, staging)
-}
-
-// deploymentParts are what init moves into place, in this order.
-func deploymentParts() []string { return []string{"keys", "certs", "trust", databaseName} }
-
-// halfMoved says whether an earlier init was interrupted in moveIntoPlace: the
-// first part is in place, the last is not, and each is in one of the two
-// folders only. All of it was finished before the first was moved.
-func halfMoved(cfg *Config, staging string) bool {
-	parts := deploymentParts()
-	for _, name := range parts {
-		if exists(cfg.path(name)) == exists(filepath.Join(staging, name)) {
-			return false
-		}
-	}
-	return exists(cfg.path(parts[0])) && !exists(cfg.path(parts[len(parts)-1]))
-}
-
-func moveIntoPlace(cfg *Config, staging string) error {
-	for _, name := range deploymentParts() {
-		if from := filepath.Join(staging, name); exists(from) {
-			if err := os.Rename(from, cfg.path(name)); err != nil {
-				return fmt.Errorf("initialise: %w", err)
-			}
-		}
-	}
-	return os.RemoveAll(staging) // the database's lock file
-}
-
-// exists also says yes to what cannot be looked at: it is not free.
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, os.ErrNotExist)
-}
-
-func refuseExisting(cfg *Config) error {
-	for _, name := range deploymentParts() {
-		if exists(cfg.path(name)) {
-			return noError{fmt.Errorf("initialise: %s exists; a deployment is created once (hint: hallmark-server serve --dir %s)", cfg.path(name), cfg.dir)}
-		}
-	}
-	return nil
-}
-
-// generateKeys makes and stores every key of the deployment.
-func generateKeys(dir string, password []byte) (map[string]crypto.Signer, error) {
-	made := map[string]crypto.Signer{}
-	for _, name := range []string{keyCARoot, keyCA, keyCT, keyLogV2, keyTSARoot, keyTSA} {
-		key, err := keys.Generate(keys.ECDSAP256)
-		if err != nil {
-			return nil, err
-		}
-		if err := keys.WriteEncrypted(filepath.Join(dir, name+".key"), key, password); err != nil {
-			return nil, err
-		}
-		made[name] = key
-	}
-	return made, nil
 }
 
 func (c *Config) password() ([]byte, error) {

@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (hint: %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(initCommand(), serveCommand(), fsckCommand())
+	root.AddCommand(initCommand(), serveCommand(), fsckCommand(), logCommand(), backupCommand(), restoreCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

@@ -48,14 +48,16 @@ func createTrust(dir string, cfg *Config, made map[string]crypto.Signer, now tim
 		return err
 	}
 	material := trustroot.Deployment{
-		Origin: origin, CAChain: caChain, TSAChain: tsaChain, CT: made[keyCT].Public(), LogV2: made[keyLogV2].Public(), Start: now,
+		Origin: origin, CAChain: caChain, TSAChain: tsaChain, CT: made[keyCT].Public(),
+		LogV1: made[keyLogV1].Public(), LogV2: made[keyLogV2].Public(), Start: now,
 	}.Material()
 	trustedRoot, err := trustroot.TrustedRoot(material)
 	if err != nil {
 		return err
 	}
-	signingConfig, err := trustroot.SigningConfig(material, trustroot.URLs{
-		Operator: origin.Hostname(), Log: cfg.Origin, TSA: cfg.Origin + tsa.Path,
+	signingConfig, err := cfg.signingConfig(material, []trustroot.LogURL{
+		{URL: cfg.Origin, Version: 1, Key: made[keyLogV1].Public()},
+		{URL: cfg.Origin, Version: 2, Key: made[keyLogV2].Public()},
 	})
 	if err != nil {
 		return err
@@ -73,6 +75,12 @@ func createTrust(dir string, cfg *Config, made map[string]crypto.Signer, now tim
 	return nil
 }
 
+// signingConfig tells stock clients where to sign. Who may is another question:
+// see log.writers.
+func (c *Config) signingConfig(m trustroot.Material, logs []trustroot.LogURL) ([]byte, error) {
+	return trustroot.SigningConfig(m, trustroot.URLs{Operator: c.host(), Logs: logs, TSA: c.Origin + tsa.Path})
+}
+
 func encodeChain(chain []*x509.Certificate) []byte {
 	var out []byte
 	for _, c := range chain {
@@ -81,23 +89,22 @@ func encodeChain(chain []*x509.Certificate) []byte {
 	return out
 }
 
-// deployment is what init made and serve uses.
+// deployment is what init made and serve uses, besides the logs.
 type deployment struct {
-	keys                       map[string]crypto.Signer
-	caChain, tsaChain          []*x509.Certificate
-	trustedRoot, signingConfig []byte
+	password          []byte // opens the keys
+	keys              map[string]crypto.Signer
+	caChain, tsaChain []*x509.Certificate
 }
 
-// loadDeployment opens the online keys and reads certificates and trust
-// material.
+// loadDeployment opens the online keys and reads the certificates.
 func loadDeployment(cfg *Config) (*deployment, error) {
 	password, err := cfg.password()
 	if err != nil {
 		return nil, err
 	}
-	d := &deployment{keys: map[string]crypto.Signer{}}
-	for _, name := range []string{keyCA, keyCT, keyLogV2, keyTSA} {
-		if d.keys[name], err = keys.ReadEncrypted(cfg.path("keys", name+".key"), password); err != nil {
+	d := &deployment{password: password, keys: map[string]crypto.Signer{}}
+	for _, name := range []string{keyCA, keyCT, keyTSA} {
+		if d.keys[name], err = keys.ReadEncrypted(cfg.keyFile(name), password); err != nil {
 			return nil, err
 		}
 	}
@@ -106,12 +113,6 @@ func loadDeployment(cfg *Config) (*deployment, error) {
 	}
 	if d.tsaChain, err = readChain(cfg.path("certs", tsaChainName)); err != nil {
 		return nil, err
-	}
-	if d.trustedRoot, err = os.ReadFile(cfg.path("trust", trustedRootName)); err != nil {
-		return nil, fmt.Errorf("read trusted root: %w", err)
-	}
-	if d.signingConfig, err = os.ReadFile(cfg.path("trust", signingConfigName)); err != nil {
-		return nil, fmt.Errorf("read signing config: %w", err)
 	}
 	return d, nil
 }

@@ -44,14 +44,15 @@ type Receipts interface {
 	Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error)
 }
 
-// Config is what the API is made of. TrustedRoot and SigningConfig are served
-// as they are.
+// Config is what the API is made of.
 type Config struct {
-	Version       string
-	Signer        Signer
-	Receipts      Receipts
-	TrustedRoot   []byte
-	SigningConfig []byte
+	Version  string
+	Signer   Signer
+	Receipts Receipts
+	Logs     Logs
+	// Trust returns the trust material that is served as it is. It may change
+	// while the service runs.
+	Trust func(ctx context.Context) (trustedRoot, signingConfig []byte)
 	// RequestID names the request in answers and records; it is also in the
 	// server's log.
 	RequestID func(ctx context.Context) string
@@ -62,8 +63,8 @@ type server struct{ Config }
 
 // New returns the handler of everything under /hallmark/v1/.
 func New(cfg Config) (http.Handler, error) {
-	if cfg.Signer == nil || cfg.Receipts == nil || cfg.RequestID == nil || cfg.Logger == nil {
-		return nil, errors.New("new API: Signer, Receipts, RequestID and Logger are compulsory")
+	if cfg.Signer == nil || cfg.Receipts == nil || cfg.Logs == nil || cfg.Trust == nil || cfg.RequestID == nil || cfg.Logger == nil {
+		return nil, errors.New("new API: Signer, Receipts, Logs, Trust, RequestID and Logger are compulsory")
 	}
 	s := &server{cfg}
 	mux := http.NewServeMux()
@@ -89,17 +90,22 @@ func New(cfg Config) (http.Handler, error) {
 		OperationID: "artifact", Method: http.MethodGet, Path: "/hallmark/v1/artifacts/{digest}", Summary: "Receipts of an artifact, newest first",
 		Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable}, Middlewares: huma.Middlewares{s.lookups()},
 	}, s.artifact)
-	mux.HandleFunc("GET /hallmark/v1/trusted_root.json", serveJSON(cfg.TrustedRoot))
-	mux.HandleFunc("GET /hallmark/v1/signing_config.json", serveJSON(cfg.SigningConfig))
+	s.registerLogs(api, mux)
+	mux.HandleFunc("GET /hallmark/v1/trusted_root.json", func(w http.ResponseWriter, r *http.Request) {
+		root, _ := cfg.Trust(r.Context())
+		writeJSON(w, root)
+	})
+	mux.HandleFunc("GET /hallmark/v1/signing_config.json", func(w http.ResponseWriter, r *http.Request) {
+		_, config := cfg.Trust(r.Context())
+		writeJSON(w, config)
+	})
 	return mux, nil
 }
 
-// serveJSON answers with fixed bytes. Trust material may change at a restart:
-// clients may keep it for a minute.
-func serveJSON(body []byte) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "max-age=60")
-		_, _ = w.Write(body) // the client went away
-	}
+// writeJSON answers with trust material. It changes when keys are rotated, days
+// before anybody has to know: clients may keep it for a minute.
+func writeJSON(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "max-age=60")
+	_, _ = w.Write(body) // the client went away
 }

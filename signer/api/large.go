@@ -99,19 +99,25 @@ func wait(ctx context.Context, turns *semaphore.Weighted, length int64) error {
 
 // writeProblem answers before huma has begun to.
 func writeProblem(ctx huma.Context, err error) {
+	_, w := humago.Unwrap(ctx)
+	answerProblem(w, err)
+}
+
+// answerProblem writes an error that problem made.
+func answerProblem(w http.ResponseWriter, err error) {
 	var headers huma.HeadersError
 	if errors.As(err, &headers) {
 		for name, values := range headers.GetHeaders() {
 			for _, value := range values {
-				ctx.AppendHeader(name, value)
+				w.Header().Add(name, value)
 			}
 		}
 	}
 	p := newProblem(http.StatusInternalServerError, "internal", "internal error")
 	_ = errors.As(err, &p)
-	ctx.SetHeader("Content-Type", "application/problem+json")
-	ctx.SetStatus(p.Status)
-	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // the client went away
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client went away
 }
 
 // attestInputBody is the body of an attestation request. huma only describes it.

@@ -24,6 +24,8 @@ var problemTypes = []struct {
 	{signer.ErrNoLog, http.StatusServiceUnavailable, "log-unavailable"},
 	{signer.ErrTooManyRefusals, http.StatusTooManyRequests, "too-many-refusals"},
 	{signer.ErrNoKeys, http.StatusServiceUnavailable, "issuer-unavailable"},
+	{ErrNotFound, http.StatusNotFound, "not-found"},
+	{ErrBadQuery, http.StatusBadRequest, "bad-query"},
 	{signer.ErrBadRequest, http.StatusBadRequest, "bad-request"},
 	{oci.ErrForeignRegistry, http.StatusForbidden, "foreign-registry"},
 	{oci.ErrBadReference, http.StatusBadRequest, "bad-reference"},

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func backupCommand() *cobra.Command {
+	var dir, to string
+	cmd := &cobra.Command{
+		Use: "backup --dir DIR --to FOLDER", Short: "Copy the deployment while it serves", Args: noArguments,
+		Long: "Copy the database, the encrypted keys, certificates, trust material, configuration and signing policy into\n" +
+			"a new folder, with a manifest. The service may be running.\n" +
+			"Passwords and the TLS key are not copied: keep them elsewhere, a backup without the password opens nothing.",
+	}
+	format := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if to == "" {
+			return usageError{fmt.Errorf("--to is compulsory (hint: %s)", cmd.UseLine())}
+		}
+		cfg, err := openConfig(cmd, dir)
+		if err != nil {
+			return err
+		}
+		m, err := backUp(cmd.Context(), cfg, to, time.Now())
+		if err != nil {
+			return err
+		}
+		return printAs(*format, cmd.OutOrStdout(), m, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "backup\t%s\n", to)
+			for _, l := range m.Logs {
+				_, _ = fmt.Fprintf(w, "log\t%s\nentries\t%d\n", l.Origin, l.Size)
+			}
+		})
+	}
+	dirFlag(cmd, &dir)
+	cmd.Flags().StringVar(&to, "to", "", "folder of the backup; it must not exist (compulsory)")
+	return cmd
+}
+
+// backUp makes the backup under another name and gives it its own when it is
+// complete and durable.
+func backUp(ctx context.Context, cfg *Config, to string, now time.Time) (_ *manifest, err error) {
+	if exists(to) {
+		return nil, noError{fmt.Errorf("back up to %s: it exists, and a backup is never overwritten", to)}
+	}
+	parent := filepath.Dir(filepath.Clean(to))
+	draft, err := os.MkdirTemp(parent, ".hallmark-backup-*") // mode 0700
+	if err != nil {
+		return nil, fmt.Errorf("back up: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(draft)) }() // gone if it was renamed
+	m := &manifest{Format: manifestFormat, Created: now.UTC().Truncate(time.Second), Version: version, Origin: cfg.Origin, Engine: cfg.engine()}
+	// The database first: keys and trust that are copied later know every log
+	// that it has, and perhaps more.
+	if err := backUpDatabase(ctx, cfg, draft, m); err != nil {
+		return nil, err
+	}
+	if err := backUpFiles(cfg, draft, m); err != nil {
+		return nil, fmt.Errorf("back up: %w", err)
+	}
+	if err := m.write(draft); err != nil {
+		return nil, fmt.Errorf("back up: %w", err)
+	}
+	if err := syncDir(draft); err != nil {
+		return nil, fmt.Errorf("back up: %w", err)
+	}
+	// Rename replaces an empty folder at most.
+	if err := os.Rename(draft, to); err != nil {
+		return nil, fmt.Errorf("back up: %w", err)
+	}
+	return m, syncDir(parent)
+}
+
+// backUpDatabase copies the database. The logs are read before, so that the
+// copy has what the manifest says, or more.
+func backUpDatabase(ctx context.Context, cfg *Config, draft string, m *manifest) error {
+	db, err := openReadOnly(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }() // only read
+	rows, err := db.Logs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		m.Logs = append(m.Logs, backedUpLog{
+			Name: row.Name, Kind: string(row.Kind), State: string(row.State), Origin: row.Origin,
+			Size: row.Head.Size, Checkpoint: string(row.Head.Checkpoint),
+		})
+	}
+	if err := db.Backup(ctx, filepath.Join(draft, backupDatabaseName)); err != nil {
+		return err
+	}
+	return m.addFile(draft, backupDatabaseName)
+}
+
+// backUpFiles copies what is beside the database.
+func backUpFiles(cfg *Config, draft string, m *manifest) error {
+	for _, folder := range []string{"keys", "certs", "trust"} {
+		entries, err := os.ReadDir(cfg.path(folder))
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.Type().IsRegular() {
+				if err := copyInto(cfg, draft, folder+"/"+e.Name(), m); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	paths := []string{configName, cfg.Policy}
+	for _, k := range cfg.Log.Keys {
+		paths = append(paths, k.PublicKey)
+	}
+	for _, path := range paths {
+		// What is outside the folder is somebody else's to keep.
+		if path = filepath.ToSlash(filepath.Clean(path)); filepath.IsLocal(path) && !m.has(path) {
+			if err := copyInto(cfg, draft, path, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *manifest) has(path string) bool {
+	for _, f := range m.Files {
+		if f.Path == path {
+			return true
+		}
+	}
+	return false
+}
+
+// copyInto copies a file of the deployment into the backup.
+func copyInto(cfg *Config, draft, path string, m *manifest) error {
+	into := filepath.Join(draft, filepath.FromSlash(path))
+	if err := os.MkdirAll(filepath.Dir(into), 0o700); err != nil {
+		return err
+	}
+	if err := copyNew(cfg.path(path), into); err != nil {
+		return err
+	}
+	return m.addFile(draft, path)
+}
+
+// copyNew copies a file to a name that must be free.
+func copyNew(from, to string) error {
+	content, err := readTrustFile(from)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(to, content); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(to))
+}

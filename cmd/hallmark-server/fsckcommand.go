@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/tlog"
+	"github.com/hallmark-dev/hallmark/signer/trustroot"
+)
+
+// checkedLog is what fsck found out about one log.
+type checkedLog struct {
+	Name     string   `json:"name"`
+	Origin   string   `json:"origin"`
+	Size     int64    `json:"size"`
+	RootHash string   `json:"rootHash"`
+	Problems []string `json:"problems"`
+}
+
+// checkedDatabase is what fsck found out.
+type checkedDatabase struct {
+	Logs []checkedLog `json:"logs"`
+	// Problems are those of the database itself.
+	Problems []string `json:"problems"`
+}
+
+func (c *checkedDatabase) problems() int {
+	n := len(c.Problems)
+	for _, l := range c.Logs {
+		n += len(l.Problems)
+	}
+	return n
+}
+
+func (c *checkedDatabase) print(w io.Writer) {
+	for _, l := range c.Logs {
+		_, _ = fmt.Fprintf(w, "log\t%s\nname\t%s\nentries\t%d\nroot\t%s\n", l.Origin, l.Name, l.Size, l.RootHash)
+		printProblems(w, l.Problems)
+	}
+	printProblems(w, c.Problems)
+}
+
+func printProblems(w io.Writer, problems []string) {
+	for _, p := range problems {
+		_, _ = fmt.Fprintf(w, "problem\t%s\n", p)
+	}
+}
+
+// checkDatabase reads everything: every log with the key that verifiers know it
+// by, then the database with the index.
+func checkDatabase(ctx context.Context, db store.Database, m trustroot.Material) (*checkedDatabase, error) {
+	rows, err := db.Logs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	checked := &checkedDatabase{Logs: []checkedLog{}, Problems: []string{}}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("%w: the database has none (hint: an init that was interrupted; run it again)", tlog.ErrNoLog)
+	}
+	for _, row := range rows {
+		key, err := publicKeyOf(row)
+		if err != nil {
+			return nil, err
+		}
+		report, err := tlog.Fsck(ctx, db, row.Name, key)
+		if err != nil {
+			return nil, err
+		}
+		l := checkedLog{Name: row.Name, Origin: row.Origin, Size: report.Size, RootHash: hex.EncodeToString(report.Root[:]), Problems: append([]string{}, report.Problems...)}
+		if !m.HasLog(key) {
+			l.Problems = append(l.Problems, fmt.Sprintf("the trusted root has no key of log %s: verifiers refuse its entries", row.Name))
+		}
+		checked.Logs = append(checked.Logs, l)
+	}
+	damage, err := db.Damage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	checked.Problems = append(checked.Problems, damage...)
+	return checked, nil
+}
+
+func fsckCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "fsck --dir DIR", Short: "Read all logs and recompute every hash", Args: noArguments,
+		Long: "Read every entry, tile and checkpoint of all logs and check that each is one tree and has a key that the\n" +
+			"trusted root knows; then have the database check itself, the index included. The service may be running.\n" +
+			"Exit code 1: something is damaged, every problem is on stdout.",
+	}
+	format := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := openConfig(cmd, dir)
+		if err != nil {
+			return err
+		}
+		m, err := cfg.readMaterial()
+		if err != nil {
+			return err
+		}
+		db, err := openReadOnly(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = db.Close() }() // only read
+		checked, err := checkDatabase(cmd.Context(), db, m)
+		if err != nil {
+			return err
+		}
+		if err := printAs(*format, cmd.OutOrStdout(), checked, checked.print); err != nil {
+			return err
+		}
+		if n := checked.problems(); n > 0 {
+			return noError{fmt.Errorf("the database is damaged, problems found: %d (hint: stop the service and keep everything as it is; docs/OPERATIONS.md, Backup)", n)}
+		}
+		return nil
+	}
+	dirFlag(cmd, &dir)
+	return cmd
+}
