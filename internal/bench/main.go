@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"flag"
 	"fmt"
 	"os"
@@ -76,6 +77,8 @@ func parts() []part {
 		{"floors", (*bench).floors},
 		{"signatures", (*bench).signatures},
 		{"log", (*bench).writes},
+		{"million", (*bench).large},
+		{"postgres", (*bench).sharedLog},
 	}
 }
 
@@ -111,9 +114,10 @@ type bench struct {
 	maker  *load.Maker
 	made   int
 	rates  map[string]float64
+	keys   map[string]crypto.Signer // of logs, by file
 }
 
 func newBench(s *stage, sc scale) (*bench, error) {
 	maker, err := load.NewMaker(1)
-	return &bench{stage: s, scale: sc, maker: maker, rates: map[string]float64{}}, err
+	return &bench{stage: s, scale: sc, maker: maker, rates: map[string]float64{}, keys: map[string]crypto.Signer{}}, err
 }
