@@ -165,8 +165,8 @@ func FuzzOfCertificate(f *testing.F) {
 			}
 		}
 		san, err := cryptoutils.MarshalOtherNameSAN(user, true)
-		if err != nil {
-			return
+		if err != nil || issuer == "" {
+			return // as above
 		}
 		ext := fulcio.Extensions{Issuer: issuer, SourceRepositoryURI: repository, SourceRepositoryDigest: commit, BuildConfigURI: workflow}
 		keys := index.OfCertificate(certificate(t, key, func(c *x509.Certificate) { c.ExtraExtensions = append(c.ExtraExtensions, *san) }, &ext))
