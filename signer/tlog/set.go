@@ -3,21 +3,13 @@
 package tlog
 
 import (
-	"cmp"
 	"context"
 	"crypto"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
-
-	merkle "golang.org/x/mod/sumdb/tlog"
 )
-
-// maxRotations bounds how often one Append follows the active log to its
-// successor: once is rare, and an operator does not rotate twice in a moment.
-const maxRotations = 3
 
 // Set is all logs of a deployment: the active one of each kind, and the shards
 // before it. It follows what other processes do to the logs, such as freezing
@@ -51,11 +43,11 @@ func LoadSet(ctx context.Context, st Storage, cfg SetConfig) (*Set, error) {
 	}
 	s := &Set{storage: st, cfg: cfg}
 	s.looks = &flights{look: s.look}
-	s.shards.Store(&shards{logs: make(map[string]*Log)})
+	s.shards.Store(&shards{})
 	if err := s.look(ctx); err != nil {
-		return nil, errors.Join(err, s.Close(ctx))
+		return nil, fmt.Errorf("load logs: %w", err)
 	}
-	if len(s.shards.Load().rows) == 0 {
+	if now := s.shards.Load(); len(now.logs) == 0 && !now.hidden {
 		return nil, fmt.Errorf("load logs: %w", ErrNoLog)
 	}
 	return s, nil
@@ -70,33 +62,36 @@ func (s *Set) look(ctx context.Context) error {
 		return ErrClosed
 	}
 	before := s.shards.Load()
-	bases := make(map[string]*snapshot, len(before.logs))
-	for name, l := range before.logs {
-		bases[name] = l.published.Load()
+	bases := make(map[*Log]*snapshot, len(before.logs))
+	for _, l := range before.ofKind("") {
+		bases[l] = l.published.Load()
 	}
 	rows, err := s.storage.Logs(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: read logs: %w", ErrUnavailable, err)
 	}
-	now := &shards{rows: rows, logs: make(map[string]*Log, len(rows))}
+	logs := make(map[string]*Log, len(rows))
+	var opened []*Log
 	for _, row := range rows {
-		l := before.logs[row.Name]
+		l := before.byName(row.Name)
 		switch {
 		case row.FirstIndex == Unplaced:
 			continue
 		case l == nil:
-			l, err = s.open(ctx, row)
+			if l, err = s.open(ctx, row); err == nil {
+				opened = append(opened, l)
+			}
 		case l.cfg.Shared || row.State == Frozen:
-			err = l.follow(ctx, bases[row.Name], row)
+			err = l.follow(ctx, bases[l], row)
 		default:
 			l.setRow(row)
 		}
 		if err != nil {
-			return errors.Join(err, closeLogs(ctx, now.opened(before)))
+			return errors.Join(err, closeLogs(ctx, opened))
 		}
-		now.logs[row.Name] = l
+		logs[row.Name] = l
 	}
-	s.shards.Store(now)
+	s.shards.Store(newShards(rows, logs))
 	return nil
 }
 
@@ -142,10 +137,9 @@ func (s *Set) Append(ctx context.Context, kind Kind, leaf Leaf) (*Log, Inclusion
 	if _, err := leaf.check(); err != nil {
 		return nil, Inclusion{}, err
 	}
-	var rotated error
-	for range maxRotations {
+	for looked := false; ; looked = true {
 		// What is known may be old. That does no harm: a frozen log stays
-		// frozen, and who is not active any more says so.
+		// frozen, and a log that is not active any more says so.
 		now := s.shards.Load()
 		l, in, err := now.findFrozen(ctx, kind, leaf)
 		if l != nil || err != nil {
@@ -154,19 +148,17 @@ func (s *Set) Append(ctx context.Context, kind Kind, leaf Leaf) (*Log, Inclusion
 		l, err = now.active(kind)
 		if err == nil {
 			in, err = l.Append(ctx, leaf)
-		}
-		if err == nil || !errors.Is(err, ErrFrozen) && !errors.Is(err, ErrNoLog) {
-			return l, in, err
-		}
-		if rotated != nil && s.shards.Load() == now {
+			if !errors.Is(err, ErrFrozen) {
+				return l, in, err
+			}
+		} else if looked {
 			return nil, Inclusion{}, err
 		}
-		rotated = err
+		// Each turn finds that one more log is frozen: it ends.
 		if err := s.looks.join(ctx); err != nil {
 			return nil, Inclusion{}, err
 		}
 	}
-	return nil, Inclusion{}, rotated
 }
 
 // Search finds entries of the logs that are or were active, see Storage.Search.
@@ -181,7 +173,7 @@ func (s *Set) Search(ctx context.Context, q Query) ([]Position, error) {
 		return nil, err
 	}
 	now := s.shards.Load()
-	if len(q.Logs) == 0 && len(now.logs) < len(now.rows) {
+	if len(q.Logs) == 0 && now.hidden {
 		for _, l := range now.ofKind("") {
 			q.Logs = append(q.Logs, l.cfg.Name)
 		}
@@ -194,7 +186,7 @@ func (s *Set) Search(ctx context.Context, q Query) ([]Position, error) {
 		return nil, fmt.Errorf("%w: search: %w", ErrUnavailable, err)
 	}
 	for _, p := range found {
-		l := now.logs[p.Log]
+		l := now.byName(p.Log)
 		if l == nil {
 			return nil, fmt.Errorf("%w: log %q was activated a moment ago", ErrUnavailable, p.Log)
 		}
@@ -221,63 +213,4 @@ func closeLogs(ctx context.Context, logs []*Log) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-// shards is what storage had at one moment. It never changes.
-type shards struct {
-	rows []LogRow        // all, in the order of creation
-	logs map[string]*Log // those that are or were active, by name
-}
-
-// opened returns the logs that are open in s and were not before.
-func (s *shards) opened(before *shards) []*Log {
-	var logs []*Log
-	for name, l := range s.logs {
-		if before.logs[name] == nil {
-			logs = append(logs, l)
-		}
-	}
-	return logs
-}
-
-// ofKind returns the logs of a kind in the order in which they became active.
-func (s *shards) ofKind(kind Kind) []*Log {
-	var logs []*Log
-	for i := range s.rows {
-		if l := s.logs[s.rows[i].Name]; l != nil && (kind == "" || s.rows[i].Kind == kind) {
-			logs = append(logs, l)
-		}
-	}
-	slices.SortStableFunc(logs, func(a, b *Log) int {
-		x, y := a.row.Load(), b.row.Load()
-		return cmp.Or(cmp.Compare(x.Kind, y.Kind), compareShards(x, y))
-	})
-	return logs
-}
-
-func (s *shards) active(kind Kind) (*Log, error) {
-	logs := s.ofKind(kind)
-	for _, l := range logs {
-		if l.row.Load().State == Active {
-			return l, nil
-		}
-	}
-	if len(logs) > 0 {
-		return nil, fmt.Errorf("%w: %q, the last of kind %s", ErrFrozen, logs[len(logs)-1].cfg.Name, kind)
-	}
-	return nil, fmt.Errorf("%w: none of kind %s is active", ErrNoLog, kind)
-}
-
-// findFrozen looks for a leaf in the frozen shards of a kind.
-func (s *shards) findFrozen(ctx context.Context, kind Kind, leaf Leaf) (*Log, Inclusion, error) {
-	for _, l := range s.ofKind(kind) {
-		if l.row.Load().State != Frozen || l.published.Load().head.Size == 0 {
-			continue
-		}
-		in, found, err := l.Find(ctx, merkle.RecordHash(leaf.Body))
-		if found || err != nil {
-			return l, in, err
-		}
-	}
-	return nil, Inclusion{}, nil
 }

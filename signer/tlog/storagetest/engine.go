@@ -26,11 +26,15 @@ func RunEngine(t *testing.T, open func(t *testing.T) tlog.Storage, reopen func(t
 		"replicas":      replicas,
 		"stale replica": staleReplica,
 		"outage":        outage,
+		"readers":       readers,
+		"frozen":        frozenUnderLoad,
+		"lost answers":  lostAnswers,
 	}
 	for _, p := range tlog.Points() {
 		tests["broken once at "+string(p)] = func(w *World, st tlog.Storage) *tlog.Log { return broken(w, st, p, 1) }
 		tests["broken for long at "+string(p)] = func(w *World, st tlog.Storage) *tlog.Log { return broken(w, st, p, 7) }
 	}
+	t.Run("rotation", func(t *testing.T) { runRotation(t, open(t)) })
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
