@@ -23,6 +23,8 @@ import (
 type service struct {
 	attest   func(signer.Request) (signer.Receipt, error)
 	receipts func() ([]signer.Receipt, error)
+	logs     logs
+	trust    func() []byte
 }
 
 func (s service) Admit(_ context.Context, req signer.Request) error {
@@ -52,7 +54,8 @@ func newHandler(t *testing.T, attest func(signer.Request) (signer.Receipt, error
 func handlerOf(t *testing.T, s service) http.Handler {
 	t.Helper()
 	handler, err := api.New(api.Config{
-		Signer: s, Receipts: s, Logger: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "id" },
+		Signer: s, Receipts: s, Logs: s.logs, Logger: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "id" },
+		Trust: func(context.Context) (root, config []byte) { return s.trust(), nil },
 	})
 	if err != nil {
 		t.Fatal(err)
