@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
@@ -59,7 +60,10 @@ func (s *Service) Append(ctx context.Context, e Envelope) (attest.LogEntry, erro
 		return attest.LogEntry{}, &Invalid{fmt.Errorf("parse certificate: %w", err)}
 	}
 	env := envelope{text: e.JSON(), payloadType: e.PayloadType, payload: e.Payload, signature: e.Signature}
-	if len(e.Payload) == 0 || !env.verify(cert.PublicKey) {
+	if len(e.Payload) == 0 || !utf8.ValidString(e.PayloadType) {
+		return attest.LogEntry{}, &Invalid{errors.New("an envelope has a payload, and its type is UTF-8")}
+	}
+	if !env.verify(cert.PublicKey) {
 		return attest.LogEntry{}, &Invalid{errors.New("the envelope is not signed by its certificate's key")}
 	}
 	leaf := env.leaf(encodePEM(pemCertificate, cert.Raw))

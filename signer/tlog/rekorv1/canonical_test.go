@@ -4,13 +4,18 @@ package rekorv1_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/sigstore/rekor/pkg/generated/models"
 	"github.com/sigstore/rekor/pkg/types"
 
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv1"
 )
 
@@ -39,8 +44,8 @@ func TestFastIsSlow(t *testing.T) {
 			t.Errorf("%s: keys\n%q\n%q", name, gotKeys, keys)
 		}
 	}
-	if const6 := 6; fast != const6 { // hashedrekord with three curves and a certificate, dsse with key and certificate
-		t.Errorf("%d proposals were read the fast way instead of %d", fast, const6)
+	if want := 6; fast != want { // hashedrekord with three curves and a certificate, dsse with key and certificate
+		t.Errorf("%d proposals were read the fast way instead of %d", fast, want)
 	}
 }
 
@@ -134,4 +139,58 @@ func noDuplicates(t *testing.T, dec *json.Decoder) {
 		}
 		_, _ = dec.Token()
 	}
+}
+
+// FuzzEnvelope signs whatever it is given, so that much of it is accepted: the
+// two ways agree on it, and on the process's own way to write the envelope.
+func FuzzEnvelope(f *testing.F) {
+	f.Add(intotoType, statement("app"), "", " ")
+	f.Add("a/b", []byte("payload"), "key", "\n")
+	f.Add("type with \"quotes\" and \u2028", []byte{0, 255}, "\x00é<>&", "")
+	f.Add(intotoType, []byte(`{"subject":[{"digest":{"sha256":"x","SHA1":"0000000000000000000000000000000000000000"}}]}`), "", "\t")
+	f.Add("\xff", []byte("x"), "", "")
+	e := newEnv(f, options{})
+	s := newSigner(f)
+	cert := s.certificate(f, newIssuer(f))
+	f.Fuzz(func(t *testing.T, payloadType string, payload []byte, keyID, space string) {
+		sum := sha256.Sum256(attest.PAE(payloadType, payload))
+		sig, err := s.key.Sign(rand.Reader, sum[:], s.hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := obj{"sig": sig}
+		if keyID != "" {
+			one["keyid"] = keyID
+		}
+		text := string(compact(t, obj{"payloadType": payloadType, "payload": payload, "signatures": []obj{one}}))
+		if strings.Trim(space, " \t\r\n") == "" && len(space) < 10 {
+			text += space
+		}
+		raw := compact(t, dsse(text, certPEM(cert)))
+		want, wantKeys, err := rekorv1.Slow(t.Context(), e.service, raw)
+		got, keys, ok := rekorv1.Fast(raw)
+		if ok && (err != nil || !bytes.Equal(got, want)) {
+			t.Fatalf("fast\n%s\nslow\n%s\n%v", got, want, err)
+		}
+		slices.Sort(keys)
+		slices.Sort(wantKeys)
+		if ok && !slices.Equal(keys, wantKeys) {
+			t.Fatalf("keys\n%q\n%q", keys, wantKeys)
+		}
+		if utf8.ValidString(payloadType) && len(payload) > 0 && !ok {
+			t.Fatalf("%s: not read the fast way: %v", raw, err)
+		}
+		logged, err := e.service.Append(t.Context(), rekorv1.Envelope{PayloadType: payloadType, Payload: payload, Signature: sig, Certificate: cert})
+		if (err == nil) != (len(payload) > 0 && utf8.ValidString(payloadType)) {
+			t.Fatalf("appended %q %q: %v", payloadType, payload, err)
+		}
+		if err != nil {
+			return
+		}
+		own := rekorv1.Envelope{PayloadType: payloadType, Payload: payload, Signature: sig}.JSON()
+		want, _, err = rekorv1.Slow(t.Context(), e.service, compact(t, dsse(string(own), certPEM(cert))))
+		if err != nil || !bytes.Equal(want, logged.CanonicalizedBody) {
+			t.Fatalf("appended\n%s\nby Rekor\n%s\n%v", logged.CanonicalizedBody, want, err)
+		}
+	})
 }

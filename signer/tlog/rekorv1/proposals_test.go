@@ -35,6 +35,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv1"
 )
 
 // signer is somebody who signs.
@@ -406,4 +407,31 @@ func allKinds(t testing.TB) map[string]obj {
 		all["dsse "+w.name] = dsse(w.envelope(t, statement("app")), w.publicPEM(t))
 	}
 	return all
+}
+
+// rsaSPKI is the public key of an odd number: nobody needs its factors to ask
+// that something be verified with it.
+func rsaSPKI(t testing.TB, bits int) []byte {
+	t.Helper()
+	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+	der, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// sized proposes an entry whose leaf has a given size: of what is logged as it
+// was sent, the key id of intoto 0.0.2 is free.
+func (s signer) sized(t testing.TB, service *rekorv1.Service, size int) obj {
+	t.Helper()
+	p := s.intoto2(t, statement("x"), s.publicPEM(t))
+	signature := p["spec"].(obj)["content"].(obj)["envelope"].(obj)["signatures"].([]obj)[0]
+	signature["keyid"] = "x"
+	leaf, _, err := rekorv1.Slow(t.Context(), service, compact(t, p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature["keyid"] = strings.Repeat("x", size-len(leaf)+1)
+	return p
 }

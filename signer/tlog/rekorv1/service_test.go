@@ -179,7 +179,7 @@ func (e *env) submit(proposed []byte, want int) reply {
 	e.Helper()
 	got := e.call(http.MethodPost, "/api/v1/log/entries", string(proposed))
 	if got.status != want {
-		e.Fatalf("status %d instead of %d: %s", got.status, want, got.body)
+		e.Fatalf("status %d instead of %d: %.300s", got.status, want, got.body)
 	}
 	return got
 }
