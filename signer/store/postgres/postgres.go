@@ -2,129 +2,199 @@
 
 // Package postgres keeps a store in a PostgreSQL database (15 or newer), for
 // any number of processes.
+//
+// Create makes the schema in an empty database and Open opens it; a database
+// without the schema is an error. Processes share nothing but the database: a
+// log's row is the lock of whoever appends to it (commit.go), a request has one
+// intent whoever takes it up (journal.go), and what a process that died was
+// working on is found by the lock that it held (presence.go).
+//
+// Whatever the server's defaults are, a transaction is read committed, its
+// commit waits for the server's disk, and neither a lock, a statement nor a
+// client that went silent in the middle of a transaction lasts for ever
+// (connect.go). Pooling proxies that hand one connection to several clients are
+// not supported: locks and prepared statements belong to a connection.
 package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 
-	"github.com/hallmark-dev/hallmark/attest"
-	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/hallmark-dev/hallmark/signer/store"
-	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
+
+// DefaultMaxConns is how many connections a process opens at most: with three
+// replicas a third of what PostgreSQL allows by default.
+const DefaultMaxConns = 11
+
+// minConns: one to write, one to read, one to be present.
+const minConns = 3
 
 // Config says where the database is.
 type Config struct {
 	// URL is postgres://user@host/database?sslmode=verify-full, without a
-	// password.
+	// password. TLS is verified unless sslmode says otherwise. Hosts may be a
+	// list, of which the first that is a primary is taken. Whatever else
+	// libpq understands in a URL works here: sslrootcert, connect_timeout, …
 	URL string
 	// Password of the user; empty for peer or certificate authentication.
 	Password string
-	// MaxConns bounds the connections of this process; zero means the default.
+	// MaxConns bounds the connections of this process; zero means
+	// DefaultMaxConns.
 	MaxConns int
 	// Logger is told about connections that were lost; nil means silence.
 	Logger *slog.Logger
 }
 
-// DB is an open database.
-type DB struct{}
+// DB is an open database. It keeps connections for writing apart from those for
+// reading, so that no number of slow searches keeps an entry from being logged.
+type DB struct {
+	writes   *pgxpool.Pool // nil if read only
+	reads    *pgxpool.Pool
+	presence *presence // nil if read only
+	folder   *folder   // nil if read only
+	secret   [32]byte
+	logs     logIDs
+
+	closed  atomic.Bool
+	closing sync.Once
+}
 
 var _ store.Database = (*DB)(nil)
 
-// Create makes the schema in an empty database and opens it. store.ErrExists
-// if the database has tables.
-func Create(ctx context.Context, cfg Config) (*DB, error) { panic("unwritten") }
+// Create makes the schema in an empty database and opens it. store.ErrExists if
+// the database has tables: it never overwrites, and shares with nobody.
+func Create(ctx context.Context, cfg Config) (*DB, error) {
+	c, err := newConnector(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.migrate(ctx, mustBeEmpty); err != nil {
+		return nil, c.explain("create schema in", err)
+	}
+	return Open(ctx, cfg)
+}
 
 // Open opens a database and brings its schema up to date. It never makes one:
 // store.ErrNoDatabase if there is none.
-func Open(ctx context.Context, cfg Config) (*DB, error) { panic("unwritten") }
-
-// OpenReadOnly opens a database for reading. Writes fail.
-func OpenReadOnly(ctx context.Context, cfg Config) (*DB, error) { panic("unwritten") }
-
-// Restore fills an empty database from a backup. store.ErrExists if the
-// database has anything in it.
-func Restore(ctx context.Context, backup string, cfg Config) error { panic("unwritten") }
-
-// Close waits for writes under way and closes the database.
-func (db *DB) Close() error { panic("unwritten") }
-
-// CreateLog implements tlog.Storage.
-func (db *DB) CreateLog(ctx context.Context, row tlog.LogRow) error { panic("unwritten") }
-
-// Log implements tlog.Storage.
-func (db *DB) Log(ctx context.Context, name string) (tlog.LogRow, error) { panic("unwritten") }
-
-// Logs implements tlog.Storage.
-func (db *DB) Logs(ctx context.Context) ([]tlog.LogRow, error) { panic("unwritten") }
-
-// Activate implements tlog.Storage.
-func (db *DB) Activate(ctx context.Context, name string) error { panic("unwritten") }
-
-// Freeze implements tlog.Storage.
-func (db *DB) Freeze(ctx context.Context, name string) error { panic("unwritten") }
-
-// Commit implements tlog.Storage.
-func (db *DB) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.Locked) (tlog.Write, error)) error {
-	panic("unwritten")
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	c, err := newConnector(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.migrate(ctx, mustExist); err != nil {
+		return nil, c.explain("open", err)
+	}
+	db := new(DB)
+	if err := db.open(ctx, c); err != nil {
+		return nil, c.explain("open", errors.Join(err, db.Close()))
+	}
+	return db, nil
 }
 
-// Find implements tlog.Storage.
-func (db *DB) Find(ctx context.Context, log string, leaves []tlog.Hash) (map[tlog.Hash]tlog.Place, error) {
-	panic("unwritten")
+// OpenReadOnly opens a database for reading, for checks, reports and backups.
+// Writes fail.
+func OpenReadOnly(ctx context.Context, cfg Config) (*DB, error) {
+	c, err := newConnector(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.config.ConnConfig.ValidateConnect = nil // a standby will do
+	db := new(DB)
+	if err := db.openReads(ctx, c); err != nil {
+		return nil, c.explain("open", errors.Join(err, db.Close()))
+	}
+	return db, nil
 }
 
-// Entries implements tlog.Storage.
-func (db *DB) Entries(ctx context.Context, log string, from, to int64) ([]tlog.Entry, error) {
-	panic("unwritten")
+func (db *DB) open(ctx context.Context, c *connector) error {
+	if err := db.openReads(ctx, c); err != nil {
+		return err
+	}
+	var err error
+	if db.writes, err = c.pool(ctx, readWrite, c.maxConns/2); err != nil {
+		return err
+	}
+	if db.presence, err = c.present(ctx); err != nil {
+		return err
+	}
+	db.folder = newFolder(db.writes, c.logger)
+	return db.foldAll(ctx)
 }
 
-// Tiles implements tlog.Storage.
-func (db *DB) Tiles(ctx context.Context, log string, ids []tlog.TileID) ([][]byte, error) {
-	panic("unwritten")
+func (db *DB) openReads(ctx context.Context, c *connector) error {
+	var err error
+	if db.reads, err = c.pool(ctx, readOnly, c.maxConns-c.maxConns/2-1); err != nil {
+		return err
+	}
+	if err := db.checkServer(ctx); err != nil {
+		return err
+	}
+	var secret []byte
+	err = db.reads.QueryRow(ctx, `SELECT index_key FROM secret`).Scan(&secret)
+	if missing(err) || errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("%w in it (hint: hallmark-server init makes one)", store.ErrNoDatabase)
+	}
+	if err == nil && len(secret) != len(db.secret) {
+		err = fmt.Errorf("index key has %d bytes", len(secret))
+	}
+	copy(db.secret[:], secret)
+	return err
 }
 
-// Search implements tlog.Storage.
-func (db *DB) Search(ctx context.Context, q tlog.Query) ([]tlog.Position, error) { panic("unwritten") }
-
-// Begin implements signer.Journal.
-func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
-	panic("unwritten")
+// checkServer refuses a server that does not keep what it says it has written.
+func (db *DB) checkServer(ctx context.Context) error {
+	for _, setting := range []string{"fsync", "full_page_writes"} {
+		var value string
+		if err := db.reads.QueryRow(ctx, "SHOW "+setting).Scan(&value); err != nil {
+			return err
+		}
+		if value != "on" {
+			return fmt.Errorf("the server runs with %s=%s and would lose or tear acknowledged log entries in a power cut (hint: set it to on)", setting, value)
+		}
+	}
+	return nil
 }
 
-// Sign implements signer.Journal.
-func (db *DB) Sign(ctx context.Context, id string, s signer.Signed) error { panic("unwritten") }
-
-// Finish implements signer.Journal.
-func (db *DB) Finish(ctx context.Context, id string, r signer.Receipt, ev signer.AuditEvent) error {
-	panic("unwritten")
+// Close waits for writes under way and closes the database. Further calls do
+// nothing.
+func (db *DB) Close() error {
+	db.closed.Store(true)
+	db.closing.Do(func() {
+		if db.folder != nil {
+			db.folder.close()
+		}
+		if db.writes != nil {
+			db.writes.Close()
+		}
+		if db.presence != nil {
+			db.presence.close()
+		}
+		if db.reads != nil {
+			db.reads.Close()
+		}
+	})
+	return nil
 }
 
-// Void implements signer.Journal.
-func (db *DB) Void(ctx context.Context, id string, ev signer.AuditEvent) error { panic("unwritten") }
+// errReadOnly is what writes get from OpenReadOnly.
+var errReadOnly = errors.New("database is open for reading only")
 
-// Intent implements signer.Journal.
-func (db *DB) Intent(ctx context.Context, id string) (signer.Intent, error) { panic("unwritten") }
-
-// Unfinished implements signer.Journal.
-func (db *DB) Unfinished(ctx context.Context) ([]signer.Intent, error) { panic("unwritten") }
-
-// Record implements signer.Audit.
-func (db *DB) Record(ctx context.Context, ev signer.AuditEvent) error { panic("unwritten") }
-
-// Receipts returns the receipts about an artifact, newest first.
-func (db *DB) Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error) {
-	panic("unwritten")
+// writer returns a connection for a transaction. Its caller releases it; one
+// that is still in a transaction then is closed, which ends the transaction.
+func (db *DB) writer(ctx context.Context) (*pgxpool.Conn, error) {
+	if db.writes == nil {
+		return nil, errReadOnly
+	}
+	if db.closed.Load() {
+		return nil, store.ErrClosed
+	}
+	return db.writes.Acquire(ctx)
 }
-
-// Events returns a page of recorded decisions.
-func (db *DB) Events(ctx context.Context, query store.EventQuery) ([]store.Event, error) {
-	panic("unwritten")
-}
-
-// Damage has the database check itself.
-func (db *DB) Damage(ctx context.Context) (problems []string, err error) { panic("unwritten") }
-
-// Backup makes a consistent copy while everybody writes.
-func (db *DB) Backup(ctx context.Context, file string) error { panic("unwritten") }

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/hallmark-dev/hallmark/signer/store"
+)
+
+// States of an intent, see signer.Intent; the others are recorded and void.
+// Void intents are kept as evidence.
+const (
+	stateSigned   = "signed"
+	stateFinished = "finished"
+)
+
+// A transaction of the journal that numbers a row goes to the server in one
+// piece, so that the lock under which rows are numbered is held for one commit
+// and no round trip. A sequence would leave gaps, and show readers a number
+// before the smaller one of a slower commit.
+const (
+	sqlNumber = `SELECT pg_advisory_xact_lock($1)`
+	// sqlRecorded inserts an intent, unless there is one of its request key,
+	// and the event only with it.
+	sqlRecorded = `WITH made AS (
+			INSERT INTO intents (seq, id, request_key, state, owner, created, action, digest, predicate_type, document, statement)
+			SELECT coalesce(max(seq), 0) + 1, $1, $2, 'recorded', $3, $4, $5, $6, $7, $8, $9 FROM intents
+			ON CONFLICT (request_key) WHERE state <> 'void' DO NOTHING RETURNING 1)
+		INSERT INTO audit (seq, time, decision, digest, event)
+		SELECT (SELECT coalesce(max(seq), 0) + 1 FROM audit), $10, $11, $12, $13 FROM made`
+	sqlSigned = `UPDATE intents SET state = 'signed', signature = $2, certificate = $3, timestamp = $4
+		WHERE id = $1 AND state = 'recorded'`
+	sqlFinished = `WITH done AS (
+			UPDATE intents SET state = 'finished', receipt = $2, bundle = $3 WHERE id = $1 AND state = 'signed' RETURNING 1)
+		INSERT INTO audit (seq, time, decision, digest, event)
+		SELECT (SELECT coalesce(max(seq), 0) + 1 FROM audit), $4, $5, $6, $7 FROM done`
+	sqlVoided = `WITH done AS (
+			UPDATE intents SET state = 'void' WHERE id = $1 AND state = 'recorded' RETURNING 1)
+		INSERT INTO audit (seq, time, decision, digest, event)
+		SELECT (SELECT coalesce(max(seq), 0) + 1 FROM audit), $2, $3, $4, $5 FROM done`
+	// sqlAdopt makes an intent ours whose process is gone.
+	sqlAdopt = `UPDATE intents SET owner = $1 WHERE state IN ('recorded', 'signed') AND owner <> $1 AND ` + absent
+)
+
+// Begin implements signer.Journal. An intent of another process that is gone
+// becomes this one's, because its caller goes on with it.
+func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
+	doc, err := store.EncodeDocument(in)
+	if err != nil {
+		return signer.Intent{}, false, err
+	}
+	event, err := eventColumns(ev)
+	if err != nil {
+		return signer.Intent{}, false, err
+	}
+	if db.writes == nil {
+		return signer.Intent{}, false, fmt.Errorf("record intent: %w", errReadOnly)
+	}
+	args := append([]any{in.ID, in.RequestKey, db.presence.id, in.Created.UnixNano(), string(in.Action),
+		string(in.Artifact.Digest), in.PredicateType, doc, notNil(in.Statement)}, event...)
+	var n int64
+	err = db.numbered(ctx, func(b *pgx.Batch) {
+		b.Queue(sqlRecorded, args...).Exec(count(&n))
+		b.Queue(sqlAdopt+` AND request_key = $2`, db.presence.id, in.RequestKey)
+		b.Queue(sqlIntents+`request_key = $1 AND state <> 'void'`, in.RequestKey).Query(func(rows pgx.Rows) (err error) {
+			stored, err = pgx.CollectExactlyOneRow(rows, scanIntent)
+			return err
+		})
+	})
+	if err != nil {
+		return signer.Intent{}, false, fmt.Errorf("record intent: %w", err)
+	}
+	return stored, n == 1, nil
+}
+
+// Sign implements signer.Journal.
+func (db *DB) Sign(ctx context.Context, id string, s signer.Signed) error {
+	conn, err := db.writer(ctx)
+	if err != nil {
+		return wrapIntent("sign", id, hint(err))
+	}
+	defer conn.Release()
+	tag, err := conn.Exec(ctx, sqlSigned, id, notNil(s.Signature), notNil(s.Certificate), notNil(s.Timestamp))
+	if err == nil && tag.RowsAffected() != 1 {
+		err = signer.ErrNoIntent
+	}
+	return wrapIntent("sign", id, hint(err))
+}
+
+// Finish implements signer.Journal.
+func (db *DB) Finish(ctx context.Context, id string, r signer.Receipt, ev signer.AuditEvent) error {
+	receipt, err := store.EncodeReceipt(r)
+	if err != nil {
+		return wrapIntent("finish", id, err)
+	}
+	return wrapIntent("finish", id, db.end(ctx, sqlFinished, ev, id, receipt, notNil(r.Bundle)))
+}
+
+// Void implements signer.Journal.
+func (db *DB) Void(ctx context.Context, id string, ev signer.AuditEvent) error {
+	return wrapIntent("void", id, db.end(ctx, sqlVoided, ev, id))
+}
+
+// end runs an update that must find its intent, with its event.
+func (db *DB) end(ctx context.Context, sql string, ev signer.AuditEvent, args ...any) error {
+	event, err := eventColumns(ev)
+	if err != nil {
+		return err
+	}
+	var n int64
+	err = db.numbered(ctx, func(b *pgx.Batch) { b.Queue(sql, append(args, event...)...).Exec(count(&n)) })
+	if err == nil && n != 1 {
+		err = signer.ErrNoIntent
+	}
+	return err
+}
+
+// numbered runs statements in a transaction that may number rows, in one round
+// trip. If one of them fails the server skips the rest, COMMIT included.
+func (db *DB) numbered(ctx context.Context, queue func(*pgx.Batch)) error {
+	conn, err := db.writer(ctx)
+	if err != nil {
+		return hint(err)
+	}
+	defer conn.Release() // closes it if it is still in the transaction, which ends it
+	b := new(pgx.Batch)
+	b.Queue(sqlBegin)
+	b.Queue(sqlNumber, int64(lockJournal))
+	queue(b)
+	b.Queue(sqlCommit)
+	return hint(conn.SendBatch(ctx, b).Close())
+}
+
+func wrapIntent(verb, id string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s intent %s: %w", verb, id, err)
+	}
+	return nil
+}
+
+// Unfinished implements signer.Journal: it returns this process's intents, and
+// those of processes that are gone, which become this one's. Two processes that
+// look at the same time take turns, so that each orphan has one taker.
+func (db *DB) Unfinished(ctx context.Context) ([]signer.Intent, error) {
+	var found []signer.Intent
+	err := db.transact(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(lockRecovery)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, sqlAdopt, db.presence.id); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, sqlIntents+`state IN ('recorded', 'signed') AND owner = $1 ORDER BY seq`, db.presence.id)
+		if err != nil {
+			return err
+		}
+		found, err = pgx.CollectRows(rows, scanIntent)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read unfinished intents: %w", err)
+	}
+	return found, nil
+}
+
+// Intent returns the intent of an id in whatever state, void ones too.
+// signer.ErrNoIntent if there never was one.
+func (db *DB) Intent(ctx context.Context, id string) (signer.Intent, error) {
+	found, err := db.intents(ctx, `id = $1`, id)
+	if err == nil && len(found) == 0 {
+		err = signer.ErrNoIntent
+	}
+	if err != nil {
+		return signer.Intent{}, fmt.Errorf("read intent %s: %w", id, err)
+	}
+	return found[0], nil
+}
+
+// Receipts returns the receipts about an artifact, newest first, at most
+// store.MaxReceipts.
+func (db *DB) Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error) {
+	found, err := db.intents(ctx, `digest = $1 AND state = 'finished' ORDER BY seq DESC LIMIT $2`, string(digest), store.MaxReceipts)
+	if err != nil {
+		return nil, fmt.Errorf("read receipts of %s: %w", digest, err)
+	}
+	receipts := make([]signer.Receipt, len(found))
+	for i := range found {
+		receipts[i] = *found[i].Receipt
+	}
+	return receipts, nil
+}
+
+const sqlIntents = `SELECT id, request_key, state, created, action, predicate_type, document, statement,
+	signature, certificate, timestamp, receipt, bundle FROM intents WHERE `
+
+// intents reads the intents that a constant condition selects.
+func (db *DB) intents(ctx context.Context, where string, args ...any) ([]signer.Intent, error) {
+	rows, err := db.reads.Query(ctx, sqlIntents+where, args...)
+	if err != nil {
+		return nil, hint(err)
+	}
+	found, err := pgx.CollectRows(rows, scanIntent)
+	return found, hint(err)
+}
+
+func scanIntent(row pgx.CollectableRow) (signer.Intent, error) {
+	var (
+		in      signer.Intent
+		s       signer.Signed
+		created int64
+		state   string
+		doc     string
+		receipt *string
+		bundle  []byte
+	)
+	if err := row.Scan(&in.ID, &in.RequestKey, &state, &created, (*string)(&in.Action), &in.PredicateType, &doc, &in.Statement,
+		&s.Signature, &s.Certificate, &s.Timestamp, &receipt, &bundle); err != nil {
+		return in, err
+	}
+	if err := store.DecodeDocument(doc, &in); err != nil {
+		return in, err
+	}
+	in.Created = time.Unix(0, created).UTC()
+	if state == stateSigned || state == stateFinished {
+		in.Signed = &s
+	}
+	if state == stateFinished {
+		if receipt == nil {
+			return in, errors.New("finished intent " + in.ID + " has no receipt")
+		}
+		var err error
+		if in.Receipt, err = store.DecodeReceipt(*receipt, bundle); err != nil {
+			return in, fmt.Errorf("intent %s: %w", in.ID, err)
+		}
+	}
+	return in, nil
+}
+
+// notNil stores an empty value as such: NULL is for what does not exist yet.
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"net/url"
+	"path"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/hallmark-dev/hallmark/internal/pglab"
+	"github.com/hallmark-dev/hallmark/signer/store/postgres"
+	"github.com/hallmark-dev/hallmark/signer/tlog"
+	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
+)
+
+// config takes the password out of a URL of package pglab.
+func config(t testing.TB, raw string) postgres.Config {
+	t.Helper()
+	u, err := url.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	u.User = url.User(u.User.Username())
+	return postgres.Config{URL: u.String(), Password: password}
+}
+
+// create makes a database that is closed at the end of the test.
+func create(t testing.TB, pg *pglab.Server) (*postgres.DB, postgres.Config) {
+	t.Helper()
+	cfg := config(t, pg.NewDatabase(t))
+	db, err := postgres.Create(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeDB(t, db) })
+	return db, cfg
+}
+
+func open(t testing.TB, cfg postgres.Config) *postgres.DB {
+	t.Helper()
+	db, err := postgres.Open(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeDB(t, db) })
+	return db
+}
+
+func closeDB(t testing.TB, db *postgres.DB) {
+	t.Helper()
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// connect is another program's connection to the same database.
+func connect(t testing.TB, cfg postgres.Config) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Password = cfg.Password
+	conn, err := pgx.ConnectConfig(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the server may be gone
+	return conn
+}
+
+// crash breaks every connection to a database, as a crash of its processes
+// would.
+func crash(t testing.TB, pg *pglab.Server, cfg postgres.Config) {
+	t.Helper()
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pg.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+path.Base(u.Path)+"'")
+}
+
+func newKey(t testing.TB) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// opened remembers how databases were opened, to open them again.
+type opened map[*postgres.DB]postgres.Config
+
+func (o opened) open(pg *pglab.Server) func(t *testing.T) tlog.Storage {
+	return func(t *testing.T) tlog.Storage {
+		db, cfg := create(t, pg)
+		o[db] = cfg
+		return db
+	}
+}
+
+func (o opened) reopen(pg *pglab.Server) func(t *testing.T, st tlog.Storage) tlog.Storage {
+	return func(t *testing.T, st tlog.Storage) tlog.Storage {
+		db, ok := st.(*postgres.DB)
+		if !ok {
+			t.Fatalf("a storage of type %T", st)
+		}
+		crash(t, pg, o[db])
+		closeDB(t, db)
+		return open(t, o[db])
+	}
+}
+
+func TestStorage(t *testing.T) {
+	pg, o := pglab.Start(t), opened{}
+	storagetest.Run(t, o.open(pg), o.reopen(pg))
+}
+
+func TestEngine(t *testing.T) {
+	pg, o := pglab.Start(t), opened{}
+	storagetest.RunEngine(t, o.open(pg), o.reopen(pg))
+}
