@@ -4,24 +4,218 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+
+	"modernc.org/sqlite"
+
+	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
-// Backup implements store.Database.
+// backupPages is how many pages are copied at a time, between which writes go
+// on: 1 MiB takes a millisecond or two.
+const backupPages = 1 << 20 / pageBytes
+
+// Backup implements store.Database. It copies pages, not rows.
+//
+// In the process that writes, the pages are copied on the writing connection,
+// between transactions: SQLite then writes what changes to the copy, too, so
+// that it is the database of the moment when it is complete, and the WAL is
+// started over as ever. In any other process the copy is that of the moment
+// when it began; the WAL grows until it is complete.
 func (db *DB) Backup(ctx context.Context, file string) error {
-	if err := place(file, func(draft string) error {
-		return db.read(ctx, func(q queryer) error {
-			return q.each(`VACUUM INTO ?`, []any{draft}, func(func(...any) error) error { return nil })
-		})
-	}); err != nil {
+	err := place(file, func(draft string) error {
+		copyTo := db.copySnapshot
+		if db.writer != nil {
+			copyTo = db.writer.copyTo
+		}
+		if err := copyTo(ctx, draft); err != nil {
+			return err
+		}
+		return settle(ctx, draft)
+	})
+	if err != nil {
 		return fmt.Errorf("back up to %s: %w", file, err)
 	}
 	return nil
 }
 
-// Restore makes a database from a backup. store.ErrExists if there is a file: it
-// never overwrites one.
+// backup is a copy that is being made of a connection's database.
+type backup struct {
+	conn *conn
+	copy *sqlite.Backup
+}
+
+// newBackup begins a copy. It must be finished before the connection is closed.
+func newBackup(c *conn, draft string) (*backup, error) {
+	// The file is worth nothing until it is complete, and synced then.
+	to := fileURL(draft, url.Values{"mode": {"rw"}, "_pragma": {"synchronous(OFF)"}})
+	b := &backup{conn: c}
+	return b, c.sql.Raw(func(driverConn any) (err error) {
+		from, ok := driverConn.(interface {
+			NewBackup(to string) (*sqlite.Backup, error)
+		})
+		if !ok {
+			return fmt.Errorf("%T makes no backups", driverConn)
+		}
+		b.copy, err = from.NewBackup(to)
+		return err
+	})
+}
+
+// step copies some pages and says whether there are more.
+func (b *backup) step() (more bool, err error) {
+	err = b.conn.sql.Raw(func(any) (err error) {
+		more, err = b.copy.Step(backupPages)
+		return err
+	})
+	return more, err
+}
+
+func (b *backup) finish() error {
+	return b.conn.sql.Raw(func(any) error { return b.copy.Finish() })
+}
+
+// copySnapshot copies what a reader sees.
+func (db *DB) copySnapshot(ctx context.Context, draft string) error {
+	return db.reads.do(ctx, func(c *conn) error {
+		return c.snapshot(ctx, func(q queryer) (err error) {
+			// The snapshot is taken by the first read.
+			if _, _, err := q.logs(); err != nil {
+				return err
+			}
+			b, err := newBackup(c, draft)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, b.finish()) }()
+			for more := true; more && err == nil; {
+				if err = context.Cause(ctx); err == nil {
+					more, err = b.step()
+				}
+			}
+			return err
+		})
+	})
+}
+
+// errBackupLost says that a copy ended with the connection it was made from.
+var errBackupLost = errors.New("the database connection was replaced meanwhile (hint: try again)")
+
+// copyTo copies the database of the writing connection, between transactions.
+func (w *writer) copyTo(ctx context.Context, draft string) (err error) {
+	var b *backup
+	err = w.alone(ctx, func() (err error) {
+		if w.backup != nil {
+			return errors.New("another backup is being made")
+		}
+		if err := w.reconnect(ctx); err != nil {
+			return err
+		}
+		b, err = newBackup(w.tx.conn, draft)
+		w.backup = b
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for more := true; more && err == nil; {
+		err = w.alone(ctx, func() (err error) {
+			if w.backup != b {
+				return errBackupLost
+			}
+			more, err = b.step()
+			return err
+		})
+	}
+	// Without ctx: it must end, or nobody makes another one.
+	endErr := w.alone(context.WithoutCancel(ctx), func() error {
+		if w.backup != b {
+			return errBackupLost
+		}
+		return w.endBackup()
+	})
+	return errors.Join(err, endErr)
+}
+
+// endBackup ends the copy that is being made, if there is one. What a
+// connection copies to ends before the connection does.
+func (w *writer) endBackup() error {
+	if w.backup == nil {
+		return nil
+	}
+	b := w.backup
+	w.backup = nil
+	return b.finish()
+}
+
+// settle makes a copy one file: a database that needs no WAL beside it to be
+// read, also where nothing can be written.
+func settle(ctx context.Context, path string) (err error) {
+	db, err := sql.Open("sqlite", fileURL(path, url.Values{"mode": {"rw"}}))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = DELETE").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "delete" {
+		return fmt.Errorf("journal mode of the copy is %q", mode)
+	}
+	return nil
+}
+
+// Restore makes a database of a backup: a copy at a path where there is no
+// file, after SQLite and Damage found nothing wrong with it. store.ErrExists if
+// there is one, store.ErrNoDatabase if backup is not there, tlog.ErrCorrupt if
+// it is damaged.
 func Restore(ctx context.Context, backup, path string) error {
-	return errors.ErrUnsupported
+	err := place(path, func(draft string) error {
+		if err := copyBackup(ctx, backup, draft); err != nil {
+			return err
+		}
+		db, err := OpenReadOnly(ctx, draft)
+		if err != nil {
+			return err
+		}
+		problems, err := db.Damage(ctx)
+		if err == nil && len(problems) > 0 {
+			err = fmt.Errorf("%w: %s", tlog.ErrCorrupt, strings.Join(problems, "; "))
+		}
+		return errors.Join(err, db.Close())
+	})
+	if err != nil {
+		return fmt.Errorf("restore %s to %s: %w", backup, path, err)
+	}
+	return nil
+}
+
+// copyBackup copies a file that nobody writes.
+func copyBackup(ctx context.Context, from, to string) error {
+	if info, err := os.Stat(from + "-wal"); err == nil && info.Size() > 0 {
+		return errors.New("it has a WAL beside it: it is a database that is or was in use, not a backup (hint: hallmark-server backup makes one)")
+	}
+	in, err := os.Open(from) //nolint:gosec // the operator's own path
+	if errors.Is(err, os.ErrNotExist) {
+		return store.ErrNoDatabase
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()                  // only read
+	out, err := os.OpenFile(to, os.O_WRONLY, fileMode) //nolint:gosec // a name of our own
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, contextReader{ctx, in})
+	return errors.Join(err, out.Close())
 }

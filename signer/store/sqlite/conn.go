@@ -86,6 +86,20 @@ func (c *conn) queries(ctx context.Context) queryer {
 	}
 }
 
+// snapshot calls fn in a transaction that reads: all queries see what the first
+// one does.
+func (c *conn) snapshot(ctx context.Context, fn func(queryer) error) (err error) {
+	if _, err := c.changed("BEGIN"); err != nil {
+		return err
+	}
+	defer func() {
+		if _, endErr := c.changed("ROLLBACK"); endErr != nil && err == nil {
+			err = fmt.Errorf("%w: end of a read: %w", driver.ErrBadConn, endErr)
+		}
+	}()
+	return fn(c.queries(ctx))
+}
+
 // queryer runs a query on a connection.
 type queryer func(query string, args ...any) (*sql.Rows, error)
 

@@ -28,3 +28,16 @@ func (db *DB) LoseConnection(ctx context.Context) error {
 		return nil
 	})
 }
+
+// DuringBackup calls fn once while the next backup is being made.
+func (db *DB) DuringBackup(fn func()) {
+	go func() {
+		for {
+			var making bool
+			if err := db.writer.alone(context.Background(), func() error { making = db.writer.backup != nil; return nil }); err != nil || making {
+				fn()
+				return
+			}
+		}
+	}()
+}

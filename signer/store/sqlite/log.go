@@ -77,20 +77,28 @@ func (t *tx) lookUp(id int64, row tlog.LogRow, b tlog.Batch) (tlog.Locked, error
 	return locked, err
 }
 
+var (
+	insertEntries = insertInto("entries (id, time, keys, body)")
+	insertLeaves  = insertInto("leaves (log, leaf, idx)")
+)
+
 // append writes a batch.
 func (t *tx) append(id int64, secret [32]byte, write tlog.Write) error {
+	entries, leaves := make([]any, 0, 4*len(write.Entries)), make([]any, 0, 3*len(write.Entries))
 	for i := range write.Entries {
 		e := &write.Entries[i]
 		keys, err := store.IndexKeys(secret, e.Keys, tlog.MaxKeys)
 		if err != nil {
 			return fmt.Errorf("write entry %d: %w", e.Index, err)
 		}
-		if err := t.exec(`INSERT INTO entries (id, time, keys, body) VALUES (?, ?, ?, ?)`, entryID(id, e.Index), e.Time, encodeKeys(keys), e.Body); err != nil {
-			return fmt.Errorf("write entry %d: %w", e.Index, err)
-		}
-		if err := t.exec(`INSERT INTO leaves (log, leaf, idx) VALUES (?, ?, ?)`, id, e.Hash[:], e.Index); err != nil {
-			return fmt.Errorf("write leaf of entry %d: %w", e.Index, err)
-		}
+		entries = append(entries, entryID(id, e.Index), e.Time, encodeKeys(keys), e.Body)
+		leaves = append(leaves, id, e.Hash[:], e.Index)
+	}
+	if err := insertEntries.run(t, entries); err != nil {
+		return fmt.Errorf("write entries: %w", err)
+	}
+	if err := insertLeaves.run(t, leaves); err != nil {
+		return fmt.Errorf("write leaves: %w", err)
 	}
 	for _, tile := range write.Tiles {
 		if err := t.exec(`INSERT INTO tiles (id, data) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data = excluded.data`,

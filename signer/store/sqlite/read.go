@@ -91,15 +91,5 @@ func (db *DB) read(ctx context.Context, fn func(queryer) error) error {
 
 // snapshot calls fn with a connection whose queries all see the same.
 func (db *DB) snapshot(ctx context.Context, fn func(queryer) error) error {
-	return db.reads.do(ctx, func(c *conn) (err error) {
-		if _, err := c.changed("BEGIN"); err != nil {
-			return err
-		}
-		defer func() {
-			if _, endErr := c.changed("ROLLBACK"); endErr != nil && err == nil {
-				err = fmt.Errorf("%w: end of a read: %w", driver.ErrBadConn, endErr)
-			}
-		}()
-		return fn(c.queries(ctx))
-	})
+	return db.reads.do(ctx, func(c *conn) error { return c.snapshot(ctx, fn) })
 }

@@ -169,7 +169,7 @@ func dsn(path string, readOnly bool) string {
 	q := url.Values{"mode": {"rw"}, "_defensive": {"1"}, "_dqs": {"0"}}
 	for _, pragma := range []string{
 		fmt.Sprintf("busy_timeout(%d)", busyMS),
-		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)",
+		"synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)",
 		fmt.Sprintf("cache_size(-%d)", cacheKiB),
 		"wal_autocheckpoint(0)", // the writer does it when nobody waits
 	} {
@@ -177,6 +177,8 @@ func dsn(path string, readOnly bool) string {
 	}
 	if readOnly {
 		q.Set("_query_only", "1")
+	} else {
+		q.Add("_pragma", "journal_mode(WAL)") // a backup that was restored has none
 	}
 	return fileURL(path, q)
 }

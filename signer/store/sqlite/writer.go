@@ -46,14 +46,18 @@ type op struct {
 type writer struct {
 	pool  *sql.DB
 	queue chan *op
-	stop  chan struct{} // closed by close
-	ended chan struct{} // closed by the goroutine
+	// single are calls that run between transactions.
+	single chan func()
+	stop   chan struct{} // closed by close
+	ended  chan struct{} // closed by the goroutine
 
 	closing sync.Once
 
-	// tx belongs to the goroutine: the connection, or nil after it broke.
-	tx    *tx
-	dirty int // pages written since the last checkpoint, about
+	// The rest belongs to the goroutine. tx is the connection, or nil after it
+	// broke.
+	tx     *tx
+	dirty  int     // pages written since the last checkpoint, about
+	backup *backup // the one that is being made of this connection
 }
 
 func newWriter(ctx context.Context, dsn string) (*writer, error) {
@@ -62,7 +66,7 @@ func newWriter(ctx context.Context, dsn string) (*writer, error) {
 		return nil, err
 	}
 	pool.SetMaxOpenConns(1)
-	w := &writer{pool: pool, queue: make(chan *op), stop: make(chan struct{}), ended: make(chan struct{})}
+	w := &writer{pool: pool, queue: make(chan *op), single: make(chan func()), stop: make(chan struct{}), ended: make(chan struct{})}
 	if err := w.reconnect(ctx); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
@@ -85,6 +89,20 @@ func (w *writer) do(ctx context.Context, o *op) error {
 	return o.err
 }
 
+// alone calls fn on the writer's goroutine, between transactions.
+func (w *writer) alone(ctx context.Context, fn func() error) (err error) {
+	done := make(chan struct{})
+	select {
+	case w.single <- func() { err = fn(); close(done) }:
+	case <-w.stop:
+		return store.ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("wait for database: %w", context.Cause(ctx))
+	}
+	<-done
+	return err
+}
+
 func (w *writer) close() error {
 	w.closing.Do(func() { close(w.stop) })
 	<-w.ended
@@ -96,11 +114,14 @@ func (w *writer) loop() {
 	for {
 		select {
 		case <-w.stop:
+			_ = w.endBackup() // whoever makes it learns that it is closed
 			w.checkpoint("TRUNCATE")
 			if w.tx != nil {
 				w.tx.close()
 			}
 			return
+		case fn := <-w.single:
+			fn()
 		case o := <-w.queue:
 			ops := w.gather(o)
 			w.transact(ops)
@@ -119,6 +140,8 @@ func (w *writer) gather(first *op) []*op {
 	ops := []*op{first}
 	for len(ops) < maxShared {
 		select {
+		case fn := <-w.single:
+			fn()
 		case o := <-w.queue:
 			ops = append(ops, o)
 		default:
@@ -222,6 +245,7 @@ func (w *writer) disconnectIfStuck() {
 }
 
 func (w *writer) disconnect() {
+	_ = w.endBackup() // whoever makes it learns that it was lost
 	w.tx.discard()
 	w.tx = nil
 }
