@@ -12,12 +12,33 @@ import (
 	"strings"
 )
 
-// hashes are the algorithms of digests that are indexed. Their lengths differ,
-// so that a bare digest says which it is.
-func hashes() map[string]crypto.Hash {
-	return map[string]crypto.Hash{
-		"sha1": crypto.SHA1, "sha256": crypto.SHA256, "sha384": crypto.SHA384, "sha512": crypto.SHA512,
+// hashNames are the algorithms of digests that are indexed. Their lengths
+// differ, so that a bare digest says which it is.
+const hashNames = "sha1, sha256, sha384, sha512"
+
+// nameOf names an algorithm; "" if its digests are not indexed.
+func nameOf(h crypto.Hash) string {
+	switch h {
+	case crypto.SHA1:
+		return "sha1"
+	case crypto.SHA256:
+		return "sha256"
+	case crypto.SHA384:
+		return "sha384"
+	case crypto.SHA512:
+		return "sha512"
 	}
+	return ""
+}
+
+// hashOf is the reverse of nameOf.
+func hashOf(name string) (crypto.Hash, bool) {
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA512, crypto.SHA384, crypto.SHA1} {
+		if nameOf(h) == name {
+			return h, true
+		}
+	}
+	return 0, false
 }
 
 // Hash returns the key of a digest: "hash:sha256:<lower case hex>". The
@@ -25,9 +46,9 @@ func hashes() map[string]crypto.Hash {
 // have its length.
 func Hash(algorithm, hexDigest string) (string, error) {
 	name := lower(algorithm)
-	h, ok := hashes()[name]
+	h, ok := hashOf(name)
 	if !ok {
-		return "", fmt.Errorf("hash algorithm %q is none of sha1, sha256, sha384, sha512", clip(algorithm))
+		return "", fmt.Errorf("hash algorithm %q is none of %s", clip(algorithm), hashNames)
 	}
 	digest := lower(hexDigest)
 	if len(digest) != 2*h.Size() {
@@ -42,12 +63,11 @@ func Hash(algorithm, hexDigest string) (string, error) {
 // HashOf is Hash of a digest in bytes. The hash must be one that is indexed;
 // others give "", which Collect drops.
 func HashOf(h crypto.Hash, digest []byte) string {
-	for name, known := range hashes() {
-		if known == h && len(digest) == h.Size() {
-			return join(KindHash, name+":"+hex.EncodeToString(digest))
-		}
+	name := nameOf(h)
+	if name == "" || len(digest) != h.Size() {
+		return ""
 	}
-	return ""
+	return join(KindHash, name+":"+hex.EncodeToString(digest))
 }
 
 // ParseHash returns the key of a digest as people write it: "sha256:<hex>", or
@@ -57,9 +77,9 @@ func ParseHash(s string) (string, error) {
 	if algorithm, digest, ok := strings.Cut(s, ":"); ok {
 		return Hash(algorithm, digest)
 	}
-	for name, h := range hashes() {
+	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
 		if len(s) == 2*h.Size() {
-			return Hash(name, s)
+			return Hash(nameOf(h), s)
 		}
 	}
 	return "", fmt.Errorf("%q is no digest: want sha256:<64 hexadecimal digits>, or the digits of a SHA-1, 256, 384 or 512", clip(s))

@@ -13,6 +13,19 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
+// acceptedKeys are the kinds of keys whose signatures can be logged.
+func acceptedKeys() []commonv1.PublicKeyDetails {
+	return []commonv1.PublicKeyDetails{
+		commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256,
+		commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_3072_SHA256,
+		commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_4096_SHA256,
+		commonv1.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256,
+		commonv1.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384,
+		commonv1.PublicKeyDetails_PKIX_ECDSA_P521_SHA_512,
+		commonv1.PublicKeyDetails_PKIX_ED25519_PH,
+	}
+}
+
 // The direct writer against protojson and a general canonicalizer, and against
 // what stock verifiers compute from a bundle.
 func FuzzCanonicalLeaf(f *testing.F) {

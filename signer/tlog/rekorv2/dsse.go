@@ -27,7 +27,7 @@ import (
 // digest and is refused. Its errors are *Invalid.
 //
 //nolint:staticcheck // deprecated upstream, and still sent
-func (s *Service) checkDSSE(req *pb.DSSERequestV002) (entry, error) {
+func checkDSSE(req *pb.DSSERequestV002) (entry, error) {
 	envelope, verifiers := req.GetEnvelope(), req.GetVerifiers()
 	if n, m := len(envelope.GetSignatures()), len(verifiers); n != 1 || m != 1 {
 		return entry{}, &Invalid{kind: "dsse", err: fmt.Errorf("%d signatures and %d verifiers, want one of each", n, m)}
@@ -42,7 +42,7 @@ func (s *Service) checkDSSE(req *pb.DSSERequestV002) (entry, error) {
 	h := hash.New()
 	h.Write(attest.PAEHeader(envelope.GetPayloadType(), len(envelope.GetPayload())))
 	h.Write(envelope.GetPayload())
-	e, err := s.check(&pb.HashedRekordRequestV002{
+	e, err := check(&pb.HashedRekordRequestV002{
 		Digest:    h.Sum(nil),
 		Signature: &pb.Signature{Content: envelope.GetSignatures()[0].GetSig(), Verifier: verifiers[0]},
 	})

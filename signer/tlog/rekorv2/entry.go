@@ -3,6 +3,7 @@
 package rekorv2
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -10,7 +11,6 @@ import (
 
 	commonv1 "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	pb "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
-	"github.com/sigstore/rekor-tiles/v2/pkg/types/hashedrekord"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 
@@ -41,24 +41,12 @@ func (e *Invalid) message() string {
 // Unwrap returns the cause.
 func (e *Invalid) Unwrap() error { return e.err }
 
-// acceptedKeys are the kinds of keys whose signatures can be logged. Each is the
-// default of its key type: verifiers rebuild an entry with the default, so that
-// an entry of any other, such as P-384 with SHA-256, could be logged but never
-// verified. Pure Ed25519 signs a message, not a digest, so it is not among
-// them.
-func acceptedKeys() []commonv1.PublicKeyDetails {
-	return []commonv1.PublicKeyDetails{
-		commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256,
-		commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_3072_SHA256,
-		commonv1.PublicKeyDetails_PKIX_RSA_PKCS1V15_4096_SHA256,
-		commonv1.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256,
-		commonv1.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384,
-		commonv1.PublicKeyDetails_PKIX_ECDSA_P521_SHA_512,
-		commonv1.PublicKeyDetails_PKIX_ED25519_PH,
-	}
-}
-
-// keyDetails returns what an entry of a key has to say.
+// keyDetails returns what an entry of a key has to say, or that the key is none
+// whose signatures can be logged: RSA of 2048, 3072 or 4096 bits (PKCS #1 v1.5),
+// ECDSA on P-256, P-384 and P-521, and Ed25519ph. These are the defaults of
+// their keys: verifiers rebuild an entry with the default, so that an entry of
+// any other, such as P-384 with SHA-256, could be logged but never verified.
+// Pure Ed25519 signs a message, not a digest.
 func keyDetails(key crypto.PublicKey) (commonv1.PublicKeyDetails, error) {
 	return signature.GetDefaultPublicKeyDetails(key, options.WithED25519ph())
 }
@@ -110,10 +98,13 @@ func certificateVerifier(der []byte, details commonv1.PublicKeyDetails) *pb.Veri
 	}
 }
 
-// check verifies a request and returns its leaf. Its errors are *Invalid.
-func (s *Service) check(req *pb.HashedRekordRequestV002) (entry, error) {
-	verifier := req.GetSignature().GetVerifier()
-	claim, err := claimOf(verifier)
+// check verifies a request and returns its leaf. Its errors are *Invalid. What
+// it accepts, rekor-tiles' hashedrekord.ToLogEntry accepts, and the other way
+// round, but for keys whose details are not the default: FuzzCheck holds them
+// side by side. That function parses all a second time, so it is not called.
+func check(req *pb.HashedRekordRequestV002) (entry, error) {
+	sig := req.GetSignature()
+	claim, err := claimOf(sig.GetVerifier())
 	if err != nil {
 		return entry{}, &Invalid{err: fmt.Errorf("parse verifier: %w", err)}
 	}
@@ -121,25 +112,43 @@ func (s *Service) check(req *pb.HashedRekordRequestV002) (entry, error) {
 	if err != nil {
 		return entry{}, &Invalid{err: err}
 	}
-	if details != verifier.GetKeyDetails() {
-		return entry{}, &Invalid{err: fmt.Errorf("key details %s are not this key's default, %s", verifier.GetKeyDetails(), details)}
+	if said := sig.GetVerifier().GetKeyDetails(); said != details {
+		return entry{}, &Invalid{err: fmt.Errorf("key details %s are not this key's default, %s", said, details)}
 	}
-	verified, err := hashedrekord.ToLogEntry(req, s.algorithms)
+	algorithm, err := signature.GetAlgorithmDetails(details)
 	if err != nil {
 		return entry{}, &Invalid{err: err}
 	}
-	record := verified.GetSpec().GetHashedRekordV002()
-	if record == nil {
-		return entry{}, &Invalid{err: errors.New("not a hashedrekord")}
-	}
-	hash, err := hashOf(details)
-	if err != nil {
+	if err := verify(claim.PublicKey, algorithm.GetHashType(), req.GetDigest(), sig.GetContent()); err != nil {
 		return entry{}, &Invalid{err: err}
+	}
+	record := &pb.HashedRekordLogEntryV002{
+		Signature: sig,
+		Data:      &commonv1.HashOutput{Digest: req.GetDigest(), Algorithm: algorithm.GetProtoHashType()},
 	}
 	return entry{
 		record: record, leaf: canonicalLeaf(record), claim: claim,
-		about: []string{index.HashOf(hash, req.GetDigest())},
+		about: []string{index.HashOf(algorithm.GetHashType(), req.GetDigest())},
 	}, nil
+}
+
+// verify checks a signature of a digest.
+func verify(key crypto.PublicKey, hash crypto.Hash, digest, sig []byte) error {
+	switch {
+	case len(sig) == 0:
+		return errors.New("no signature")
+	case len(digest) != hash.Size():
+		return fmt.Errorf("a digest of %d bytes, not %d", len(digest), hash.Size())
+	}
+	verifier, err := signature.LoadVerifierWithOpts(key, options.WithED25519ph())
+	if err != nil {
+		return fmt.Errorf("load verifier: %w", err)
+	}
+	err = verifier.VerifySignature(bytes.NewReader(sig), nil, options.WithDigest(digest), options.WithCryptoSignerOpts(hash))
+	if err != nil {
+		return fmt.Errorf("verify signature: %w", err)
+	}
+	return nil
 }
 
 // claimOf parses a verifier.

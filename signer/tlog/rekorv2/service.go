@@ -31,7 +31,6 @@ import (
 	"sync/atomic"
 
 	pb "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
-	"github.com/sigstore/sigstore/pkg/signature"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
@@ -65,8 +64,7 @@ type Config struct {
 // Service is an http.Handler over the v2 logs. Its methods may be called
 // concurrently.
 type Service struct {
-	cfg        Config
-	algorithms *signature.AlgorithmRegistryConfig
+	cfg Config
 	// last is what the last look found; reads go by it for a moment.
 	last atomic.Pointer[shards]
 }
@@ -85,11 +83,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	algorithms, err := signature.NewAlgorithmRegistryConfig(acceptedKeys())
-	if err != nil {
-		return nil, fmt.Errorf("rekor v2: %w", err)
-	}
-	return &Service{cfg: cfg, algorithms: algorithms}, nil
+	return &Service{cfg: cfg}, nil
 }
 
 // Append logs a signature made in this process: the digest that was signed,
@@ -108,7 +102,7 @@ func (s *Service) Append(ctx context.Context, digest, sig, certDER []byte, keys 
 	if err != nil {
 		return attest.LogEntry{}, &Invalid{err: err}
 	}
-	e, err := s.check(&pb.HashedRekordRequestV002{
+	e, err := check(&pb.HashedRekordRequestV002{
 		Digest:    digest,
 		Signature: &pb.Signature{Content: sig, Verifier: certificateVerifier(certDER, details)},
 	})

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"slices"
 
-	commonv1 "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	rekorv1 "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	pb "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
 	merkle "golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -35,15 +33,9 @@ func (s *Service) serveWrite(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusMethodNotAllowed, codeUnimplemented, "Method Not Allowed")
 		return
 	}
-	logged, err := s.create(w, r)
+	done, err := s.create(w, r)
 	if err != nil {
 		s.answerError(w, r, err)
-		return
-	}
-	// Clients parse strictly and want every member, set or not.
-	body, err := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(logged)
-	if err != nil {
-		s.answerError(w, r, fmt.Errorf("encode answer: %w", err))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -51,72 +43,50 @@ func (s *Service) serveWrite(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusCreated)
 	// The type is none that a browser would run. A client that is gone may ask again.
-	_, _ = w.Write(body) //nolint:gosec // not HTML, see Content-Type and nosniff
+	_, _ = w.Write(done.answer()) //nolint:gosec // not HTML, see Content-Type and nosniff
 }
 
 // create takes a request to its log entry. Which logs there are is asked anew:
 // who freezes a log with another process is sure that it takes no more.
-func (s *Service) create(w http.ResponseWriter, r *http.Request) (*rekorv1.TransparencyLogEntry, error) {
+func (s *Service) create(w http.ResponseWriter, r *http.Request) (logged, error) {
 	now, err := s.look(r.Context())
 	if err != nil {
-		return nil, err
+		return logged{}, err
 	}
 	log, err := now.route(r)
 	if err != nil {
-		return nil, err
+		return logged{}, err
 	}
 	if log.Row().State == tlog.Frozen {
-		return nil, tlog.ErrFrozen
+		return logged{}, tlog.ErrFrozen
 	}
 	if err := s.cfg.Writers.Closed(); err != nil {
-		return nil, err
+		return logged{}, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxBody))
 	if err != nil {
-		return nil, fmt.Errorf("read request: %w", err)
+		return logged{}, fmt.Errorf("read request: %w", err)
 	}
-	e, err := s.parse(body)
+	e, err := parse(body)
 	if err != nil {
-		return nil, err
+		return logged{}, err
 	}
-	done, err := s.write(r.Context(), now, e)
-	if err != nil {
-		return nil, err
-	}
-	in := done.Inclusion
-	return &rekorv1.TransparencyLogEntry{
-		LogIndex:    in.Index,
-		LogId:       &commonv1.LogId{KeyId: done.log.ID()},
-		KindVersion: &rekorv1.KindVersion{Kind: Kind, Version: Version},
-		// No integratedTime: a v2 log vouches for order, not for time.
-		InclusionProof: &rekorv1.InclusionProof{
-			LogIndex: in.Index, TreeSize: in.TreeSize, RootHash: in.Root[:], Hashes: hashes(in.Proof),
-			Checkpoint: &rekorv1.Checkpoint{Envelope: string(in.Checkpoint)},
-		},
-		CanonicalizedBody: done.leaf,
-	}, nil
+	return s.write(r.Context(), now, e)
 }
 
 // parse reads and verifies a request.
-func (s *Service) parse(body []byte) (entry, error) {
+func parse(body []byte) (entry, error) {
 	var req pb.CreateEntryRequest
 	if err := protojson.Unmarshal(body, &req); err != nil {
 		return entry{}, &badRequest{reason: err.Error()}
 	}
 	switch {
 	case req.GetHashedRekordRequestV002() != nil:
-		return s.check(req.GetHashedRekordRequestV002())
+		return check(req.GetHashedRekordRequestV002())
 	case req.GetDsseRequestV002() != nil: //nolint:staticcheck // deprecated upstream, and still sent
-		return s.checkDSSE(req.GetDsseRequestV002()) //nolint:staticcheck // as above
+		return checkDSSE(req.GetDsseRequestV002()) //nolint:staticcheck // as above
 	}
 	return entry{}, &badRequest{reason: "invalid type, must be hashedrekord"}
-}
-
-// logged is an entry in the log.
-type logged struct {
-	tlog.Inclusion
-	log  *tlog.Log
-	leaf []byte // as it was logged, which may be another spelling
 }
 
 // write applies the writers policy to a verified entry. An entry that the log
@@ -136,7 +106,10 @@ func (s *Service) write(ctx context.Context, now *shards, e entry) (logged, erro
 		}
 	}
 	log, in, err := s.cfg.Set.Append(ctx, tlog.V2, e.indexed(nil))
-	return logged{Inclusion: in, log: log, leaf: e.leaf}, err
+	if err != nil {
+		return logged{}, err
+	}
+	return logged{Inclusion: in, logID: log.ID(), leaf: e.leaf}, nil
 }
 
 // find looks for an entry in all its spellings and all shards. The shard that
@@ -151,7 +124,7 @@ func (s *shards) find(ctx context.Context, e entry, issuer crypto.PublicKey) (lo
 			leaf := e.spelled(spelling)
 			in, found, err := log.Find(ctx, merkle.RecordHash(leaf))
 			if err != nil || found {
-				return logged{Inclusion: in, log: log, leaf: leaf}, found, err
+				return logged{Inclusion: in, logID: log.ID(), leaf: leaf}, found, err
 			}
 		}
 	}
