@@ -86,13 +86,26 @@ lint: ## Run the linters
 	@echo "==> lint"
 	@linter=$$($(GO) run ./e2e/tools/install golangci-lint); "$$linter" run ./...
 
+# Parts of `make bench`, comma-separated; `go run ./internal/bench -help` lists
+# them.
+BENCH ?= all
+
 .PHONY: bench
-bench: build ## Measure signing and the log, each beside its floor
-	@echo "==> micro-benchmarks"
-	@dirs=$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -r -n1 dirname | sort -u); \
-	  [ -z "$$dirs" ] || $(GO) test -run '^$$' -bench . -benchmem $$dirs
+bench: build ## Measure signing and the log, each beside its floor: 15 minutes (BENCH=log,postgres: parts of it)
+	@if [ "$(BENCH)" = all ]; then \
+	  echo "==> micro-benchmarks"; \
+	  dirs=$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -r -n1 dirname | sort -u); \
+	  [ -z "$$dirs" ] || $(GO) test -run '^$$' -bench . -benchmem $$dirs; \
+	fi
 	@echo "==> end to end"
-	@$(GO) run ./internal/bench
+	@$(GO) run ./internal/bench -parts $(BENCH)
+
+# The whole size of the test that `make test` runs in small.
+CHAOS_ENTRIES ?= 20000
+
+.PHONY: chaos
+chaos: build ## 20,000 entries while servers and databases are killed: 3 minutes
+	@HALLMARK_BIN=$(CURDIR)/bin HALLMARK_CHAOS_ENTRIES=$(CHAOS_ENTRIES) $(GO) test -count=1 -v -timeout $(TEST_TIMEOUT) ./e2e/chaos
 
 ##@ House
 
