@@ -139,7 +139,13 @@ func cosignSigns(t *testing.T, l *lab.Lab) {
 					t.Fatalf("%s does not sign, although the log answers", tc.version)
 				}
 			}
-			t.Logf("%d requests, entries before %v, after %v", lost.Load(), before, sizes(t, l))
+			// Rekor v1's client repeats the same request, and the log answers with
+			// the entry that it has. That of v2 does not, and the user's second
+			// attempt is another signature.
+			added := sizes(t, l)[tc.api] - before[tc.api]
+			if lost.Load() < 2 || tc.api == "v1" && added != 1 || added > lost.Load() {
+				t.Errorf("%d requests made %d entries", lost.Load(), added)
+			}
 			u.verifies(t, tc.legacy, image)
 		})
 	}
@@ -175,20 +181,23 @@ func (u *cosignUser) verifies(t *testing.T, legacy bool, image string) {
 	}
 }
 
+// statementType is a predicate type that cosign does not know.
+const statementType = "https://example.com/statement"
+
 // onlineLookup takes the stored log entry out of a signature and of an
 // attestation: cosign then makes the entry itself and asks the log for it.
 func onlineLookup(t *testing.T, l *lab.Lab, u *cosignUser) {
 	image := u.registry.PushSmall(t, "acme/app", "online")
 	predicate := filepath.Join(u.dir, "predicate.json")
-	check(t, os.WriteFile(predicate, []byte(`{"buildDefinition":{}}`), 0o600))
+	check(t, os.WriteFile(predicate, []byte(`{"a":"statement"}`), 0o600))
 	u.must(t, stock.CosignV2, "sign", "--key", "cosign.key", "--rekor-url", l.URL, "--yes", image)
-	u.must(t, stock.CosignV2, "attest", "--key", "cosign.key", "--rekor-url", l.URL, "--yes", "--type", "slsaprovenance1", "--predicate", predicate, image)
+	u.must(t, stock.CosignV2, "attest", "--key", "cosign.key", "--rekor-url", l.URL, "--yes", "--type", statementType, "--predicate", predicate, image)
 	for _, suffix := range []string{"sig", "att"} {
 		withoutEntry(t, image, suffix)
 	}
 	logged := map[string][]string{
 		"verify":             {"verify", "--key", "cosign.pub", "--rekor-url", l.URL, image},
-		"verify-attestation": {"verify-attestation", "--type", "slsaprovenance1", "--key", "cosign.pub", "--rekor-url", l.URL, image},
+		"verify-attestation": {"verify-attestation", "--type", statementType, "--key", "cosign.pub", "--rekor-url", l.URL, image},
 	}
 	for _, version := range []string{stock.CosignV2, stock.CosignV3} {
 		for verb, args := range logged {

@@ -52,17 +52,21 @@ func sigstoreGo(t *testing.T, l *lab.Lab) {
 			for form, content := range map[string]sign.Content{
 				"message": &sign.PlainData{Data: artifact}, "statement": &sign.DSSEData{Data: statement, PayloadType: attest.PayloadType},
 			} {
+				if name == "P-384" && version == 1 && form == "statement" {
+					continue // Rekor v1's code, in the client too, verifies envelopes with SHA-256 only
+				}
 				t.Run(fmt.Sprintf("%s/v%d/%s", name, version, form), func(t *testing.T) {
 					keypair, err := sign.NewEphemeralKeypair(&sign.EphemeralKeypairOptions{Algorithm: algorithm})
 					check(t, err)
+					material := withKey(t, trusted, keypair)
 					signed, err := sign.Bundle(content, keypair, sign.BundleOptions{
 						Context:              t.Context(),
 						TimestampAuthorities: []*sign.TimestampAuthority{sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: l.URL + "/api/v1/timestamp"})},
 						TransparencyLogs:     []sign.Transparency{sign.NewRekor(&sign.RekorOptions{BaseURL: l.URL, Version: version})},
-						TrustedRoot:          trusted,
+						TrustedRoot:          material,
 					})
 					check(t, err)
-					verifyKeyed(t, trusted, keypair, signed, artifact)
+					verifyKeyed(t, material, signed, artifact)
 					proveBundle(t, l, signed)
 				})
 			}
@@ -70,16 +74,21 @@ func sigstoreGo(t *testing.T, l *lab.Lab) {
 	}
 }
 
+// withKey is the trusted root and beside it one key.
+func withKey(t *testing.T, trusted *root.TrustedRoot, keypair *sign.EphemeralKeypair) root.TrustedMaterial {
+	t.Helper()
+	v, err := signature.LoadDefaultVerifier(keypair.GetPublicKey())
+	check(t, err)
+	return root.TrustedMaterialCollection{trusted, root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return root.NewExpiringKey(v, time.Time{}, time.Time{}), nil
+	})}
+}
+
 // verifyKeyed verifies a bundle by key, and that it is no other artifact's.
-func verifyKeyed(t *testing.T, trusted *root.TrustedRoot, keypair *sign.EphemeralKeypair, signed *protobundle.Bundle, artifact []byte) {
+func verifyKeyed(t *testing.T, material root.TrustedMaterial, signed *protobundle.Bundle, artifact []byte) {
 	t.Helper()
 	b, err := bundle.NewBundle(signed)
 	check(t, err)
-	v, err := signature.LoadDefaultVerifier(keypair.GetPublicKey())
-	check(t, err)
-	material := root.TrustedMaterialCollection{trusted, root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return root.NewExpiringKey(v, time.Time{}, time.Time{}), nil
-	})}
 	verifier, err := verify.NewVerifier(material, verify.WithTransparencyLog(1), verify.WithSignedTimestamps(1))
 	check(t, err)
 	if _, err := verifier.Verify(b, verify.NewPolicy(verify.WithArtifact(bytes.NewReader(artifact)), verify.WithKey())); err != nil {

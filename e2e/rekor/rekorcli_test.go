@@ -95,7 +95,13 @@ func rekorCLI(t *testing.T, l *lab.Lab) {
 		if short := c.must(t, "get", "--uuid", id[16:], "--format", "json"); short != byUUID {
 			t.Errorf("%s: by UUID without a tree id: %s", kind, short)
 		}
-		if out := c.must(t, append([]string{"verify"}, args...)...); !strings.Contains(out, "Entry Hash: "+id) {
+		verify := append([]string{"verify"}, args...)
+		if kind == "intoto" {
+			// rekor-cli 1.5.4 puts such an entry into an object that its API
+			// does not have, and Rekor refuses that.
+			verify = []string{"verify", "--uuid", id}
+		}
+		if out := c.must(t, verify...); !strings.Contains(out, "Entry Hash: "+id[16:]) {
 			t.Errorf("%s: verify said %s", kind, out)
 		}
 		hallmark(t, l, 0, "entry id\t"+id, "log", "get", index)
