@@ -56,6 +56,7 @@ func (e *env) do(method, path, content string) answer {
 		e.Fatal(err)
 	}
 	req.URL.Opaque = path
+	req.Host = e.host
 	res, err := http.DefaultTransport.RoundTrip(req) // no redirects
 	if err != nil {
 		e.Fatal(err)
@@ -276,6 +277,10 @@ func TestMethodsAndPaths(t *testing.T) {
 		{"GET", "/tile/../checkpoint", 404, ""},
 		{"GET", "/api/v2/api/v2/checkpoint", 404, ""},
 		{"GET", "/api/v2checkpoint", 404, ""},
+		{"GET", "/api/v2//checkpoint", 404, ""},
+		{"GET", "//checkpoint", 404, ""},
+		{"POST", "/api/v2/log/%65ntries", 404, "no-store"},
+		{"GET", "/healthz", 404, ""},
 		{"GET", "/api/v2/", 404, ""},
 		{"GET", "/", 404, ""},
 	} {
@@ -434,6 +439,8 @@ func FuzzPost(f *testing.F) {
 		f.Add([]byte(body(f, w.request(f, "artifact"))))
 	}
 	f.Add([]byte(body(f, signers(f)[0].withCertificate(f, signers(f)[0].request(f, "artifact"), 0))))
+	f.Add([]byte(dsseBody(f, signers(f)[0].pae(f), nil)))
+	f.Add([]byte(`{"dsseRequestV002":{"envelope":{"signatures":[{}]},"verifiers":[{"keyDetails":"PKIX_ED25519"}]}}`))
 	f.Add([]byte(`{"hashedRekordRequestV002":{"signature":{"verifier":{"publicKey":{"rawBytes":"AA=="}}}}}`))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		before := e.log.Size()

@@ -42,6 +42,7 @@ type env struct {
 	log     *tlog.Log // the first one
 	service *rekorv2.Service
 	url     string
+	host    string // of requests, if not that of url
 }
 
 // newEnv starts a service over one log, open to everybody. adjust, if not nil,
