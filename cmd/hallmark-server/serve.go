@@ -163,8 +163,16 @@ func issuedBy(chain []*x509.Certificate) func(*x509.Certificate) (crypto.PublicK
 		intermediates.AddCert(c)
 	}
 	return func(leaf *x509.Certificate) (crypto.PublicKey, error) {
+		// Certificates are dated back a little, for clocks that are behind: those
+		// of the first seconds, to before their authority.
+		at := leaf.NotBefore
+		for _, c := range chain {
+			if at.Before(c.NotBefore) {
+				at = c.NotBefore
+			}
+		}
 		chains, err := leaf.Verify(x509.VerifyOptions{
-			Roots: roots, Intermediates: intermediates, CurrentTime: leaf.NotBefore,
+			Roots: roots, Intermediates: intermediates, CurrentTime: at,
 			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		})
 		if err != nil {
