@@ -24,6 +24,8 @@ const (
 	diskFull          = "53100"
 	tooManyClients    = "53300"
 	lockTimeout       = "55P03"
+	// corrupt is the class of damaged tables and indexes.
+	corrupt = "XX"
 )
 
 // hints say what to do, by code.

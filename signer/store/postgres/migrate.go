@@ -37,6 +37,9 @@ var migrationSettings = map[string]string{
 	"statement_timeout": "0", "lock_timeout": "60s", "idle_in_transaction_session_timeout": "0", "enable_seqscan": "on",
 }
 
+// errNoSchema says that the database is there and Hallmark's tables are not.
+var errNoSchema = fmt.Errorf("%w: no tables of Hallmark in it (hint: hallmark-server init makes them)", store.ErrNoDatabase)
+
 // goal is what a caller wants of the schema before it is brought up to date.
 type goal int
 
@@ -46,9 +49,12 @@ const (
 	mayBeFresh              // as mustBeEmpty, but a schema that was never used will do
 )
 
-// migrate brings the schema up to date. Processes that do so at the same time
-// take turns.
-func (c *connector) migrate(ctx context.Context, want goal) (err error) {
+// latestSchema is the newest version that this program knows.
+const latestSchema = -1
+
+// migrate brings the schema up to a version. Processes that do so at the same
+// time take turns.
+func (c *connector) migrate(ctx context.Context, want goal, version int64) (err error) {
 	config := c.config.ConnConfig.Copy()
 	for name, value := range migrationSettings {
 		config.RuntimeParams[name] = value
@@ -66,7 +72,7 @@ func (c *connector) migrate(ctx context.Context, want goal) (err error) {
 	if err := check(ctx, lock, want); err != nil {
 		return err
 	}
-	return up(ctx, db)
+	return up(ctx, db, version)
 }
 
 // check says whether the schema is what its caller wants.
@@ -89,7 +95,7 @@ func check(ctx context.Context, conn *sql.Conn, want goal) error {
 	untouched := tables == 0 || tables == versions && !made
 	switch {
 	case want == mustExist && !made:
-		return fmt.Errorf("%w in it (hint: hallmark-server init makes one)", store.ErrNoDatabase)
+		return errNoSchema
 	case want == mustExist, untouched:
 		return nil
 	case want == mayBeFresh && made:
@@ -98,38 +104,71 @@ func check(ctx context.Context, conn *sql.Conn, want goal) error {
 	return fmt.Errorf("%w: it has %d tables (hint: use an empty database; an existing deployment is opened with serve)", store.ErrExists, tables)
 }
 
-// unused says whether a schema has never been written to.
+// sqlUsed says whether a schema has ever been written to.
+const sqlUsed = `SELECT EXISTS (SELECT FROM logs) OR EXISTS (SELECT FROM intents) OR EXISTS (SELECT FROM audit)`
+
 func unused(ctx context.Context, conn *sql.Conn) error {
 	var used bool
-	err := conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM logs) OR EXISTS (SELECT FROM intents) OR EXISTS (SELECT FROM audit)`).Scan(&used)
+	err := conn.QueryRowContext(ctx, sqlUsed).Scan(&used)
 	if err == nil && used {
 		err = fmt.Errorf("%w: it is in use (hint: use an empty database)", store.ErrExists)
 	}
 	return err
 }
 
-// up runs the migrations that are missing.
-func up(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
+// up runs the migrations that are missing up to a version.
+func up(ctx context.Context, db *sql.DB, version int64) error {
+	p, err := provider(db)
 	if err != nil {
 		return err
-	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
 	}
 	current, latest, err := p.GetVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("read schema version: %w", err)
 	}
-	if current > latest {
-		return fmt.Errorf("schema version %d is newer than this program, which knows %d (hint: use the newer hallmark-server)", current, latest)
+	if version == latestSchema {
+		version = latest
 	}
-	if current == latest {
+	if err := known(max(current, version), latest); err != nil {
+		return err
+	}
+	if current == version {
 		return nil // a role that may not make tables can open what is up to date
 	}
-	if _, err := p.Up(ctx); err != nil {
+	if current > version {
+		return fmt.Errorf("schema version %d is newer than the backup's, %d (hint: use an empty database)", current, version)
+	}
+	if _, err := p.UpTo(ctx, version); err != nil {
 		return fmt.Errorf("bring schema up to date: %w", err)
 	}
 	return nil
+}
+
+// newest is the version of the last migration that this program has.
+func newest() (int64, error) {
+	files, err := migrations.ReadDir("migrations") // sorted
+	if err != nil {
+		return 0, err
+	}
+	return goose.NumericComponent(files[len(files)-1].Name())
+}
+
+// known refuses a schema that a newer program has made.
+func known(version, latest int64) error {
+	if version > latest {
+		return fmt.Errorf("schema version %d is newer than this program, which knows %d (hint: use the newer hallmark-server)", version, latest)
+	}
+	return nil
+}
+
+func provider(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return p, nil
 }

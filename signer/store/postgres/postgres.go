@@ -24,7 +24,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/hallmark-dev/hallmark/signer/store"
@@ -76,10 +75,10 @@ func Create(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.migrate(ctx, mustBeEmpty); err != nil {
-		return nil, c.explain("create schema in", err)
+	if err := c.migrate(ctx, mustBeEmpty, latestSchema); err != nil {
+		return nil, c.explain("make the schema in", err)
 	}
-	return Open(ctx, cfg)
+	return c.open(ctx)
 }
 
 // Open opens a database and brings its schema up to date. It never makes one:
@@ -89,9 +88,13 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.migrate(ctx, mustExist); err != nil {
+	if err := c.migrate(ctx, mustExist, latestSchema); err != nil {
 		return nil, c.explain("open", err)
 	}
+	return c.open(ctx)
+}
+
+func (c *connector) open(ctx context.Context) (*DB, error) {
 	db := new(DB)
 	if err := db.open(ctx, c); err != nil {
 		return nil, c.explain("open", errors.Join(err, db.Close()))
@@ -137,11 +140,11 @@ func (db *DB) openReads(ctx context.Context, c *connector) error {
 	if err := db.checkServer(ctx); err != nil {
 		return err
 	}
+	if err := db.checkSchema(ctx); err != nil {
+		return err
+	}
 	var secret []byte
 	err = db.reads.QueryRow(ctx, `SELECT index_key FROM secret`).Scan(&secret)
-	if missing(err) || errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("%w in it (hint: hallmark-server init makes one)", store.ErrNoDatabase)
-	}
 	if err == nil && len(secret) != len(db.secret) {
 		err = fmt.Errorf("index key has %d bytes", len(secret))
 	}
@@ -161,6 +164,26 @@ func (db *DB) checkServer(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// checkSchema refuses a schema of another version than this program's.
+func (db *DB) checkSchema(ctx context.Context) error {
+	var version *int64
+	err := db.reads.QueryRow(ctx, sqlSchema).Scan(&version)
+	if missing(err) || err == nil && (version == nil || *version == 0) {
+		return errNoSchema
+	}
+	if err != nil {
+		return err
+	}
+	latest, err := newest()
+	if err != nil {
+		return err
+	}
+	if *version < latest {
+		return fmt.Errorf("schema version %d is older than this program's, %d (hint: hallmark-server serve brings it up to date)", *version, latest)
+	}
+	return known(*version, latest)
 }
 
 // Close waits for writes under way and closes the database. Further calls do

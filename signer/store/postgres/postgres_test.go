@@ -15,7 +15,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/hallmark-dev/hallmark/internal/pglab"
+	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/store/postgres"
+	"github.com/hallmark-dev/hallmark/signer/store/storetest"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
 )
@@ -128,4 +130,30 @@ func TestStorage(t *testing.T) {
 func TestEngine(t *testing.T) {
 	pg, o := pglab.Start(t), opened{}
 	storagetest.RunEngine(t, o.open(pg), o.reopen(pg))
+}
+
+func TestStore(t *testing.T) {
+	pg := pglab.Start(t)
+	configs := map[store.Database]postgres.Config{}
+	storetest.Run(t, storetest.Engine{
+		Create: func(t testing.TB) store.Database {
+			db, cfg := create(t, pg)
+			configs[db] = cfg
+			return db
+		},
+		Reopen: func(t testing.TB, db store.Database) store.Database {
+			crash(t, pg, configs[db])
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+			return open(t, configs[db])
+		},
+		Restore: func(t testing.TB, backup string) (store.Database, error) {
+			cfg := config(t, pg.NewDatabase(t))
+			if err := postgres.Restore(context.Background(), backup, cfg); err != nil {
+				return nil, err
+			}
+			return open(t, cfg), nil
+		},
+	})
 }
