@@ -435,3 +435,14 @@ func (s signer) sized(t testing.TB, service *rekorv1.Service, size int) obj {
 	signature["keyid"] = strings.Repeat("x", size-len(leaf)+1)
 	return p
 }
+
+// signed is an envelope that the process itself has signed.
+func signed(t testing.TB, s signer, payloadType, payload string, certificate []byte) rekorv1.Envelope {
+	t.Helper()
+	sum := sha256.Sum256(attest.PAE(payloadType, []byte(payload)))
+	sig, err := s.key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rekorv1.Envelope{PayloadType: payloadType, Payload: []byte(payload), Signature: sig, Certificate: certificate}
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rekorv1_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/signer/tlog"
+	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv1"
+	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
+)
+
+func TestNewRefuses(t *testing.T) {
+	e := newEnv(t, options{})
+	w, err := writers.New(writers.Config{Mode: writers.Closed})
+	e.must(err)
+	for name, cfg := range map[string]rekorv1.Config{"no logs": {Writers: w}, "no writers": {Set: e.set}} {
+		if _, err := rekorv1.New(cfg); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// While storage is gone, clients are told to come back; then it works.
+func TestStorageGone(t *testing.T) {
+	var down atomic.Bool
+	e := newEnv(t, options{config: tlog.Config{Fault: func(p tlog.Point) error {
+		if p == tlog.BeforeCommit && down.Load() {
+			return errors.New("the disk is full at /secret/place")
+		}
+		return nil
+	}}})
+	s := newSigner(t)
+	p := compact(t, s.hashedrekord(t, "a", s.publicPEM(t)))
+	down.Store(true)
+	got := e.submit(p, http.StatusServiceUnavailable)
+	if got.header.Get("Retry-After") != "1" || got.body != `{"code":503,"message":"the transparency log is not available; retry"}` {
+		t.Errorf("%+v", got)
+	}
+	down.Store(false)
+	e.submit(p, http.StatusCreated)
+}
+
+func TestFullPool(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	var armed atomic.Bool
+	e := newEnv(t, options{config: tlog.Config{MaxWaiting: 1, Fault: func(p tlog.Point) error {
+		if p == tlog.Taken && armed.CompareAndSwap(true, false) {
+			close(entered)
+			<-leave
+		}
+		return nil
+	}}})
+	s := newSigner(t)
+	propose := func(artifact string) string { return string(compact(t, s.hashedrekord(t, artifact, s.publicPEM(t)))) }
+	armed.Store(true)
+	done := make(chan reply, 2)
+	go func() { done <- e.call(http.MethodPost, "/api/v1/log/entries", propose("a")) }()
+	<-entered // the batch has one, the pool has room for another
+	var full reply
+	for range 100 {
+		body := propose("b")
+		ctx, cancel := context.WithCancel(t.Context())
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/v1/log/entries", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		ended := make(chan struct{})
+		go func() { e.service.ServeHTTP(w, r); close(ended) }()
+		select {
+		case <-ended: // at once: the pool is full
+		case <-time.After(50 * time.Millisecond):
+			go func() { <-ended; done <- reply{status: w.Code} }()
+			defer cancel()
+			continue
+		}
+		cancel()
+		full = reply{w.Code, w.Header(), w.Body.String()}
+		break
+	}
+	if full.status != http.StatusServiceUnavailable || full.header.Get("Retry-After") != "1" || !strings.Contains(full.body, "too many entries are waiting") {
+		t.Errorf("%+v", full)
+	}
+	close(leave)
+	for range 2 {
+		if got := <-done; got.status != http.StatusCreated {
+			t.Errorf("who was let in got %d", got.status)
+		}
+	}
+}
+
+// A client that has gone, and a deadline.
+func TestGivenUp(t *testing.T) {
+	e := newEnv(t, options{})
+	s := newSigner(t)
+	body := string(compact(t, s.hashedrekord(t, "a", s.publicPEM(t))))
+	for name, tc := range map[string]struct {
+		cause  error
+		status int
+	}{"gone": {context.Canceled, 499}, "late": {context.DeadlineExceeded, 504}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if errors.Is(tc.cause, context.DeadlineExceeded) {
+			ctx, cancel = context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+		}
+		cancel()
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/v1/log/entries", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		e.service.ServeHTTP(w, r)
+		if w.Code != tc.status {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+// What cannot be verified is not logged, though the process itself asks.
+func TestAppendRefuses(t *testing.T) {
+	e := newEnv(t, options{})
+	s := newSigner(t)
+	cert := s.certificate(t, newIssuer(t))
+	other := newSigner(t).certificate(t, newIssuer(t))
+	p384 := signers(t)[1].certificate(t, newIssuer(t))
+	for name, env := range map[string]rekorv1.Envelope{
+		"nothing":        {},
+		"no signature":   {PayloadType: intotoType, Payload: []byte("x"), Certificate: cert},
+		"no certificate": {PayloadType: intotoType, Payload: []byte("x"), Signature: []byte("x")},
+		"other key":      signed(t, s, intotoType, "x", other),
+		"other kind":     signed(t, signers(t)[1], intotoType, "x", p384),
+		"other type":     func() rekorv1.Envelope { e := signed(t, s, intotoType, "x", cert); e.PayloadType = "y"; return e }(),
+		"other payload":  func() rekorv1.Envelope { e := signed(t, s, intotoType, "x", cert); e.Payload = []byte("y"); return e }(),
+		"no payload":     signed(t, s, intotoType, "", cert),
+		"type not UTF-8": signed(t, s, "\xff", "x", cert),
+		"broken DER":     signed(t, s, intotoType, "x", cert[:len(cert)-1]),
+		"signature is P1": func() rekorv1.Envelope {
+			e := signed(t, s, intotoType, "x", cert)
+			e.Signature = make([]byte, 64)
+			return e
+		}(),
+	} {
+		var invalid *rekorv1.Invalid
+		if _, err := e.service.Append(t.Context(), env); !errors.As(err, &invalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if e.active().Size() != 1 {
+		t.Errorf("%d entries", e.active().Size())
+	}
+}
