@@ -8,17 +8,16 @@ import (
 )
 
 const (
-	// blockPostings is how many postings a block has: as many as a row may
-	// have to take one overflow page and the least of it that SQLite leaves in
-	// the table itself (chapter 1.6 of its file format), so that both are
-	// full. rowBytes is what the other columns and the header take of a row.
-	blockPostings = (leastLocal + pageBytes - 4 - rowBytes) / postingSize
-	leastLocal    = (pageBytes-12)*32/255 - 23
-	rowBytes      = 26
+	// blockPostings is how many postings a block has: as many as fit into a
+	// page. A cell may have pageBytes - 35 bytes before SQLite makes another
+	// page for its end (chapter 1.6 of its file format), and rowBytes is what
+	// its header and the other columns take.
+	blockPostings = (pageBytes - 35 - rowBytes) / postingSize
+	rowBytes      = 8 + 8 + 8 + offsetSize
 	// mergeFactor is how many postings each level merges for each posting that
 	// is written: more than one, or merges would not be done when the next
 	// ones begin.
-	mergeFactor = 2
+	mergeFactor = 4
 )
 
 // index writes the runs that have become complete when a log grew to size, and

@@ -51,14 +51,17 @@ CREATE TABLE tiles (
 -- The index, see postings.go: blocks of sorted postings, and how many entries
 -- the complete runs of each level cover. It is made from entries.keys.
 -- run = log << 48 | level << 40 | n; key and entry are those of the first
--- posting.
+-- posting. Blocks have a table with a rowid and an index beside it: the pages
+-- above the leaves of a table without one would hold whole blocks, eight to a
+-- page, and a search would read five pages to find the right one.
 CREATE TABLE postings (
+    id    INTEGER PRIMARY KEY,
     run   INTEGER NOT NULL,
     key   INTEGER NOT NULL,
     entry INTEGER NOT NULL,
-    data  BLOB    NOT NULL,
-    PRIMARY KEY (run, key, entry)
-) STRICT, WITHOUT ROWID;
+    data  BLOB    NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX postings_order ON postings (run, key, entry);
 CREATE TABLE coverage (
     log     INTEGER NOT NULL REFERENCES logs (id),
     level   INTEGER NOT NULL,
