@@ -10,9 +10,7 @@ import (
 	"net/http"
 	"slices"
 
-	pb "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
 	merkle "golang.org/x/mod/sumdb/tlog"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
@@ -20,11 +18,6 @@ import (
 
 // writePath is the whole write API.
 const writePath = apiPrefix + "/log/entries"
-
-// badRequest says that a request is not even one.
-type badRequest struct{ reason string }
-
-func (e *badRequest) Error() string { return e.reason }
 
 // serveWrite answers POST /api/v2/log/entries.
 func (s *Service) serveWrite(w http.ResponseWriter, r *http.Request) {
@@ -72,21 +65,6 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request) (logged, error)
 		return logged{}, err
 	}
 	return s.write(r.Context(), now, e)
-}
-
-// parse reads and verifies a request.
-func parse(body []byte) (entry, error) {
-	var req pb.CreateEntryRequest
-	if err := protojson.Unmarshal(body, &req); err != nil {
-		return entry{}, &badRequest{reason: err.Error()}
-	}
-	switch {
-	case req.GetHashedRekordRequestV002() != nil:
-		return check(req.GetHashedRekordRequestV002())
-	case req.GetDsseRequestV002() != nil: //nolint:staticcheck // deprecated upstream, and still sent
-		return checkDSSE(req.GetDsseRequestV002()) //nolint:staticcheck // as above
-	}
-	return entry{}, &badRequest{reason: "invalid type, must be hashedrekord"}
 }
 
 // write applies the writers policy to a verified entry. An entry that the log
