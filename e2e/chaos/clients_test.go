@@ -27,7 +27,7 @@ const (
 	// laterBy is how many others are sent before an entry is sent again.
 	laterBy = 200
 	// pause is how long a client waits before it asks again.
-	pause = 20 * time.Millisecond
+	pause = 50 * time.Millisecond
 	// patience is how long one entry may take until its 201, faults included.
 	patience = 2 * time.Minute
 	// lookAfter is one in how many v1 entries is looked up at another server as

@@ -36,9 +36,6 @@ func (b *bench) floors() error {
 	return nil
 }
 
-// kinds are measured: what bundles carry, by either API.
-func kinds() []load.Kind { return []load.Kind{load.V2, load.V1DSSE} }
-
 // writes measures proved writes to a new log on SQLite: from the request to the
 // 201 with inclusion proof and signed checkpoint, the client's signature
 // verified, everything durable.
@@ -48,7 +45,7 @@ func (b *bench) writes() error {
 	if err != nil {
 		return err
 	}
-	for _, kind := range kinds() {
+	for _, kind := range b.scale.kinds {
 		if err := b.judgeWrites(t, kind); err != nil {
 			return err
 		}

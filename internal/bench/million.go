@@ -44,7 +44,7 @@ func (b *bench) large() error {
 	if err := b.search(grown); err != nil {
 		return err
 	}
-	for _, kind := range kinds() {
+	for _, kind := range b.scale.kinds {
 		if err := b.compareGrown(grown, kind); err != nil {
 			return err
 		}

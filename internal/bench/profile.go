@@ -79,7 +79,7 @@ func (b *bench) profiles(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, kind := range kinds() {
+	for _, kind := range b.scale.kinds {
 		pid := t.servers[0].PID()
 		if err := toggleProfile(pid); err != nil {
 			return err

@@ -34,7 +34,7 @@ func (b *bench) sharedLog() error {
 	if err := b.postgresDisk(pg); err != nil {
 		return err
 	}
-	for _, kind := range kinds() {
+	for _, kind := range b.scale.kinds {
 		if err := b.compareReplicas(pg, kind); err != nil {
 			return err
 		}

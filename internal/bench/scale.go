@@ -2,10 +2,16 @@
 
 package main
 
-import "time"
+import (
+	"time"
+
+	"github.com/hallmark-dev/hallmark/internal/bench/load"
+)
 
 // scale is how much is measured.
 type scale struct {
+	// kinds of entries: what bundles carry, by either API.
+	kinds []load.Kind
 	// million is how many entries the large log has.
 	million int64
 	// postgres is how many entries PostgreSQL's disk use is taken from: its
@@ -26,11 +32,11 @@ type scale struct {
 
 // full is what docs/PERFORMANCE.md holds.
 func full() scale {
-	return scale{million: 1_000_000, postgres: 300_000, loop: 6 * time.Second, rounds: 3, signatures: 200, probes: 2000}
+	return scale{kinds: []load.Kind{load.V2, load.V1DSSE}, million: 1_000_000, postgres: 300_000, loop: 6 * time.Second, rounds: 3, signatures: 200, probes: 2000}
 }
 
-// short is for a test: every line of the measurement runs, and no figure means
-// anything.
+// short is for a test: every line of the measurement runs, for one kind of
+// entry, and no figure means anything.
 func short() scale {
-	return scale{million: 3000, postgres: 1000, loop: 300 * time.Millisecond, rounds: 1, signatures: 3, probes: 50}
+	return scale{kinds: []load.Kind{load.V1DSSE}, million: 3000, postgres: 1000, loop: 300 * time.Millisecond, rounds: 1, signatures: 3, probes: 50}
 }
