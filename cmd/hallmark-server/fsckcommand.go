@@ -5,13 +5,16 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
+	"github.com/hallmark-dev/hallmark/signer/tlog/index"
 	"github.com/hallmark-dev/hallmark/signer/trustroot"
 )
 
@@ -53,14 +56,14 @@ func printProblems(w io.Writer, problems []string) {
 	}
 }
 
-// checkDatabase reads everything: every log with the key that verifiers know it
-// by, then the database with the index.
+// checkDatabase reads everything: every log, and that its key is one that
+// verifiers know, then that entries are found, then the database itself.
 func checkDatabase(ctx context.Context, db store.Database, m trustroot.Material) (*checkedDatabase, error) {
+	checked := &checkedDatabase{Logs: []checkedLog{}, Problems: []string{}}
 	rows, err := db.Logs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	checked := &checkedDatabase{Logs: []checkedLog{}, Problems: []string{}}
 	if len(rows) == 0 {
 		return nil, fmt.Errorf("%w: the database has none (hint: an init that was interrupted; run it again)", tlog.ErrNoLog)
 	}
@@ -69,15 +72,18 @@ func checkDatabase(ctx context.Context, db store.Database, m trustroot.Material)
 		if err != nil {
 			return nil, err
 		}
-		report, err := tlog.Fsck(ctx, db, row.Name, key)
-		if err != nil {
-			return nil, err
-		}
-		l := checkedLog{Name: row.Name, Origin: row.Origin, Size: report.Size, RootHash: hex.EncodeToString(report.Root[:]), Problems: append([]string{}, report.Problems...)}
 		if !m.HasLog(key) {
-			l.Problems = append(l.Problems, fmt.Sprintf("the trusted root has no key of log %s: verifiers refuse its entries", row.Name))
+			checked.Problems = append(checked.Problems, fmt.Sprintf("the trusted root has no key of log %s: verifiers refuse its entries", row.Name))
 		}
-		checked.Logs = append(checked.Logs, l)
+	}
+	reports, err := tlog.FsckAll(ctx, db, tlog.FsckConfig{Keys: certainKeys})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range reports {
+		checked.Logs = append(checked.Logs, checkedLog{
+			Name: r.Log, Origin: r.Origin, Size: r.Size, RootHash: hex.EncodeToString(r.Root[:]), Problems: append([]string{}, r.Problems...),
+		})
 	}
 	damage, err := db.Damage(ctx)
 	if err != nil {
@@ -85,6 +91,43 @@ func checkDatabase(ctx context.Context, db store.Database, m trustroot.Material)
 	}
 	checked.Problems = append(checked.Problems, damage...)
 	return checked, nil
+}
+
+// certainKeys returns what an entry must be found by, whoever logged it: the
+// digest of what was signed. Entries of other kinds have keys that cannot be
+// told from what the log keeps of them.
+func certainKeys(_ tlog.LogRow, body []byte) ([]string, error) {
+	type hash struct {
+		Algorithm string `json:"algorithm"`
+		Value     string `json:"value"`
+	}
+	var entry struct {
+		Spec struct {
+			Data        struct{ Hash hash } `json:"data"`        // hashedrekord 0.0.1
+			PayloadHash hash                `json:"payloadHash"` // dsse 0.0.1
+			V002        struct {
+				Data struct {
+					Algorithm string `json:"algorithm"`
+					Digest    []byte `json:"digest"`
+				} `json:"data"`
+			} `json:"hashedRekordV002"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(body, &entry); err != nil {
+		return nil, fmt.Errorf("the entry is not JSON: %w", err)
+	}
+	v2 := entry.Spec.V002.Data
+	hashes := []hash{
+		entry.Spec.Data.Hash, entry.Spec.PayloadHash,
+		{strings.ToLower(strings.ReplaceAll(v2.Algorithm, "SHA2_", "sha")), hex.EncodeToString(v2.Digest)},
+	}
+	var keys []string
+	for _, h := range hashes {
+		if key, err := index.Hash(h.Algorithm, h.Value); err == nil {
+			keys = append(keys, key)
+		}
+	}
+	return index.Collect(keys), nil
 }
 
 func fsckCommand() *cobra.Command {
