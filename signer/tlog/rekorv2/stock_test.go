@@ -12,8 +12,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -31,12 +30,14 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
+	tessera "github.com/transparency-dev/tessera/client"
 	"golang.org/x/mod/sumdb/note"
 	merkle "golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv2"
+	"github.com/hallmark-dev/hallmark/signer/tlog/tiles"
 	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
 )
 
@@ -277,37 +278,17 @@ func TestStockReadClient(t *testing.T) {
 
 // httpLog reads a log over HTTP: as a tlog.Source and as x/mod's TileReader.
 type httpLog struct {
-	t   testing.TB
-	url string
+	*tiles.Client
+	t testing.TB
 }
 
-func (h *httpLog) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+path, nil)
+func (e *env) reader(prefix string) *httpLog {
+	e.Helper()
+	c, err := tiles.NewClient(e.url+prefix, nil)
 	if err != nil {
-		return nil, err
+		e.Fatal(err)
 	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
-	body, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%w: %s: %s", tlog.ErrNotFound, path, res.Status)
-	}
-	return body, err
-}
-
-func (h *httpLog) Checkpoint(ctx context.Context) ([]byte, error) { return h.get(ctx, "/checkpoint") }
-
-func (h *httpLog) Tile(ctx context.Context, level int, n int64, width int) ([]byte, error) {
-	path := merkle.Tile{H: 8, L: level, N: n, W: width}.Path()
-	return h.get(ctx, "/tile/"+path[len("tile/8/"):])
-}
-
-func (h *httpLog) EntryBundle(ctx context.Context, n int64, width int) ([]byte, error) {
-	path := merkle.Tile{H: 8, L: -1, N: n, W: width}.Path()
-	return h.get(ctx, "/tile/entries/"+path[len("tile/8/data/"):])
+	return &httpLog{c, e}
 }
 
 func (h *httpLog) Height() int                       { return 8 }
@@ -323,12 +304,56 @@ func (h *httpLog) ReadTiles(tiles []merkle.Tile) ([][]byte, error) {
 	return data, nil
 }
 
+// Tessera's client reads both prefixes, and its proofs are ours.
+func TestTesseraClient(t *testing.T) {
+	bothKeys(t, func(t *testing.T, e *env) {
+		const size = 700
+		e.fill(0, size)
+		for _, prefix := range []string{"/", "/api/v2/"} {
+			base, err := url.Parse(e.url + prefix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := tessera.NewHTTPFetcher(base, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cp, _, _, err := tessera.FetchCheckpoint(t.Context(), f.ReadCheckpoint, e.noteVerifier(), origin)
+			if err != nil || cp.Size != size {
+				t.Fatalf("%+v, %v", cp, err)
+			}
+			proofs, err := tessera.NewProofBuilder(t.Context(), cp.Size, f.ReadTile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, index := range []uint64{0, 255, 256, 511, 512, size - 1} {
+				theirs, err := proofs.InclusionProof(t.Context(), index)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ours, err := e.log.Prove(t.Context(), int64(index)) //nolint:gosec // below size
+				var hashes [][]byte
+				for i := range ours.Proof {
+					hashes = append(hashes, ours.Proof[i][:])
+				}
+				if err != nil || fmt.Sprint(theirs) != fmt.Sprint(hashes) {
+					t.Errorf("proof of entry %d differs: %v", index, err)
+				}
+			}
+			bundle, err := tessera.GetEntryBundle(t.Context(), f.ReadEntryBundle, 2, size)
+			if err != nil || len(bundle.Entries) != size-512 {
+				t.Errorf("%d entries, %v", len(bundle.Entries), err)
+			}
+		}
+	})
+}
+
 // A tree with tiles of three levels, read by x/mod over HTTP: consistency
 // between all the sizes it had, inclusion of entries everywhere, and our own
 // fsck as a stranger would run it.
 func TestLargeTreeOverHTTP(t *testing.T) {
 	e := newEnv(t, nil)
-	h := &httpLog{t: t, url: e.url}
+	h := e.reader("")
 	var trees []tlog.Checkpoint
 	filled := 0
 	for _, size := range []int{1, 255, 256, 300, 4096, 65535, 65536, 65537, 70000} {
