@@ -48,6 +48,14 @@ func newAuthor(t testing.TB) *author {
 	return a
 }
 
+// der is the author's public key as SubjectPublicKeyInfo.
+func (a *author) der(t testing.TB) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(a.key.Public())
+	check(t, err)
+	return der
+}
+
 // file writes a file and returns its path.
 func (a *author) file(t testing.TB, name string, content []byte) string {
 	t.Helper()
