@@ -39,7 +39,7 @@ func readDSSE(doc *value) (entry, bool) {
 	if !ok {
 		return entry{}, false
 	}
-	verifierPEM, err := appendDecoded(nil, proposed[1].items[0].text)
+	verifierPEM, err := decode64(proposed[1].items[0].text)
 	if err != nil {
 		return entry{}, false
 	}
@@ -82,12 +82,12 @@ func parseEnvelope(text []byte) (envelope, bool) {
 		}
 	}
 	env := envelope{text: text, payloadType: string(fields[0].text)}
-	if env.payload, err = appendDecoded(nil, fields[1].text); err != nil || len(env.payload) == 0 {
+	if env.payload, err = decode64(fields[1].text); err != nil || len(env.payload) == 0 {
 		return envelope{}, false
 	}
 	// The leaf holds the signature as it was sent, if that is the one way to
 	// write it.
-	if env.signature, err = appendDecoded(nil, sig[0]); err != nil || base64.StdEncoding.EncodeToString(env.signature) != string(sig[0]) {
+	if env.signature, err = decode64(sig[0]); err != nil || base64.StdEncoding.EncodeToString(env.signature) != string(sig[0]) {
 		return envelope{}, false
 	}
 	return env, true

@@ -54,22 +54,22 @@ func hashOf(name string) (crypto.Hash, bool) {
 	return 0, false
 }
 
-// usualHash is the hash that goes with a key; false if the key is left to
-// Rekor's code.
-func usualHash(key crypto.PublicKey) (crypto.Hash, bool) {
+// usualKey returns an ECDSA key and the hash that goes with it; false for a key
+// that is left to Rekor's code.
+func usualKey(key crypto.PublicKey) (*ecdsa.PublicKey, crypto.Hash, bool) {
 	pub, ok := key.(*ecdsa.PublicKey)
 	if !ok {
-		return 0, false
+		return nil, 0, false
 	}
 	switch pub.Curve {
 	case elliptic.P256():
-		return crypto.SHA256, true
+		return pub, crypto.SHA256, true
 	case elliptic.P384():
-		return crypto.SHA384, true
+		return pub, crypto.SHA384, true
 	case elliptic.P521():
-		return crypto.SHA512, true
+		return pub, crypto.SHA512, true
 	}
-	return 0, false
+	return nil, 0, false
 }
 
 // readHashedRekord reads a proposed hashedrekord 0.0.1 with an ECDSA signature;
@@ -100,11 +100,11 @@ func readHashedRekord(doc *value) (entry, bool) {
 		return entry{}, false
 	}
 	r := hashedRekord{algorithm: string(hash[0]), value: string(hash[1])}
-	signature, err := appendDecoded(nil, sig[0].text)
+	signature, err := decode64(sig[0].text)
 	if err != nil {
 		return entry{}, false
 	}
-	verifierPEM, err := appendDecoded(nil, content[0])
+	verifierPEM, err := decode64(content[0])
 	if err != nil {
 		return entry{}, false
 	}
@@ -113,11 +113,12 @@ func readHashedRekord(doc *value) (entry, bool) {
 		return entry{}, false
 	}
 	r.verifier = canonical
-	digest, h, ok := r.digest()
-	if usual, known := usualHash(v.claim.PublicKey); !ok || !known || h != usual {
+	pub, usual, ok := usualKey(v.claim.PublicKey)
+	if !ok {
 		return entry{}, false
 	}
-	if !ecdsa.VerifyASN1(v.claim.PublicKey.(*ecdsa.PublicKey), digest, signature) {
+	digest, h, ok := r.digest()
+	if !ok || h != usual || !ecdsa.VerifyASN1(pub, digest, signature) {
 		return entry{}, false
 	}
 	return entry{
@@ -209,7 +210,7 @@ func specOfKind(doc *value, kind string) (*value, bool) {
 	return top[2], true
 }
 
-// appendDecoded appends what standard base64 holds.
-func appendDecoded(b, text []byte) ([]byte, error) {
-	return base64.StdEncoding.AppendDecode(b, text)
+// decode64 decodes standard base64.
+func decode64(text []byte) ([]byte, error) {
+	return base64.StdEncoding.AppendDecode(nil, text)
 }

@@ -247,7 +247,7 @@ func TestCostly(t *testing.T) {
 		"not a chain":       s.hashedrekord(t, "a", certPEM(chain, newIssuer(t).cert.Raw)),
 		"two files":         helm(t, "a.tgz", "b.tgz"),
 		"envelope twice":    dsse(`{"payload":"AAAA",`+s.envelope(t, statement("x"))[1:], key),
-		"upper case":        upper(s.hashedrekord(t, "artifact", key)),
+		"upper case":        upper(t, s.hashedrekord(t, "artifact", key)),
 	} {
 		got := e.submit(compact(t, p), http.StatusBadRequest)
 		if !strings.Contains(got.body, "error processing entry: ") {
@@ -268,8 +268,8 @@ func TestCostly(t *testing.T) {
 	}
 }
 
-func upper(p obj) obj {
-	hash := p["spec"].(obj)["data"].(obj)["hash"].(obj)
-	hash["value"] = strings.ToUpper(hash["value"].(string))
+func upper(t *testing.T, p obj) obj {
+	hash := at[obj](t, p, "spec", "data", "hash")
+	hash["value"] = strings.ToUpper(at[string](t, hash, "value"))
 	return p
 }

@@ -63,11 +63,11 @@ func keysOfProposedEnvelope(spec any) []string {
 	// payload once more in base64.
 	payloadTypes := texts(spec, "content.envelope.payloadType")
 	for _, text := range texts(spec, "content.envelope.payload") {
-		once, err := appendDecoded(nil, []byte(text))
+		once, err := decode64([]byte(text))
 		if err != nil {
 			return nil
 		}
-		payload, err := appendDecoded(nil, once)
+		payload, err := decode64(once)
 		if err == nil && len(payloadTypes) == 1 {
 			return keysOfEnvelope(nil, payloadTypes[0], payload)
 		}

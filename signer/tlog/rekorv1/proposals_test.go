@@ -160,6 +160,23 @@ func (s signer) sign(t testing.TB, digest []byte) []byte {
 
 type obj = map[string]any
 
+// at returns what is at a path of a document.
+func at[T any](t testing.TB, doc any, path ...string) T {
+	t.Helper()
+	for _, name := range path {
+		members, ok := doc.(obj)
+		if !ok {
+			t.Fatalf("%v: %T is no object", path, doc)
+		}
+		doc = members[name]
+	}
+	found, ok := doc.(T)
+	if !ok {
+		t.Fatalf("%v is a %T", path, doc)
+	}
+	return found
+}
+
 func proposal(kind, version string, spec obj) obj {
 	return obj{"kind": kind, "apiVersion": version, "spec": spec}
 }
@@ -426,7 +443,7 @@ func rsaSPKI(t testing.TB, bits int) []byte {
 func (s signer) sized(t testing.TB, service *rekorv1.Service, size int) obj {
 	t.Helper()
 	p := s.intoto2(t, statement("x"), s.publicPEM(t))
-	signature := p["spec"].(obj)["content"].(obj)["envelope"].(obj)["signatures"].([]obj)[0]
+	signature := at[[]obj](t, p, "spec", "content", "envelope", "signatures")[0]
 	signature["keyid"] = "x"
 	leaf, _, err := rekorv1.Slow(t.Context(), service, compact(t, p))
 	if err != nil {

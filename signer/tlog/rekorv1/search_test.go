@@ -3,7 +3,6 @@
 package rekorv1_test
 
 import (
-	"crypto/sha1" //nolint:gosec // what an index may name
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -48,7 +47,7 @@ func TestSearch(t *testing.T) {
 	sameDigest := e.id(other.hashedrekord(t, "a", other.publicPEM(t)))
 	chart := helm(t, "app.tgz")
 	byPGP := e.id(chart)
-	pgpKey := chart["spec"].(obj)["publicKey"].(obj)["content"]
+	pgpKey := at[[]byte](t, chart, "spec", "publicKey", "content")
 
 	digest := fmt.Sprintf("%x", sha256.Sum256([]byte("a")))
 	payload := sha256.Sum256(statement("app"))
@@ -66,7 +65,7 @@ func TestSearch(t *testing.T) {
 		{"payload", obj{"hash": fmt.Sprintf("sha256:%x", payload)}, []string{att}},
 		{"dependency", obj{"hash": fmt.Sprintf("sha1:%040x", 3)}, []string{att}},
 		{"file of a chart", obj{"hash": fmt.Sprintf("%x", sha256.Sum256([]byte("app.tgz")))}, []string{byPGP}},
-		{"unknown hash", obj{"hash": fmt.Sprintf("%x", sha1.Sum(nil))}, []string{}},
+		{"unknown hash", obj{"hash": zeros64[:40]}, []string{}},
 		{"key, whatever holds it", obj{"publicKey": obj{"format": "x509", "content": s.publicPEM(t)}}, []string{byCert, byKey, att}},
 		{"certificate", obj{"publicKey": obj{"format": "x509", "content": certPEM(cert)}}, []string{byCert, byKey, att}},
 		{"PGP key", obj{"publicKey": obj{"format": "pgp", "content": pgpKey}}, []string{byPGP}},
@@ -127,15 +126,14 @@ func TestFoundAsInRekor(t *testing.T) {
 func isKeyHash(t *testing.T, p obj, key string) bool {
 	t.Helper()
 	var verifiers [][]byte
-	spec := p["spec"].(obj)
 	switch p["kind"] {
 	case "dsse":
-		verifiers = spec["proposedContent"].(obj)["verifiers"].([][]byte)
+		verifiers = at[[][]byte](t, p, "spec", "proposedContent", "verifiers")
 	case "intoto":
-		if v, ok := spec["publicKey"].([]byte); ok {
-			verifiers = [][]byte{v}
+		if p["apiVersion"] == "0.0.1" {
+			verifiers = [][]byte{at[[]byte](t, p, "spec", "publicKey")}
 		} else {
-			verifiers = [][]byte{spec["content"].(obj)["envelope"].(obj)["signatures"].([]obj)[0]["publicKey"].([]byte)}
+			verifiers = [][]byte{at[[]byte](t, at[[]obj](t, p, "spec", "content", "envelope", "signatures")[0], "publicKey")}
 		}
 	}
 	for _, v := range verifiers {

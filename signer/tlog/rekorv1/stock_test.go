@@ -82,40 +82,40 @@ func TestGeneratedClient(t *testing.T) {
 	}
 	good := propose(s.hashedrekord(t, "artifact", s.publicPEM(t)))
 
-	created, err := c.Entries.CreateLogEntry(entries.NewCreateLogEntryParamsWithContext(ctx).WithProposedEntry(good))
+	created, err := c.Entries.CreateLogEntryContext(ctx, entries.NewCreateLogEntryParams().WithProposedEntry(good))
 	e.must(err)
 	logged := created.Payload[created.ETag] // as sigstore-go does, unchecked
 	if *logged.LogIndex != 1 || path.Base(created.Location.String()) != created.ETag {
 		t.Errorf("%+v", created)
 	}
-	again, err := c.Entries.CreateLogEntry(entries.NewCreateLogEntryParamsWithContext(ctx).WithProposedEntry(good))
+	again, err := c.Entries.CreateLogEntryContext(ctx, entries.NewCreateLogEntryParams().WithProposedEntry(good))
 	e.must(err)
 	if again.ETag != created.ETag {
 		t.Errorf("again %s", again.ETag)
 	}
-	byIndex, err := c.Entries.GetLogEntryByIndex(entries.NewGetLogEntryByIndexParamsWithContext(ctx).WithLogIndex(1))
+	byIndex, err := c.Entries.GetLogEntryByIndexContext(ctx, entries.NewGetLogEntryByIndexParams().WithLogIndex(1))
 	e.must(err)
-	byID, err := c.Entries.GetLogEntryByUUID(entries.NewGetLogEntryByUUIDParamsWithContext(ctx).WithEntryUUID(created.ETag))
+	byID, err := c.Entries.GetLogEntryByUUIDContext(ctx, entries.NewGetLogEntryByUUIDParams().WithEntryUUID(created.ETag))
 	e.must(err)
 	query := &models.SearchLogQuery{EntryUUIDs: []string{created.ETag[16:]}, LogIndexes: []*int64{new(int64)}}
 	query.SetEntries([]models.ProposedEntry{good})
-	found, err := c.Entries.SearchLogQuery(entries.NewSearchLogQueryParamsWithContext(ctx).WithEntry(query))
+	found, err := c.Entries.SearchLogQueryContext(ctx, entries.NewSearchLogQueryParams().WithEntry(query))
 	e.must(err)
 	if len(found.Payload) != 3 || byIndex.Payload[created.ETag].Body != logged.Body || byID.Payload[created.ETag].Body != logged.Body {
 		t.Errorf("%v %v %v", found.Payload, byIndex.Payload, byID.Payload)
 	}
-	key, err := c.Pubkey.GetPublicKey(pubkey.NewGetPublicKeyParamsWithContext(ctx))
+	key, err := c.Pubkey.GetPublicKeyContext(ctx, pubkey.NewGetPublicKeyParams())
 	e.must(err)
 	if key.Payload != string((signer{key: e.keys["v1"]}).publicPEM(t)) {
 		t.Error(key.Payload)
 	}
-	info, err := c.Tlog.GetLogInfo(rekortlog.NewGetLogInfoParamsWithContext(ctx))
+	info, err := c.Tlog.GetLogInfoContext(ctx, rekortlog.NewGetLogInfoParams())
 	e.must(err)
 	e.must(info.Payload.Validate(strfmt.Default))
-	proof, err := c.Tlog.GetLogProof(rekortlog.NewGetLogProofParamsWithContext(ctx).WithLastSize(2))
+	proof, err := c.Tlog.GetLogProofContext(ctx, rekortlog.NewGetLogProofParams().WithLastSize(2))
 	e.must(err)
 	e.must(proof.Payload.Validate(strfmt.Default))
-	ids, err := c.Index.SearchIndex(rekorindex.NewSearchIndexParamsWithContext(ctx).WithQuery(&models.SearchIndex{
+	ids, err := c.Index.SearchIndexContext(ctx, rekorindex.NewSearchIndexParams().WithQuery(&models.SearchIndex{
 		Hash: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("artifact"))),
 	}))
 	e.must(err)
@@ -133,7 +133,7 @@ func TestGeneratedClient(t *testing.T) {
 		t.Error(err)
 	}
 	for i := range int64(3) {
-		got, err := c.Entries.GetLogEntryByIndex(entries.NewGetLogEntryByIndexParamsWithContext(ctx).WithLogIndex(i))
+		got, err := c.Entries.GetLogEntryByIndexContext(ctx, entries.NewGetLogEntryByIndexParams().WithLogIndex(i))
 		e.must(err)
 		for _, entry := range got.Payload {
 			if err := verify.VerifyLogEntry(ctx, &entry, verifier); err != nil {
@@ -143,34 +143,34 @@ func TestGeneratedClient(t *testing.T) {
 	}
 
 	// The errors have the types that clients switch on.
-	_, err = c.Entries.GetLogEntryByIndex(entries.NewGetLogEntryByIndexParamsWithContext(ctx).WithLogIndex(99))
-	is[*entries.GetLogEntryByIndexNotFound](t, err)
-	_, err = c.Entries.GetLogEntryByIndex(entries.NewGetLogEntryByIndexParamsWithContext(ctx).WithLogIndex(-1))
+	_, err = c.Entries.GetLogEntryByIndexContext(ctx, entries.NewGetLogEntryByIndexParams().WithLogIndex(99))
+	_ = is[*entries.GetLogEntryByIndexNotFound](t, err)
+	_, err = c.Entries.GetLogEntryByIndexContext(ctx, entries.NewGetLogEntryByIndexParams().WithLogIndex(-1))
 	if wrong := is[*entries.GetLogEntryByIndexDefault](t, err); wrong.Code() != 422 || wrong.Payload.Code != 609 {
 		t.Error(wrong)
 	}
-	_, err = c.Entries.GetLogEntryByUUID(entries.NewGetLogEntryByUUIDParamsWithContext(ctx).WithEntryUUID(zeros64))
-	is[*entries.GetLogEntryByUUIDNotFound](t, err)
-	_, err = c.Entries.CreateLogEntry(entries.NewCreateLogEntryParamsWithContext(ctx).WithProposedEntry(propose(proposal("dsse", "0.0.1", obj{}))))
+	_, err = c.Entries.GetLogEntryByUUIDContext(ctx, entries.NewGetLogEntryByUUIDParams().WithEntryUUID(zeros64))
+	_ = is[*entries.GetLogEntryByUUIDNotFound](t, err)
+	_, err = c.Entries.CreateLogEntryContext(ctx, entries.NewCreateLogEntryParams().WithProposedEntry(propose(proposal("dsse", "0.0.1", obj{}))))
 	if wrong := is[*entries.CreateLogEntryBadRequest](t, err); !strings.HasPrefix(wrong.Payload.Message, "error processing entry: ") {
 		t.Error(wrong.Payload.Message)
 	}
-	_, err = c.Entries.SearchLogQuery(entries.NewSearchLogQueryParamsWithContext(ctx).WithEntry(&models.SearchLogQuery{EntryUUIDs: []string{strings.Repeat("0", 80)}}))
-	is[*entries.SearchLogQueryBadRequest](t, err)
-	_, err = c.Entries.SearchLogQuery(entries.NewSearchLogQueryParamsWithContext(ctx).WithEntry(&models.SearchLogQuery{
+	_, err = c.Entries.SearchLogQueryContext(ctx, entries.NewSearchLogQueryParams().WithEntry(&models.SearchLogQuery{EntryUUIDs: []string{strings.Repeat("0", 80)}}))
+	_ = is[*entries.SearchLogQueryBadRequest](t, err)
+	_, err = c.Entries.SearchLogQueryContext(ctx, entries.NewSearchLogQueryParams().WithEntry(&models.SearchLogQuery{
 		EntryUUIDs: slices.Repeat([]string{zeros64}, 6), LogIndexes: slices.Repeat([]*int64{new(int64)}, 6),
 	}))
-	is[*entries.SearchLogQueryUnprocessableEntity](t, err)
-	_, err = c.Tlog.GetLogProof(rekortlog.NewGetLogProofParamsWithContext(ctx).WithLastSize(99))
-	is[*rekortlog.GetLogProofBadRequest](t, err)
+	_ = is[*entries.SearchLogQueryUnprocessableEntity](t, err)
+	_, err = c.Tlog.GetLogProofContext(ctx, rekortlog.NewGetLogProofParams().WithLastSize(99))
+	_ = is[*rekortlog.GetLogProofBadRequest](t, err)
 	tree := "7"
-	_, err = c.Pubkey.GetPublicKey(pubkey.NewGetPublicKeyParamsWithContext(ctx).WithTreeID(&tree))
+	_, err = c.Pubkey.GetPublicKeyContext(ctx, pubkey.NewGetPublicKeyParams().WithTreeID(&tree))
 	if wrong := is[*pubkey.GetPublicKeyDefault](t, err); wrong.Code() != 400 {
 		t.Error(wrong)
 	}
 	format := "x509"
-	_, err = c.Index.SearchIndex(rekorindex.NewSearchIndexParamsWithContext(ctx).WithQuery(&models.SearchIndex{PublicKey: &models.SearchIndexPublicKey{Format: &format}}))
-	is[*rekorindex.SearchIndexBadRequest](t, err)
+	_, err = c.Index.SearchIndexContext(ctx, rekorindex.NewSearchIndexParams().WithQuery(&models.SearchIndex{PublicKey: &models.SearchIndexPublicKey{Format: &format}}))
+	_ = is[*rekorindex.SearchIndexBadRequest](t, err)
 }
 
 // is demands an error of a type.
@@ -262,7 +262,7 @@ func TestOnlineLookUp(t *testing.T) {
 	payload := statement("app")
 	p := dsse(s.envelope(t, payload), cert)
 	id := e.id(p)
-	envelope := p["spec"].(obj)["proposedContent"].(obj)["envelope"]
+	envelope := at[string](t, p, "spec", "proposedContent", "envelope")
 	legacy := proposal("intoto", "0.0.1", obj{"content": obj{"envelope": envelope}, "publicKey": cert})
 	_, logged := only(t, e.submit(compact(t, p), http.StatusCreated).body)
 	var canonical obj

@@ -48,50 +48,13 @@ func TestStorageGone(t *testing.T) {
 	e.submit(p, http.StatusCreated)
 }
 
+// A pool that has no room for one entry is a full one.
 func TestFullPool(t *testing.T) {
-	entered, leave := make(chan struct{}), make(chan struct{})
-	var armed atomic.Bool
-	e := newEnv(t, options{config: tlog.Config{MaxWaiting: 1, Fault: func(p tlog.Point) error {
-		if p == tlog.Taken && armed.CompareAndSwap(true, false) {
-			close(entered)
-			<-leave
-		}
-		return nil
-	}}})
+	e := newEnv(t, options{empty: true, config: tlog.Config{MaxWaitingBytes: 1}})
 	s := newSigner(t)
-	propose := func(artifact string) string { return string(compact(t, s.hashedrekord(t, artifact, s.publicPEM(t)))) }
-	armed.Store(true)
-	done := make(chan reply, 2)
-	go func() { done <- e.call(http.MethodPost, "/api/v1/log/entries", propose("a")) }()
-	<-entered // the batch has one, the pool has room for another
-	var full reply
-	for range 100 {
-		body := propose("b")
-		ctx, cancel := context.WithCancel(t.Context())
-		w := httptest.NewRecorder()
-		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/v1/log/entries", strings.NewReader(body))
-		r.Header.Set("Content-Type", "application/json")
-		ended := make(chan struct{})
-		go func() { e.service.ServeHTTP(w, r); close(ended) }()
-		select {
-		case <-ended: // at once: the pool is full
-		case <-time.After(50 * time.Millisecond):
-			go func() { <-ended; done <- reply{status: w.Code} }()
-			defer cancel()
-			continue
-		}
-		cancel()
-		full = reply{w.Code, w.Header(), w.Body.String()}
-		break
-	}
-	if full.status != http.StatusServiceUnavailable || full.header.Get("Retry-After") != "1" || !strings.Contains(full.body, "too many entries are waiting") {
-		t.Errorf("%+v", full)
-	}
-	close(leave)
-	for range 2 {
-		if got := <-done; got.status != http.StatusCreated {
-			t.Errorf("who was let in got %d", got.status)
-		}
+	got := e.submit(compact(t, s.hashedrekord(t, "a", s.publicPEM(t))), http.StatusServiceUnavailable)
+	if got.header.Get("Retry-After") != "1" || got.body != `{"code":503,"message":"too many entries are waiting to be logged; retry"}` {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -4,7 +4,7 @@ package rekorv1_test
 
 import (
 	"crypto"
-	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -117,9 +117,9 @@ func TestRegisteredKey(t *testing.T) {
 	})
 	p := s.hashedrekord(t, "a", s.publicPEM(t))
 	id := e.id(p)
-	signature := p["spec"].(obj)["signature"].(obj)
-	first := signature["content"].([]byte)
-	signature["content"] = otherSpelling(t, s.key.Public().(*ecdsa.PublicKey), first)
+	signature := at[obj](t, p, "spec", "signature")
+	first := at[[]byte](t, signature, "content")
+	signature["content"] = otherSpelling(t, elliptic.P256(), first)
 	if got := e.id(p); got != id {
 		t.Errorf("another spelling of %s is %s", id, got)
 	}
@@ -137,7 +137,7 @@ func TestRegisteredKey(t *testing.T) {
 	var one, two map[string]any
 	e.must(json.Unmarshal([]byte(both), &one))
 	e.must(json.Unmarshal([]byte(stranger.envelope(t, statement("c"))), &two))
-	one["signatures"] = append(one["signatures"].([]any), two["signatures"].([]any)...)
+	one["signatures"] = append(at[[]any](t, one, "signatures"), at[[]any](t, two, "signatures")...)
 	e.refusal(dsse(string(compact(t, one)), s.publicPEM(t), stranger.publicPEM(t)))
 	// A certificate for the key is not the key.
 	if reason := e.refusal(s.hashedrekord(t, "d", certPEM(s.certificate(t, newIssuer(t))))); !strings.Contains(reason, "bare public key") {
@@ -166,13 +166,13 @@ func TestRegisteredKey(t *testing.T) {
 }
 
 // otherSpelling is (r, n-s).
-func otherSpelling(t testing.TB, key *ecdsa.PublicKey, signature []byte) []byte {
+func otherSpelling(t testing.TB, curve elliptic.Curve, signature []byte) []byte {
 	t.Helper()
 	var rs struct{ R, S *big.Int }
 	if _, err := asn1.Unmarshal(signature, &rs); err != nil {
 		t.Fatal(err)
 	}
-	rs.S.Sub(key.Params().N, rs.S)
+	rs.S.Sub(curve.Params().N, rs.S)
 	other, err := asn1.Marshal(rs)
 	if err != nil {
 		t.Fatal(err)
