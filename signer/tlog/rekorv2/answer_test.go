@@ -136,7 +136,7 @@ func FuzzCheck(f *testing.F) {
 		f.Add(i, 0, byte(0), int(commonv1.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384))
 	}
 	f.Fuzz(func(t *testing.T, which, at int, change byte, details int) {
-		req := proto.Clone(requests[(which&0xffff)%len(requests)]).(*pb.HashedRekordRequestV002)
+		req := proto.CloneOf(requests[(which&0xffff)%len(requests)])
 		verifier := req.Signature.Verifier
 		var fields []byte // one byte of the request is changed
 		switch at & 3 {

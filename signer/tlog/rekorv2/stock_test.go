@@ -331,7 +331,7 @@ func TestTesseraClient(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				ours, err := e.log.Prove(t.Context(), int64(index)) //nolint:gosec // below size
+				ours, err := e.log.Prove(t.Context(), int64(index))
 				var hashes [][]byte
 				for i := range ours.Proof {
 					hashes = append(hashes, ours.Proof[i][:])

@@ -106,27 +106,25 @@ func send(w http.ResponseWriter, r *http.Request, contentType string, body []byt
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("X-Content-Type-Options", "nosniff")
 	if r.Method != http.MethodHead {
-		// The type is none that a browser would run. A client that is gone is no error.
-		_, _ = w.Write(body) //nolint:gosec // not HTML, see Content-Type and nosniff
+		_, _ = w.Write(body) // a client that is gone is no error
 	}
 }
 
 // fail answers an error of the source, and returns it if it is one of ours.
 func fail(w http.ResponseWriter, r *http.Request, err error) error {
+	status, message := http.StatusInternalServerError, "the log cannot be read"
+	ours := err
 	switch {
 	case errors.Is(err, tlog.ErrNotFound):
-		refuse(w, http.StatusNotFound, "not in the published log")
-		return nil
+		status, message, ours = http.StatusNotFound, "not in the published log", nil
 	case r.Context().Err() != nil:
-		refuse(w, statusClientClosedRequest, "the client has gone")
-		return nil
+		status, message, ours = statusClientClosedRequest, "the client has gone", nil
 	case errors.Is(err, tlog.ErrUnavailable), errors.Is(err, tlog.ErrClosed):
 		w.Header().Set("Retry-After", retryAfter)
-		refuse(w, http.StatusServiceUnavailable, "the log is not available; retry")
-	default:
-		refuse(w, http.StatusInternalServerError, "the log cannot be read")
+		status, message = http.StatusServiceUnavailable, "the log is not available; retry"
 	}
-	return err
+	refuse(w, status, message)
+	return ours
 }
 
 // refuse answers what is never cached: a tile that is missing now may exist a

@@ -83,8 +83,15 @@ func newEnv(t testing.TB, size int, source func(*tlog.Log) tlog.Source) *env {
 	return &env{t, key, log, server.URL + "/log"}
 }
 
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
 // do sends a request; the path goes out as it is written.
-func (e *env) do(method, path, ifNoneMatch string) (*http.Response, string) {
+func (e *env) do(method, path, ifNoneMatch string) answer {
 	e.Helper()
 	req, err := http.NewRequestWithContext(e.Context(), method, e.url, nil)
 	if err != nil {
@@ -103,7 +110,7 @@ func (e *env) do(method, path, ifNoneMatch string) (*http.Response, string) {
 	if err != nil {
 		e.Fatal(err)
 	}
-	return res, string(body)
+	return answer{res.StatusCode, res.Header, string(body)}
 }
 
 const (
@@ -145,25 +152,25 @@ func TestServe(t *testing.T) {
 		{"GET", "tile/63/000.p/1", 404, never, -1},
 		{"POST", "elsewhere", 404, never, -1},
 	} {
-		res, body := e.do(tc.method, tc.path, "")
-		if res.StatusCode != tc.status || res.Header.Get("Cache-Control") != tc.cache || res.Header.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s %s: %d %v, want %d, %q", tc.method, tc.path, res.StatusCode, res.Header, tc.status, tc.cache)
+		got := e.do(tc.method, tc.path, "")
+		if got.status != tc.status || got.header.Get("Cache-Control") != tc.cache || got.header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s %s: %d %v, want %d, %q", tc.method, tc.path, got.status, got.header, tc.status, tc.cache)
 		}
-		if length := strconv.Itoa(tc.length); tc.length >= 0 && res.Header.Get("Content-Length") != length {
-			t.Errorf("%s %s: length %s, want %s", tc.method, tc.path, res.Header.Get("Content-Length"), length)
+		if length := strconv.Itoa(tc.length); tc.length >= 0 && got.header.Get("Content-Length") != length {
+			t.Errorf("%s %s: length %s, want %s", tc.method, tc.path, got.header.Get("Content-Length"), length)
 		}
-		if (tc.method == "HEAD") != (body == "") {
-			t.Errorf("%s %s: body %q", tc.method, tc.path, body)
+		if (tc.method == "HEAD") != (got.body == "") {
+			t.Errorf("%s %s: body %q", tc.method, tc.path, got.body)
 		}
-		if tc.status == 405 && res.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("%s %s: %v", tc.method, tc.path, res.Header)
+		if tc.status == 405 && got.header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s %s: %v", tc.method, tc.path, got.header)
 		}
 		contentType := "application/octet-stream"
 		if tc.status != 200 || tc.path == "checkpoint" {
 			contentType = "text/plain; charset=utf-8"
 		}
-		if got := res.Header.Get("Content-Type"); got != contentType {
-			t.Errorf("%s %s: type %q", tc.method, tc.path, got)
+		if sent := got.header.Get("Content-Type"); sent != contentType {
+			t.Errorf("%s %s: type %q", tc.method, tc.path, sent)
 		}
 	}
 }
@@ -188,8 +195,8 @@ func oddPaths() []string {
 func TestOddPathsAreNotFound(t *testing.T) {
 	e := newEnv(t, 300, nil)
 	for _, path := range oddPaths() {
-		if res, body := e.do("GET", path, ""); res.StatusCode != 404 || res.Header.Get("Cache-Control") != never || len(body) > 100 {
-			t.Errorf("%s: %d %v %s", path, res.StatusCode, res.Header, body)
+		if got := e.do("GET", path, ""); got.status != 404 || got.header.Get("Cache-Control") != never || len(got.body) > 100 {
+			t.Errorf("%s: %d %v %s", path, got.status, got.header, got.body)
 		}
 	}
 }
@@ -197,22 +204,22 @@ func TestOddPathsAreNotFound(t *testing.T) {
 func TestIfNoneMatch(t *testing.T) {
 	e := newEnv(t, 300, nil)
 	for path, cache := range map[string]string{"tile/0/000": immutable, "tile/entries/000": immutable, "tile/0/001.p/44": short} {
-		first, body := e.do("GET", path, "")
-		tag := first.Header.Get("ETag")
-		again, nothing := e.do("GET", path, tag)
-		if tag == "" || body == "" || again.StatusCode != 304 || nothing != "" || again.Header.Get("ETag") != tag || again.Header.Get("Cache-Control") != cache {
-			t.Errorf("%s: %q, then %d %v %q", path, tag, again.StatusCode, again.Header, nothing)
+		first := e.do("GET", path, "")
+		tag := first.header.Get("ETag")
+		again := e.do("GET", path, tag)
+		if tag == "" || first.body == "" || again.status != 304 || again.body != "" || again.header.Get("ETag") != tag || again.header.Get("Cache-Control") != cache {
+			t.Errorf("%s: %q, then %d %v %q", path, tag, again.status, again.header, again.body)
 		}
-		if other, body := e.do("GET", path, `"other"`); other.StatusCode != 200 || body == "" {
-			t.Errorf("%s: %d for another tag", path, other.StatusCode)
+		if other := e.do("GET", path, `"other"`); other.status != 200 || other.body == "" {
+			t.Errorf("%s: %d for another tag", path, other.status)
 		}
 	}
-	tile, _ := e.do("GET", "tile/0/000", "")
-	if res, _ := e.do("GET", "tile/0/001", tile.Header.Get("ETag")); res.StatusCode != 404 {
-		t.Errorf("a tile that does not exist has not changed: %d", res.StatusCode)
+	tag := e.do("GET", "tile/0/000", "").header.Get("ETag")
+	if got := e.do("GET", "tile/0/001", tag); got.status != 404 {
+		t.Errorf("a tile that does not exist has not changed: %d", got.status)
 	}
-	if res, _ := e.do("GET", "checkpoint", tile.Header.Get("ETag")); res.StatusCode != 200 {
-		t.Errorf("the checkpoint has not changed: %d", res.StatusCode)
+	if got := e.do("GET", "checkpoint", tag); got.status != 200 {
+		t.Errorf("the checkpoint has not changed: %d", got.status)
 	}
 }
 
