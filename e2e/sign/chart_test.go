@@ -60,12 +60,12 @@ func TestChart(t *testing.T) {
 	}
 	attested := mustAttest(t, l, token, chart, "cyclonedx", `{"bomFormat": "CycloneDX", "specVersion": "1.6"}`)
 	issuer := l.Issuer.URL(devissuer.GitLab)
-	for version, extra := range cosigns {
+	for _, version := range cosigns {
 		for _, args := range [][]string{
 			{"verify", "--certificate-identity", signed.Identity, "--certificate-oidc-issuer", issuer},
 			{"verify-attestation", "--type", "cyclonedx", "--certificate-identity", attested.Identity, "--certificate-oidc-issuer", l.URL},
 		} {
-			args = append(append(args, "--trusted-root", l.TrustedRoot(), chart), extra...)
+			args = append(args, "--trusted-root", l.TrustedRoot(), chart)
 			if r := (stock.Command{Tool: version}).Run(t, args...); r.Code != 0 {
 				t.Errorf("%s %s: %s", version, args[0], r.Stderr)
 			}

@@ -23,12 +23,13 @@ var registries = map[string]func(t *testing.T) string{
 	"distribution": func(t *testing.T) string { return stock.Registry(t).Host },
 }
 
-// cosigns are the stock verifiers, with the flag that 2.6 needs for log
-// entries without a time.
-var cosigns = map[string][]string{"cosign-v2": {"--use-signed-timestamps"}, "cosign-v3": nil}
+// cosigns are the stock verifiers. Neither is told anything but whom to trust
+// and whose signature it shall be.
+var cosigns = []string{stock.CosignV2, stock.CosignV3}
 
 // TestStockCosign is what the field's verifiers say of Hallmark's signatures:
-// for each registry and each version of cosign, the same answers.
+// for each registry and each version of cosign, the same answers, without a
+// flag for what a private deployment would be.
 func TestStockCosign(t *testing.T) {
 	for kind, start := range registries {
 		t.Run(kind, func(t *testing.T) {
@@ -68,9 +69,9 @@ func TestStockCosign(t *testing.T) {
 				{"SBOM is no signature", "verify", [][]string{identity}, attested, "expected"},
 				{"SBOM is no signature of anybody in CI", "verify", [][]string{anyOfCI}, attested, "expected issuer value"},
 			} {
-				for version, extra := range cosigns {
+				for _, version := range cosigns {
 					args := []string{tc.verb, "--trusted-root", l.TrustedRoot()}
-					for _, flags := range append(tc.flags, extra) {
+					for _, flags := range tc.flags {
 						args = append(args, flags...)
 					}
 					got := stock.Command{Tool: version}.Run(t, append(args, tc.image)...)
@@ -88,6 +89,70 @@ func TestStockCosign(t *testing.T) {
 			l.Fsck(t)
 		})
 	}
+}
+
+// TestBundleLog is the same with the other values of signing.bundleLog: entries
+// of the v2 log have no time, and cosign 2.6 has to be told to read the
+// timestamp instead; with both logs there are two bundles, and each version
+// reads the one that it can.
+func TestBundleLog(t *testing.T) {
+	for _, tc := range []struct {
+		log     string
+		bundles int
+		plain   map[string]string // version -> what it says of a plain verification; "" accepts
+		flagged []string          // what cosign 2.6 needs
+	}{
+		{"v2", 1, map[string]string{stock.CosignV2: "threshold not met", stock.CosignV3: ""}, []string{"--use-signed-timestamps"}},
+		{"both", 2, map[string]string{stock.CosignV2: "", stock.CosignV3: ""}, nil},
+	} {
+		t.Run(tc.log, func(t *testing.T) {
+			l := lab.Start(t, lab.Options{BundleLog: tc.log})
+			app := l.Token(t, devissuer.GitHub)
+			image, unsigned := l.PushSmall(t, "acme/app", "signed"), l.PushSmall(t, "acme/app", "unsigned")
+			mustSign(t, l, app, image)
+			mustAttest(t, l, app, image, "spdxjson", sbom)
+			if n := len(bundlesOf(t, l, image)); n != 2*tc.bundles {
+				t.Errorf("a signature and an attestation made %d bundles, want %d", n, 2*tc.bundles)
+			}
+			issuer := l.Issuer.URL(devissuer.GitHub)
+			for version, says := range tc.plain {
+				verify := func(verb, image string, who []string, flags ...string) stock.Result {
+					args := append([]string{verb, "--trusted-root", l.TrustedRoot()}, who...)
+					return stock.Cosign(t, version, append(append(args, flags...), image)...)
+				}
+				workflow := []string{"--certificate-identity", appWorkflow, "--certificate-oidc-issuer", issuer}
+				attestor := []string{"--certificate-identity", l.URL + "/attestor", "--certificate-oidc-issuer", l.URL, "--type", "spdxjson"}
+				for what, got := range map[string]stock.Result{
+					"signature": verify("verify", image, workflow), "attestation": verify("verify-attestation", image, attestor),
+				} {
+					if (got.Code == 0) != (says == "") || !strings.Contains(got.Stderr, says) {
+						t.Errorf("%s, %s: exit code %d, want %q: %s", version, what, got.Code, says, got.Stderr)
+					}
+				}
+				if got := verify("verify", image, workflow, tc.flagged...); got.Code != 0 && version == stock.CosignV2 {
+					t.Errorf("%s %v: %s", version, tc.flagged, got.Stderr)
+				}
+				if got := verify("verify", unsigned, workflow); got.Code == 0 {
+					t.Errorf("%s accepts an unsigned image", version)
+				}
+			}
+			verifyWith(t, l, image, 0)
+			l.Stop(t)
+			l.Fsck(t)
+		})
+	}
+}
+
+// bundlesOf are the bundles attached to an image.
+func bundlesOf(t *testing.T, l *lab.Lab, image string) []oci.StoredBundle {
+	t.Helper()
+	client, err := oci.New(oci.Config{Registries: []oci.Registry{{Host: l.Registry, Insecure: true}}})
+	fatal(t, err)
+	subject, err := client.Resolve(t.Context(), image)
+	fatal(t, err)
+	bundles, err := client.Bundles(t.Context(), subject)
+	fatal(t, err)
+	return bundles
 }
 
 // graft makes an image whose only bundle is made of valid parts that do not

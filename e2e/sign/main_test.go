@@ -18,6 +18,10 @@ const (
 	otherWorkflow = "https://github.com/acme/other/.github/workflows/release.yml@refs/heads/main"
 )
 
+// genesis is how many entries a v1 log begins with: its own first one, so that
+// clients which prove growth have something to begin with.
+const genesis = 1
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	lab.Cleanup()

@@ -3,6 +3,7 @@
 package sign
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -73,7 +74,7 @@ func TestRegistryMisbehaves(t *testing.T) {
 	if n := elsewhere.Load(); n != 0 {
 		t.Errorf("the service made %d requests to another host", n)
 	}
-	if got := mustSign(t, l, l.Token(t, devissuer.GitHub), image); got.LogIndex != 0 {
+	if got := mustSign(t, l, l.Token(t, devissuer.GitHub), image); got.LogIndex != genesis {
 		t.Errorf("the first signature has log index %d: something was logged before", got.LogIndex)
 	}
 	l.Stop(t)
@@ -100,13 +101,13 @@ func TestRegistryGoesDown(t *testing.T) {
 		t.Fatalf("exit code %d, want 3: %s", r.Code, r.Stderr)
 	}
 	down.Store(false)
-	if got := mustSign(t, l, token, image); got.LogIndex != 0 {
+	if got := mustSign(t, l, token, image); got.LogIndex != genesis {
 		t.Errorf("log index %d: signed twice for one request", got.LogIndex)
 	}
 	verifyWith(t, l, image, 0)
 	l.Stop(t)
-	if report := l.Fsck(t); !strings.Contains(report, "entries\t1\n") {
-		t.Errorf("want one entry:\n%s", report)
+	if report := l.Fsck(t); !strings.Contains(report, fmt.Sprintf("entries\t%d\n", genesis+1)) {
+		t.Errorf("want one entry and the first:\n%s", report)
 	}
 }
 
