@@ -2,7 +2,11 @@
 
 package rekorv1
 
-import "context"
+import (
+	"context"
+
+	"github.com/sigstore/rekor/pkg/generated/models"
+)
 
 // The two ways from a request to a leaf, for tests that hold them side by side.
 
@@ -32,5 +36,11 @@ func Slow(ctx context.Context, s *Service, raw []byte) (leaf []byte, keys []stri
 // Strict reads JSON as requests are read.
 func Strict(raw []byte) error {
 	_, err := parseJSON(raw)
+	return err
+}
+
+// SlowProposed is Slow behind the schema.
+func SlowProposed(ctx context.Context, s *Service, proposed models.ProposedEntry) error {
+	_, err := s.readSlowly(ctx, proposed)
 	return err
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sigstore/rekor/pkg/generated/models"
+
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv1"
 	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
@@ -113,5 +115,14 @@ func TestAppendRefuses(t *testing.T) {
 	}
 	if e.active().Size() != 1 {
 		t.Errorf("%d entries", e.active().Size())
+	}
+}
+
+// A parser that panics is a refused entry, not a lost connection.
+func TestParserPanics(t *testing.T) {
+	e := newEnv(t, options{})
+	err := rekorv1.SlowProposed(t.Context(), e.service, (*models.Hashedrekord)(nil))
+	if err == nil || !strings.Contains(err.Error(), "it cannot be parsed (runtime error: ") {
+		t.Error(err)
 	}
 }
