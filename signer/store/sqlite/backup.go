@@ -7,15 +7,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
-	"os"
-	"strings"
 
 	"modernc.org/sqlite"
-
-	"github.com/hallmark-dev/hallmark/signer/store"
-	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
 // backupPages is how many pages are copied at a time, between which writes go
@@ -38,7 +32,10 @@ func (db *DB) Backup(ctx context.Context, file string) error {
 		if err := copyTo(ctx, draft); err != nil {
 			return err
 		}
-		return settle(ctx, draft)
+		if err := settle(ctx, draft); err != nil {
+			return err
+		}
+		return seal(ctx, draft)
 	})
 	if err != nil {
 		return fmt.Errorf("back up to %s: %w", file, err)
@@ -172,50 +169,4 @@ func settle(ctx context.Context, path string) (err error) {
 		return fmt.Errorf("journal mode of the copy is %q", mode)
 	}
 	return nil
-}
-
-// Restore makes a database of a backup: a copy at a path where there is no
-// file, after SQLite and Damage found nothing wrong with it. store.ErrExists if
-// there is one, store.ErrNoDatabase if backup is not there, tlog.ErrCorrupt if
-// it is damaged.
-func Restore(ctx context.Context, backup, path string) error {
-	err := place(path, func(draft string) error {
-		if err := copyBackup(ctx, backup, draft); err != nil {
-			return err
-		}
-		db, err := OpenReadOnly(ctx, draft)
-		if err != nil {
-			return err
-		}
-		problems, err := db.Damage(ctx)
-		if err == nil && len(problems) > 0 {
-			err = fmt.Errorf("%w: %s", tlog.ErrCorrupt, strings.Join(problems, "; "))
-		}
-		return errors.Join(err, db.Close())
-	})
-	if err != nil {
-		return fmt.Errorf("restore %s to %s: %w", backup, path, err)
-	}
-	return nil
-}
-
-// copyBackup copies a file that nobody writes.
-func copyBackup(ctx context.Context, from, to string) error {
-	if info, err := os.Stat(from + "-wal"); err == nil && info.Size() > 0 {
-		return errors.New("it has a WAL beside it: it is a database that is or was in use, not a backup (hint: hallmark-server backup makes one)")
-	}
-	in, err := os.Open(from) //nolint:gosec // the operator's own path
-	if errors.Is(err, os.ErrNotExist) {
-		return store.ErrNoDatabase
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { _ = in.Close() }()                  // only read
-	out, err := os.OpenFile(to, os.O_WRONLY, fileMode) //nolint:gosec // a name of our own
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, contextReader{ctx, in})
-	return errors.Join(err, out.Close())
 }

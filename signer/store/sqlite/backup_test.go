@@ -14,6 +14,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
+	"github.com/hallmark-dev/hallmark/signer/store/storetest"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
@@ -39,7 +40,7 @@ func TestBackupWhileWriting(t *testing.T) {
 						if _, err := l.Append(context.Background(), tlog.Leaf{Body: fmt.Appendf(nil, "during %d %d %0500d", g, i, i)}); err != nil {
 							t.Error(err)
 						}
-						if err := db.Record(context.Background(), event("refused", "")); err != nil {
+						if err := db.Record(context.Background(), storetest.Event("refused", "")); err != nil {
 							t.Error(err)
 						}
 					}

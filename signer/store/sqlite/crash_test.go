@@ -93,7 +93,7 @@ func crashChild(encoded string) error {
 			for n := range entries {
 				// Half of the entries are sent by two writers.
 				body := fmt.Sprintf("round %d, entry %d of %d", plan.Round, n, i/(1+n%2))
-				in, err := l.Append(ctx, tlog.Leaf{Body: []byte(body)})
+				in, err := l.Append(ctx, tlog.Leaf{Body: []byte(body), Keys: crashKeys([]byte(body))})
 				if err != nil {
 					fmt.Fprintln(os.Stderr, err)
 					return
@@ -116,9 +116,13 @@ func crashChild(encoded string) error {
 	return nil
 }
 
+// crashKeys are what an entry of these tests is found by.
+func crashKeys(body []byte) []string { return []string{"all", "body:" + string(body)} }
+
 // TestKill kills a writing process at every point of a batch, early and late,
-// and looks at what it left: no acknowledged entry may be missing, and the log
-// must be whole and go on.
+// and looks at what it left: no acknowledged entry may be missing, every entry
+// is found by its keys, and the log must be whole and go on. The last round has
+// entries enough for runs of the index.
 func TestKill(t *testing.T) {
 	for _, point := range tlog.Points() {
 		t.Run(string(point), func(t *testing.T) {
@@ -129,11 +133,11 @@ func TestKill(t *testing.T) {
 			}
 			closeDB(t, db)
 			w := storagetest.NewWorld(t, logConfig(key))
-			for round, visit := range []int64{1, 3, 40} {
+			for round, visit := range []int64{1, 3, 60} {
 				plan := crashPlan{Path: path, Round: round, Point: point, Visit: visit}
 				acks := runChild(t, plan, key)
-				// Before the 40th batch, eight writers must have had answers.
-				if visit == 40 && len(acks) == 0 {
+				// Before the 60th batch, eight writers must have had answers.
+				if visit == 60 && len(acks) == 0 {
 					t.Errorf("round %d: nothing was acknowledged before the crash", round)
 				}
 				for _, a := range acks {
@@ -160,12 +164,32 @@ func inspect(t *testing.T, w *storagetest.World, path string) {
 		t.Fatal(err)
 	}
 	w.Check(db, l)
-	if err := w.Append(t.Context(), l, fmt.Sprintf("after the crash: %d", l.Size())); err != nil {
+	checkKeys(t, db)
+	body := fmt.Sprintf("after the crash: %d", l.Size())
+	in, err := l.Append(t.Context(), tlog.Leaf{Body: []byte(body), Keys: crashKeys([]byte(body))})
+	if err == nil {
+		err = w.Remember(body, in)
+	}
+	if err != nil {
 		t.Error(err)
 	}
 	w.Check(db, l)
 	if err := l.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// checkKeys finds every entry by its keys.
+func checkKeys(t *testing.T, db *sqlite.DB) {
+	t.Helper()
+	reports, err := tlog.FsckAll(t.Context(), db, tlog.FsckConfig{
+		Keys: func(_ tlog.LogRow, body []byte) ([]string, error) { return crashKeys(body), nil },
+	})
+	if err != nil || len(reports) != 1 || reports[0].Err() != nil {
+		t.Errorf("fsck with keys: %v, %v", reports, err)
+	}
+	if problems, err := db.Damage(t.Context()); err != nil || problems != nil {
+		t.Errorf("damage: %v, %v", problems, err)
 	}
 }
 

@@ -18,8 +18,9 @@ const maxDamage = 100
 const primaryCode = 0xff
 
 // Damage has SQLite read the whole file, the tables of the log and all others,
-// and returns what is wrong with it, one sentence a problem; nil if it is
-// whole. It is slow and may run while the service does.
+// and compares the index with the entries. It returns what is wrong, one
+// sentence a problem; nil if nothing is. It is slow and may run while the
+// service does.
 func (db *DB) Damage(ctx context.Context) (problems []string, err error) {
 	query := fmt.Sprintf("PRAGMA integrity_check(%d)", maxDamage)
 	err = db.read(ctx, func(q queryer) error {
@@ -40,6 +41,12 @@ func (db *DB) Damage(ctx context.Context) (problems []string, err error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("check the database file: %w", err)
+	}
+	if len(problems) > 0 {
+		return problems, nil // what else is wrong follows from it
+	}
+	if problems, err = db.indexDamage(ctx); err != nil {
+		return nil, fmt.Errorf("check the index: %w", err)
 	}
 	return problems, nil
 }

@@ -2,7 +2,10 @@
 
 package sqlite
 
-import "context"
+import (
+	"context"
+	"testing"
+)
 
 // Exec runs SQL as the writer does, for tests that play another program.
 func (db *DB) Exec(ctx context.Context, query string, args ...any) error {
@@ -40,4 +43,15 @@ func (db *DB) DuringBackup(fn func()) {
 			}
 		}
 	}()
+}
+
+// Runs counts the runs of the index, whatever they are good for.
+func (db *DB) Runs(t testing.TB) (n int) {
+	err := db.read(t.Context(), func(q queryer) error {
+		return q.each(`SELECT count(DISTINCT run) FROM postings`, nil, func(scan func(...any) error) error { return scan(&n) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
+	"github.com/hallmark-dev/hallmark/signer/store/storetest"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
 )
@@ -36,7 +37,7 @@ func appendAll(t testing.TB, l *tlog.Log, name string, n int) {
 	for g := range goroutines {
 		wg.Go(func() {
 			for i := g; i < n; i += goroutines {
-				if _, err := l.Append(context.Background(), tlog.Leaf{Body: fmt.Appendf(nil, "%s %d", name, i)}); err != nil {
+				if _, err := l.Append(context.Background(), tlog.Leaf{Body: fmt.Appendf(nil, "%s %d", name, i), Keys: []string{"all", fmt.Sprint("number:", i)}}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -114,7 +115,7 @@ func TestDiskFull(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			to(t, db, intent("before", "request before"), "signed")
+			storetest.To(t, db, storetest.Intent("before", "request before"), "signed")
 
 			f.begin(t, db, path)
 			refused := 0
@@ -123,9 +124,9 @@ func TestDiskFull(t *testing.T) {
 				if err != nil && !errors.Is(err, tlog.ErrUnavailable) {
 					t.Errorf("append: %v", err)
 				}
-				in := intent(fmt.Sprintf("during %d", i), fmt.Sprintf("request during %d", i))
+				in := storetest.Intent(fmt.Sprintf("during %d", i), fmt.Sprintf("request during %d", i))
 				in.Statement = make([]byte, 20_000)
-				_, _, beginErr := db.Begin(t.Context(), in, event(signer.DecisionGranted, in.ID))
+				_, _, beginErr := db.Begin(t.Context(), in, storetest.Event(signer.DecisionGranted, in.ID))
 				if err != nil && beginErr != nil {
 					refused++
 				}
@@ -144,7 +145,7 @@ func TestDiskFull(t *testing.T) {
 			if err := w.Append(t.Context(), l, "after"); err != nil {
 				t.Errorf("append after: %v", err)
 			}
-			if err := db.Finish(t.Context(), "before", receipt(intent("before", "")), event(signer.DecisionSigned, "before")); err != nil {
+			if err := db.Finish(t.Context(), "before", storetest.Receipt(storetest.Intent("before", "")), storetest.Event(signer.DecisionSigned, "before")); err != nil {
 				t.Errorf("finish after: %v", err)
 			}
 			w.Check(db, l)
@@ -219,11 +220,11 @@ func TestLostConnection(t *testing.T) {
 		if err := db.LoseConnection(t.Context()); err == nil {
 			t.Error("nothing was noticed")
 		}
-		if err := db.Record(t.Context(), event(signer.DecisionRefused, "")); err != nil {
+		if err := db.Record(t.Context(), storetest.Event(signer.DecisionRefused, "")); err != nil {
 			t.Errorf("after it: %v", err)
 		}
 	}
-	if n := len(events(t, db)); n != 3 {
+	if n := len(storetest.Events(t, db)); n != 3 {
 		t.Errorf("%d events, want 3", n)
 	}
 	if got, err := db.Pragma(t.Context(), "synchronous"); err != nil || got != "2" {

@@ -24,7 +24,10 @@ func opener() (openNew func(*testing.T) tlog.Storage, reopen func(*testing.T, tl
 			t.Fatalf("%T is not ours", st)
 		}
 		closeDB(t, db)
-		return open(t, paths[st])
+		path := paths[st]
+		again := open(t, path)
+		paths[again] = path
+		return again
 	}
 	return openNew, reopen
 }
@@ -37,4 +40,9 @@ func TestStorage(t *testing.T) {
 func TestEngine(t *testing.T) {
 	openNew, reopen := opener()
 	storagetest.RunEngine(t, openNew, reopen)
+}
+
+func TestModel(t *testing.T) {
+	openNew, reopen := opener()
+	storagetest.RunModel(t, openNew, reopen)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
+	"github.com/hallmark-dev/hallmark/signer/store/storetest"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
@@ -77,14 +78,14 @@ func TestCreateAndOpen(t *testing.T) {
 		if _, err := sqlite.Open(t.Context(), path); !errors.Is(err, store.ErrInUse) {
 			t.Errorf("%s: second open: %v", name, err)
 		}
-		if err := db.Record(t.Context(), event("refused", "")); err != nil {
+		if err := db.Record(t.Context(), storetest.Event("refused", "")); err != nil {
 			t.Error(err)
 		}
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 		closeDB(t, db)
-		if n := len(events(t, open(t, path))); n != 1 {
+		if n := len(storetest.Events(t, open(t, path))); n != 1 {
 			t.Errorf("%s: %d events after reopening", name, n)
 		}
 	}
@@ -161,7 +162,7 @@ func TestOpenReadOnly(t *testing.T) {
 		if err != nil || report.Err() != nil || report.Size != 300 {
 			t.Errorf("%+v, %v", report, err)
 		}
-		if err := ro.Record(t.Context(), event("refused", "")); err == nil {
+		if err := ro.Record(t.Context(), storetest.Event("refused", "")); err == nil {
 			t.Error("it writes")
 		}
 		if err := ro.Commit(t.Context(), tlog.Batch{Log: "v2"}, nil); err == nil {
@@ -196,7 +197,7 @@ func TestClosed(t *testing.T) {
 	db, _ := create(t)
 	l := startLog(t, db, newKey(t))
 	closeDB(t, db)
-	if err := db.Record(t.Context(), event("refused", "")); !errors.Is(err, store.ErrClosed) {
+	if err := db.Record(t.Context(), storetest.Event("refused", "")); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("record: %v", err)
 	}
 	if _, err := l.Append(t.Context(), tlog.Leaf{Body: []byte("x")}); !errors.Is(err, tlog.ErrUnavailable) {
@@ -215,9 +216,9 @@ func TestWALIsBounded(t *testing.T) {
 	for g := range 8 {
 		wg.Go(func() {
 			for i := range 40 {
-				in := intent(fmt.Sprintf("%d %d", g, i), fmt.Sprintf("%d %d", g, i))
+				in := storetest.Intent(fmt.Sprintf("%d %d", g, i), fmt.Sprintf("%d %d", g, i))
 				in.Rule, in.Statement = strings.Repeat("x", 60_000), make([]byte, 60_000)
-				if _, _, err := db.Begin(context.Background(), in, event("granted", in.ID)); err != nil {
+				if _, _, err := db.Begin(context.Background(), in, storetest.Event("granted", in.ID)); err != nil {
 					t.Error(err)
 				}
 				if _, err := db.Intent(context.Background(), in.ID); err != nil {
