@@ -306,6 +306,32 @@ func (s *afterCommit) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.L
 	return err
 }
 
+// A reader may publish what others committed behind a batch before the batch
+// publishes its own: what is seen never shrinks.
+func TestBatchPublishesLate(t *testing.T) {
+	st, key := storagetest.NewMemory(), newKey(t)
+	cfg := tlog.Config{Name: "v2", Origin: origin, Signer: key, Shared: true}
+	other := create(t, st, cfg)
+	var l *tlog.Log
+	l = load(t, &afterCommit{Storage: st, then: func() {
+		for i := range 300 {
+			if _, err := other.Append(context.Background(), leaf(1+i)); err != nil {
+				t.Error(err)
+			}
+		}
+		if l.Size() != 301 {
+			t.Errorf("the reader sees %d entries", l.Size())
+		}
+	}}, cfg)
+	if in, err := l.Append(t.Context(), leaf(0)); err != nil || in.Index != 0 || in.TreeSize != 1 {
+		t.Errorf("%+v, %v", in, err)
+	}
+	if size := l.Row().Head.Size; size != 301 {
+		t.Errorf("size %d is published", size)
+	}
+	checkWorld(t, st, l, key)
+}
+
 // Everything at once: replicas that write, readers that make them look, and
 // every answer is one history.
 func TestReplicasUnderReaders(t *testing.T) {

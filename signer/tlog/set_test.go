@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -193,6 +194,13 @@ func TestSetFollowsRotation(t *testing.T) {
 			d.want(d.append(s, tlog.V1, leaf(4)), "four:0")
 			d.want(d.append(s, tlog.V1, leaf(3)), "two:0 again")
 			d.want(d.logs(s, tlog.V1), "one:0:frozen two:2:frozen three:3:frozen four:3:active")
+			d.birth("five", tlog.V1, tlog.Pending)
+			d.birth("six", tlog.V1, tlog.Pending)
+			d.activate("six") // shards are in the order in which they became active
+			d.want(d.append(s, tlog.V1, leaf(5)), "six:0")
+			d.activate("five")
+			d.want(d.append(s, tlog.V1, leaf(6)), "five:0")
+			d.want(d.logs(s, tlog.V1), "one:0:frozen two:2:frozen three:3:frozen four:3:frozen six:4:frozen five:5:active")
 			d.check()
 		})
 	}
@@ -307,6 +315,9 @@ func TestFrozenUnderABatch(t *testing.T) {
 	first := inBackground(t.Context(), l, leaf(0))
 	<-g.reached
 	again, fresh := inBackground(t.Context(), l, leaf(1)), inBackground(t.Context(), l, leaf(2))
+	for tlog.Waiting(l) != 2 { // so that they are in one batch
+		runtime.Gosched()
+	}
 	if err := st.Freeze(t.Context(), "v2"); err != nil {
 		t.Fatal(err)
 	}
