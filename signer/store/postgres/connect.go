@@ -37,13 +37,13 @@ func settings() map[string]string {
 		"default_transaction_isolation": "read committed",
 		// Who waits for a log's row gives up before clients of the log do; the
 		// engine asks again.
-		"lock_timeout": "3s",
+		"lock_timeout": "3500ms",
 		// No statement of ours takes long. A backup and a migration lift it.
 		"statement_timeout": "20s",
 		// A process that stops between two round trips of a batch (paused, or
 		// cut off) holds the log's row no longer than this. Signing a checkpoint
 		// with a slow KMS takes less.
-		"idle_in_transaction_session_timeout": "3s",
+		"idle_in_transaction_session_timeout": "2500ms",
 		// The server notices a client whose machine is gone, and a client that
 		// went away while its statement waits for a lock. Unix sockets ignore
 		// the first four.

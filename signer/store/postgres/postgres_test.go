@@ -157,3 +157,8 @@ func TestStore(t *testing.T) {
 		},
 	})
 }
+
+func TestModel(t *testing.T) {
+	pg, o := pglab.Start(t), opened{}
+	storagetest.RunModel(t, o.open(pg), o.reopen(pg))
+}
