@@ -112,10 +112,17 @@ var ErrNoIntent = errors.New("no such open intent")
 // returns; the audit event is part of the same transaction. Methods may be
 // called concurrently. They are not retried by the caller: an error leaves
 // either all or nothing, and start-up recovery looks.
+//
+// Several processes may share a journal. An intent then belongs to the process
+// that works on it, for as long as that lives; that only spares others the
+// work. A process that lives may be taken for dead, and what is safe rests on
+// states alone: of two processes at one intent, one moves it, the other gets
+// ErrNoIntent, from Sign before its signature has left the process.
 type Journal interface {
 	// Begin stores the intent in state recorded. If an intent with the same
 	// RequestKey exists that is not void, nothing is stored and that one is
-	// returned with created false.
+	// returned with created false. It belongs to this process from then on if
+	// its process is dead; else both work on it.
 	Begin(ctx context.Context, in Intent, ev AuditEvent) (stored Intent, created bool, err error)
 	// Sign moves a recorded intent to signed. ErrNoIntent if it is not in that
 	// state.
@@ -129,6 +136,7 @@ type Journal interface {
 	// like a recorded one. ErrNoIntent if there never was one.
 	Intent(ctx context.Context, id string) (Intent, error)
 	// Unfinished returns the intents in state recorded or signed, oldest
-	// first.
+	// first: this process's own, and those of dead ones, which are its own from
+	// then on. Not those that another process that lives works on.
 	Unfinished(ctx context.Context) ([]Intent, error)
 }
