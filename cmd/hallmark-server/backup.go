@@ -102,6 +102,13 @@ func backUpDatabase(ctx context.Context, cfg *Config, draft string, m *manifest)
 	if err := db.Backup(ctx, filepath.Join(draft, backupDatabaseName)); err != nil {
 		return err
 	}
+	for i := range m.Logs {
+		row, err := db.Log(ctx, m.Logs[i].Name)
+		if err != nil {
+			return err
+		}
+		m.Logs[i].AtMost = row.Head.Size
+	}
 	return m.addFile(draft, backupDatabaseName)
 }
 

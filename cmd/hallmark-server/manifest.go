@@ -42,7 +42,8 @@ type manifest struct {
 	Files  []backedUpFile `json:"files"`
 }
 
-// backedUpLog is a log that the copy has, at least as large as this.
+// backedUpLog is a log as it was right before the copy was begun: the copy has
+// this much of it, or more.
 type backedUpLog struct {
 	Name       string `json:"name"`
 	Kind       string `json:"kind"`
@@ -50,6 +51,8 @@ type backedUpLog struct {
 	Origin     string `json:"origin"`
 	Size       int64  `json:"size"`
 	Checkpoint string `json:"checkpoint"`
+	// AtMost is the log's size when the copy was complete: the copy has no more.
+	AtMost int64 `json:"atMost"`
 }
 
 // backedUpFile is a file of the backup.

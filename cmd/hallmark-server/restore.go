@@ -134,6 +134,11 @@ func restore(ctx context.Context, o restoreOptions, now time.Time) (_ *restored,
 	if err != nil {
 		return nil, err
 	}
+	if !o.freezeOlder {
+		if err := refuseOlder(m, plan.material, shown); err != nil {
+			return nil, err
+		}
+	}
 	// 2. The database, beside its place. Power fails here: nothing can be
 	// started, restore begins again.
 	db, err := restoreDatabase(ctx, cfg, o.from)

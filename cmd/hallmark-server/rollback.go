@@ -80,6 +80,35 @@ func readCheckpoint(path string) ([]byte, error) {
 	return note, nil
 }
 
+// refuseOlder refuses a backup that cannot reach a checkpoint, before anything
+// of it is restored: a PostgreSQL database could not be emptied again.
+func refuseOlder(m *manifest, material trustroot.Material, shown map[string][]shownCheckpoint) error {
+	var refused []error
+	for _, l := range m.Logs {
+		for _, s := range shown[l.Origin] {
+			// Any key that verifiers believe: the log's own is in the copy.
+			for _, known := range material.Logs {
+				if c, err := tlog.ParseCheckpoint(s.note, l.Origin, known.Key); err == nil && c.Size > l.AtMost {
+					refused = append(refused, olderError(l.Name, l.AtMost, c.Size))
+				}
+			}
+		}
+	}
+	return rollbackError(refused)
+}
+
+func olderError(log string, size, shown int64) error {
+	return fmt.Errorf("log %s of the backup has %d entries, a checkpoint was shown of %d", log, size, shown)
+}
+
+// rollbackError is nil if nothing was refused.
+func rollbackError(refused []error) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	return noError{fmt.Errorf("restore: %w: going on from there would be a second history, a fork (hint: a newer backup; or --freeze-older, which brings the log back to be read only, and then hallmark-server log add starts the next one)", errors.Join(refused...))}
+}
+
 // checkRestored decides whether the logs of a restored database may go on, and
 // freezes those that may not and shall be kept.
 func checkRestored(ctx context.Context, db store.Database, material trustroot.Material, m *manifest, shown map[string][]shownCheckpoint, o restoreOptions, r *restored) error {
@@ -109,7 +138,7 @@ func checkRestored(ctx context.Context, db store.Database, material trustroot.Ma
 		}
 		if l.Older && row.State != tlog.Frozen {
 			if !o.freezeOlder {
-				refused = append(refused, fmt.Errorf("log %s of the backup has %d entries, a checkpoint was shown of %d", l.Name, l.Size, l.Shown))
+				refused = append(refused, olderError(l.Name, l.Size, l.Shown))
 				continue
 			}
 			if err := db.Freeze(ctx, row.Name); err != nil {
@@ -119,10 +148,7 @@ func checkRestored(ctx context.Context, db store.Database, material trustroot.Ma
 		}
 		r.Logs = append(r.Logs, l)
 	}
-	if len(refused) > 0 {
-		return noError{fmt.Errorf("restore: %w: going on from there would be a second history, a fork (hint: a newer backup; or --freeze-older, which brings the log back to be read only, and then hallmark-server log add starts the next one)", errors.Join(refused...))}
-	}
-	return nil
+	return rollbackError(refused)
 }
 
 // compare holds a log against all checkpoints that were shown of it. A log that
