@@ -55,7 +55,7 @@ fmt: ## Format the code
 ##@ Tests
 
 .PHONY: test
-test: build tools ## Unit, integration and whole-system tests against stock programs
+test: build tools postgresql ## Unit, integration and whole-system tests against stock programs
 	@echo "==> compile what the tests import"
 	@$(GO) list -f '{{range .TestImports}}{{println .}}{{end}}{{range .XTestImports}}{{println .}}{{end}}' ./... \
 	  | sed '/^$$/d' | sort -u | xargs $(GO) build -v 2>&1 | $(PROGRESS)
@@ -69,7 +69,7 @@ test-peers: ## Tests against heavy peers (e2e/peers)
 	@grep '^No heavy peers yet' e2e/peers/README.md
 
 .PHONY: race
-race: ## Tests of everything but e2e under the race detector
+race: postgresql ## Tests of everything but e2e under the race detector
 	@CGO_ENABLED=1 $(GO) test -race -count=1 -timeout $(TEST_TIMEOUT) $$($(GO) list ./... | grep -v /e2e)
 
 .PHONY: fuzz
@@ -91,7 +91,7 @@ lint: ## Run the linters
 BENCH ?= all
 
 .PHONY: bench
-bench: build ## Measure signing and the log, each beside its floor: 15 minutes (BENCH=log,postgres: parts of it)
+bench: build postgresql ## Measure signing and the log, each beside its floor: 15 minutes (BENCH=log,postgres: parts of it)
 	@if [ "$(BENCH)" = all ]; then \
 	  echo "==> micro-benchmarks"; \
 	  dirs=$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -r -n1 dirname | sort -u); \
@@ -113,6 +113,18 @@ chaos: build ## 20,000 entries while servers and databases are killed: 3 minutes
 tools: ## Build the stock programs that the tests run, once per machine
 	@echo "==> stock programs (cold: about 15 minutes on two cores)"
 	@$(GO) run ./e2e/tools/install test
+
+.PHONY: postgresql
+postgresql: ## Install PostgreSQL's server programs, if they are absent and we are root
+	@# A pg_config without initdb and postgres beside it came with a client library.
+	@for dir in $$(pg_config --bindir 2>/dev/null || true) /usr/lib/postgresql/*/bin; do \
+	  if [ -x "$$dir/initdb" ] && [ -x "$$dir/postgres" ]; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "no PostgreSQL server on this machine: install version 15 or newer (Debian: apt-get install postgresql)" >&2; exit 1; \
+	fi; \
+	echo "==> install PostgreSQL"; \
+	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql
 
 .PHONY: clean
 clean: ## Remove bin/ (not the tools cache, which other work trees share)
