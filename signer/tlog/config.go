@@ -37,8 +37,8 @@ type Config struct {
 	// Signer signs checkpoints: ECDSA P-256 or Ed25519. Two logs must not
 	// share a key.
 	Signer crypto.Signer
-	// Shared says that other processes append to the log, too, as replicas on
-	// one PostgreSQL do. Reads then look at storage when they are asked for
+	// Shared says that other processes append to the log, too, and rotate it, as
+	// replicas on one PostgreSQL do. Reads then look at storage when they are asked for
 	// something newer than what this process knows: what one process
 	// acknowledged, every process serves at once.
 	Shared bool

@@ -115,7 +115,7 @@ func (s *Set) open(ctx context.Context, row LogRow) (*Log, error) {
 // Active returns the active log of a kind. ErrNoLog if there is none, ErrFrozen
 // if the last one was frozen without a successor.
 func (s *Set) Active(ctx context.Context, kind Kind) (*Log, error) {
-	if err := s.looks.join(ctx); err != nil {
+	if err := s.refresh(ctx); err != nil {
 		return nil, err
 	}
 	return s.shards.Load().active(kind)
@@ -124,10 +124,20 @@ func (s *Set) Active(ctx context.Context, kind Kind) (*Log, error) {
 // Logs returns the logs of a kind that are or were active, oldest first. Kind
 // "" means all.
 func (s *Set) Logs(ctx context.Context, kind Kind) ([]*Log, error) {
-	if err := s.looks.join(ctx); err != nil {
+	if err := s.refresh(ctx); err != nil {
 		return nil, err
 	}
 	return s.shards.Load().ofKind(kind), nil
+}
+
+// refresh learns what other processes have done to the logs, if there are any.
+// A look costs a read of the database, and Rekor v2 asks for the logs with
+// every entry.
+func (s *Set) refresh(ctx context.Context) error {
+	if !s.cfg.Config.Shared {
+		return nil
+	}
+	return s.looks.join(ctx)
 }
 
 // Append logs a leaf in the active log of a kind and says which that was. A

@@ -62,6 +62,7 @@ func newEnv(t testing.TB, o options) *env {
 	e.must(tlog.Create(t.Context(), e.storage, tlog.Config{Name: "v2", Origin: "v2." + host, Signer: e.keys["v2"]},
 		tlog.Birth{Kind: tlog.V2, TreeID: 4, State: tlog.Active}))
 	var err error
+	o.config.Shared = true // rotations are what another process does
 	e.set, err = tlog.LoadSet(t.Context(), e.storage, tlog.SetConfig{Signer: e.signer, Config: o.config})
 	e.must(err)
 	t.Cleanup(func() { e.must(e.set.Close(context.Background())) })

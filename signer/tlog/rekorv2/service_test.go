@@ -62,6 +62,7 @@ func newEnv(t testing.TB, adjust func(*tlog.Config, *writers.Config)) *env {
 	if err != nil {
 		t.Fatal(err)
 	}
+	logCfg.Shared = true // rotate is what another process does
 	e.set, err = tlog.LoadSet(t.Context(), e.storage, tlog.SetConfig{
 		Signer: func(row tlog.LogRow) (crypto.Signer, error) { return e.keys[row.Name], nil }, Config: logCfg,
 	})

@@ -159,7 +159,7 @@ func serviceOver(t *testing.T, st tlog.Storage, cfg tlog.Config, birth tlog.Birt
 	if err := tlog.Create(t.Context(), st, cfg, birth); err != nil {
 		t.Fatal(err)
 	}
-	set, err := tlog.LoadSet(t.Context(), st, tlog.SetConfig{Signer: func(tlog.LogRow) (crypto.Signer, error) { return cfg.Signer, nil }})
+	set, err := tlog.LoadSet(t.Context(), st, tlog.SetConfig{Signer: func(tlog.LogRow) (crypto.Signer, error) { return cfg.Signer, nil }, Config: tlog.Config{Shared: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
