@@ -29,7 +29,7 @@ func unfinished(t *testing.T, db *postgres.DB) (ids []string) {
 }
 
 // eventually waits for something that another process is about to do.
-func eventually(t *testing.T, what string, done func() bool) {
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !done(); {
 		if time.Now().After(deadline) {
