@@ -36,7 +36,7 @@ func (s *Service) createEntry(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	// Clients take the ETag for a key of the answer, and the last segment of
 	// Location for an id: neither may be quoted, weakened or extended.
-	h["ETag"] = []string{id} // spelled as Rekor does, not as net/http would
+	h.Set("ETag", id)
 	h.Set("Location", entryPrefix+id)
 	writeJSON(w, http.StatusCreated, body)
 	return nil

@@ -128,7 +128,9 @@ func problemOf(ctx context.Context, err error) *problem {
 		return refuse(http.StatusNotImplemented, "Create Entry API not enabled in this Rekor instance")
 	case errors.Is(err, tlog.ErrPoolFull):
 		return refuse(http.StatusServiceUnavailable, "too many entries are waiting to be logged; retry")
-	case errors.Is(err, tlog.ErrUnavailable), errors.Is(err, tlog.ErrClosed), errors.Is(err, tlog.ErrNoLog):
+	case errors.Is(err, tlog.ErrNoLog):
+		return refuse(http.StatusNotImplemented, "this server has no Rekor v1 log")
+	case errors.Is(err, tlog.ErrUnavailable), errors.Is(err, tlog.ErrClosed):
 		return refuse(http.StatusServiceUnavailable, "the transparency log is not available; retry")
 	}
 	return refuse(http.StatusInternalServerError, "unexpected result from transparency log")

@@ -4,6 +4,7 @@ package rekorv1_test
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv1"
+	"github.com/hallmark-dev/hallmark/signer/tlog/storagetest"
 	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
 )
 
@@ -57,6 +59,49 @@ func TestFullPool(t *testing.T) {
 	got := e.submit(compact(t, s.hashedrekord(t, "a", s.publicPEM(t))), http.StatusServiceUnavailable)
 	if got.header.Get("Retry-After") != "1" || got.body != `{"code":503,"message":"too many entries are waiting to be logged; retry"}` {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A deployment may have a v2 log only.
+func TestNoLog(t *testing.T) {
+	st, key := storagetest.NewMemory(), p256(t)
+	err := tlog.Create(t.Context(), st, tlog.Config{Name: "v2", Origin: host, Signer: key}, tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := tlog.LoadSet(t.Context(), st, tlog.SetConfig{Signer: func(tlog.LogRow) (crypto.Signer, error) { return key, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = set.Close(context.Background()) })
+	w, err := writers.New(writers.Config{Mode: writers.Open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := rekorv1.New(rekorv1.Config{Set: set, Writers: w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSigner(t)
+	proposed := string(compact(t, s.hashedrekord(t, "a", s.publicPEM(t))))
+	for _, tc := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{http.MethodGet, "/api/v1/log", "", 501},
+		{http.MethodGet, "/api/v1/log/publicKey", "", 501},
+		{http.MethodPost, "/api/v1/log/entries", proposed, 501},
+		{http.MethodGet, "/api/v1/log/entries?logIndex=0", "", 404},
+		{http.MethodGet, "/api/v1/log/entries/" + zeros64, "", 404},
+		{http.MethodPost, "/api/v1/index/retrieve", `{"email":"a@b.example"}`, 200},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), tc.method, tc.path, strings.NewReader(tc.body))
+		r.Header.Set("Content-Type", "application/json")
+		got := httptest.NewRecorder()
+		service.ServeHTTP(got, r)
+		if got.Code != tc.status {
+			t.Errorf("%s %s: %d %s", tc.method, tc.path, got.Code, got.Body)
+		}
 	}
 }
 
