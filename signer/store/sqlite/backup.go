@@ -106,8 +106,15 @@ func (db *DB) copySnapshot(ctx context.Context, draft string) error {
 var errBackupLost = errors.New("the database connection was replaced meanwhile (hint: try again)")
 
 // copyTo copies the database of the writing connection, between transactions.
-func (w *writer) copyTo(ctx context.Context, draft string) (err error) {
-	var b *backup
+func (w *writer) copyTo(ctx context.Context, draft string) error {
+	b, err := w.beginBackup(ctx, draft)
+	if err != nil {
+		return err
+	}
+	return w.runBackup(ctx, b)
+}
+
+func (w *writer) beginBackup(ctx context.Context, draft string) (b *backup, err error) {
 	err = w.alone(ctx, func() (err error) {
 		if w.backup != nil {
 			return errors.New("another backup is being made")
@@ -116,12 +123,15 @@ func (w *writer) copyTo(ctx context.Context, draft string) (err error) {
 			return err
 		}
 		b, err = newBackup(w.tx.conn, draft)
-		w.backup = b
+		if err == nil {
+			w.backup = b
+		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
+	return b, err
+}
+
+func (w *writer) runBackup(ctx context.Context, b *backup) (err error) {
 	for more := true; more && err == nil; {
 		err = w.alone(ctx, func() (err error) {
 			if w.backup != b {

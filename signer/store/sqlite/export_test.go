@@ -32,17 +32,13 @@ func (db *DB) LoseConnection(ctx context.Context) error {
 	})
 }
 
-// DuringBackup calls fn once while the next backup is being made.
-func (db *DB) DuringBackup(fn func()) {
-	go func() {
-		for {
-			var making bool
-			if err := db.writer.alone(context.Background(), func() error { making = db.writer.backup != nil; return nil }); err != nil || making {
-				fn()
-				return
-			}
-		}
-	}()
+// BackupAndLose begins a backup, loses the connection, and goes on.
+func (db *DB) BackupAndLose(ctx context.Context, draft string) (lost, backup error) {
+	b, err := db.writer.beginBackup(ctx, draft)
+	if err != nil {
+		return nil, err
+	}
+	return db.LoseConnection(ctx), db.writer.runBackup(ctx, b)
 }
 
 // Runs counts the runs of the index, whatever they are good for.

@@ -185,7 +185,7 @@ func TestOpenReadOnly(t *testing.T) {
 func TestSettings(t *testing.T) {
 	db, _ := create(t)
 	for name, want := range map[string]string{
-		"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "250", "wal_autocheckpoint": "0",
+		"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "100", "wal_autocheckpoint": "0",
 	} {
 		if got, err := db.Pragma(t.Context(), name); err != nil || got != want {
 			t.Errorf("%s is %q, want %q, %v", name, got, want, err)

@@ -17,14 +17,6 @@ const (
 	// disk flush a small part of each, few enough to keep the first waiting
 	// for milliseconds only.
 	maxShared = 64
-	// checkpointPages is about how many WAL pages (4 KiB) are written before
-	// they are copied into the database file: SQLite's own default.
-	checkpointPages = 1000
-	// maxWALPages bounds the WAL (16 MiB, and what is written between two
-	// looks at it): beyond it a checkpoint waits for the readers that keep it
-	// from starting over.
-	maxWALPages = 4 << 10
-	pageBytes   = 8 << 10
 	// rowPages is the guess of how many pages a small row dirties: its leaf
 	// page and that of an index.
 	rowPages = 2
@@ -52,12 +44,17 @@ type writer struct {
 	ended  chan struct{} // closed by the goroutine
 
 	closing sync.Once
+	copier  *copier
 
 	// The rest belongs to the goroutine. tx is the connection, or nil after it
 	// broke.
 	tx     *tx
-	dirty  int     // pages written since the last checkpoint, about
+	dirty  int     // pages written since the copier was called, about
 	backup *backup // the one that is being made of this connection
+	// copying says that the copier is at work, longWAL from how many pages on
+	// the WAL is worth waiting for its readers.
+	copying bool
+	longWAL int
 }
 
 func newWriter(ctx context.Context, dsn string) (*writer, error) {
@@ -65,11 +62,15 @@ func newWriter(ctx context.Context, dsn string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool.SetMaxOpenConns(1)
-	w := &writer{pool: pool, queue: make(chan *op), single: make(chan func()), stop: make(chan struct{}), ended: make(chan struct{})}
+	pool.SetMaxOpenConns(2) // and the copier's
+	w := &writer{
+		pool: pool, queue: make(chan *op), single: make(chan func()), stop: make(chan struct{}), ended: make(chan struct{}),
+		longWAL: maxWALPages,
+	}
 	if err := w.reconnect(ctx); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
+	w.copier = newCopier(pool)
 	go w.loop()
 	return w, nil
 }
@@ -115,11 +116,15 @@ func (w *writer) loop() {
 		select {
 		case <-w.stop:
 			_ = w.endBackup() // whoever makes it learns that it is closed
-			w.checkpoint("TRUNCATE")
+			w.copier.end()
 			if w.tx != nil {
+				_, _ = checkpoint(w.tx.sql, "TRUNCATE") // or the next one to open does
 				w.tx.close()
 			}
 			return
+		case <-w.copier.done:
+			w.copying = false
+			w.checkpoint()
 		case fn := <-w.single:
 			fn()
 		case o := <-w.queue:
@@ -128,8 +133,9 @@ func (w *writer) loop() {
 			for _, o := range ops {
 				close(o.done)
 			}
-			if w.dirty >= checkpointPages {
-				w.checkpoint("PASSIVE")
+			if w.dirty >= checkpointPages && !w.copying {
+				w.dirty, w.copying = 0, true
+				w.copier.start <- struct{}{}
 			}
 		}
 	}
@@ -250,19 +256,22 @@ func (w *writer) disconnect() {
 	w.tx = nil
 }
 
-// checkpoint copies the WAL into the database file, after those who waited
-// have their answers. PASSIVE stops at what readers still need; if the WAL
-// grew too long that way, RESTART waits for them. Failing is harmless: the WAL
-// keeps everything, and the next checkpoint tries again.
-func (w *writer) checkpoint(mode string) {
-	w.dirty = 0
+// checkpoint copies what the copier left, after those who waited have their
+// answers, so that the next transaction can start the WAL over. If readers kept
+// it from that for long, it waits for them; if they read on (a backup in another
+// process), not again before the WAL has grown by as much.
+func (w *writer) checkpoint() {
 	if w.tx == nil {
 		return
 	}
-	var busy, pages, copied int
-	row := w.tx.sql.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint("+mode+")")
-	if row.Scan(&busy, &pages, &copied) == nil && pages > maxWALPages && mode == "PASSIVE" {
-		w.checkpoint("RESTART")
+	s, err := checkpoint(w.tx.sql, "PASSIVE")
+	if err != nil || s.pages <= w.longWAL {
+		return
+	}
+	if s, err = checkpoint(w.tx.sql, "RESTART"); err == nil && s.busy {
+		w.longWAL = s.pages + maxWALPages
+	} else {
+		w.longWAL = maxWALPages
 	}
 }
 
