@@ -14,6 +14,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -288,36 +289,95 @@ func (k lyingKey) Public() crypto.PublicKey { return k.shown.Public() }
 
 // Whatever is done to a signed checkpoint, it says what was signed or nothing.
 func FuzzParseCheckpoint(f *testing.F) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+	type signedBy struct {
+		text, origin string
+		key          crypto.PublicKey
+		want         tlog.Checkpoint
+	}
+	var logs []signedBy
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		f.Fatal(err)
 	}
-	l := create(f, storagetest.NewMemory(), tlog.Config{Name: "v2", Origin: origin, Signer: key})
-	if _, err := l.Append(f.Context(), leaf(1)); err != nil {
-		f.Fatal(err)
+	for _, l := range []struct {
+		origin string
+		key    crypto.Signer
+		birth  tlog.Birth
+	}{
+		{origin, ed, birth},
+		{origin + " - 17", newKey(f), tlog.Birth{Kind: tlog.V1, TreeID: 17, State: tlog.Active}},
+	} {
+		st, cfg := storagetest.NewMemory(), tlog.Config{Name: "log", Origin: l.origin, Signer: l.key}
+		if err := tlog.Create(f.Context(), st, cfg, l.birth); err != nil {
+			f.Fatal(err)
+		}
+		in, err := load(f, st, cfg).Append(f.Context(), leaf(1))
+		if err != nil {
+			f.Fatal(err)
+		}
+		want, err := tlog.ParseCheckpoint(in.Checkpoint, l.origin, l.key.Public())
+		if err != nil {
+			f.Fatal(err)
+		}
+		text := string(in.Checkpoint)
+		logs = append(logs, signedBy{text, l.origin, l.key.Public(), want})
+		f.Add(0, text)
+		f.Add(len(l.origin)+1, "9")
+		f.Add(0, "other.example\n1\n")
+		f.Add(len(text), text)
+		f.Add(len(text)-2, "\n")
+		f.Add(len(text), text[strings.LastIndex(text[:len(text)-1], "\n")+1:])
+		f.Add(0, strings.Replace(text, "\n1\n", "\n01\n", 1))
+		f.Add(0, strings.Replace(text, "=\n\n", "=\nmore\n\n", 1))
 	}
-	signed, err := l.Checkpoint(f.Context())
-	if err != nil {
-		f.Fatal(err)
-	}
-	want, err := tlog.ParseCheckpoint(signed, origin, key.Public())
-	if err != nil {
-		f.Fatal(err)
-	}
-	text := string(signed)
-	f.Add(0, text)
-	f.Add(len(origin)+1, "9")
-	f.Add(0, "other.example\n1\n")
-	f.Add(len(text), text)
-	f.Add(len(text)-2, "\n")
-	f.Add(0, strings.Replace(text, "\n1\n", "\n01\n", 1))
-	f.Add(0, strings.Replace(text, "=\n\n", "=\nmore\n\n", 1))
 	f.Fuzz(func(t *testing.T, at int, replacement string) {
-		at = max(0, min(at, len(text)))
-		mutated := text[:at] + replacement + text[min(len(text), at+len(replacement)):]
-		got, err := tlog.ParseCheckpoint([]byte(mutated), origin, key.Public())
-		if err == nil && got != want {
-			t.Errorf("%q says %+v", mutated, got)
+		for i, l := range logs {
+			at := max(0, min(at, len(l.text)))
+			mutated := l.text[:at] + replacement + l.text[min(len(l.text), at+len(replacement)):]
+			got, err := tlog.ParseCheckpoint([]byte(mutated), l.origin, l.key)
+			if err == nil && got != l.want {
+				t.Errorf("%q says %+v", mutated, got)
+			}
+			if err == nil && i == 1 && strings.Count(mutated, "\u2014") != 1 {
+				t.Errorf("%q has not one signature", mutated)
+			}
+			if other := logs[1-i]; err == nil {
+				if _, err := tlog.ParseCheckpoint([]byte(mutated), other.origin, other.key); err == nil {
+					t.Errorf("%q is a checkpoint of both logs", mutated)
+				}
+			}
+		}
+	})
+}
+
+// Whatever an origin is, if it can be used, it says whose checkpoint it is.
+func FuzzOrigin(f *testing.F) {
+	key := newKey(f)
+	for _, s := range []string{origin, origin + " - 1", "a - 2 - 1", " - 1", "a - 01", "a -  1", "a\u00a0b", "a - 9223372036854775808", "a+b", "a\n - 1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if _, err := tlog.KeyID(s, key.Public()); err != nil {
+			return
+		}
+		st, cfg := storagetest.NewMemory(), tlog.Config{Name: "log", Origin: s, Signer: key}
+		b := tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active}
+		if host, id, isV1 := strings.Cut(s, " - "); isV1 {
+			n, err := strconv.ParseInt(id, 10, 64)
+			if err != nil || n < 1 || host == "" {
+				t.Fatalf("origin %q: %v", s, err)
+			}
+			b.Kind, b.TreeID = tlog.V1, n
+		}
+		if err := tlog.Create(t.Context(), st, cfg, b); err != nil {
+			t.Fatalf("origin %q: %v", s, err)
+		}
+		row, err := st.Log(t.Context(), "log")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := tlog.ParseCheckpoint(row.Head.Checkpoint, s, key.Public()); err != nil || c.Origin != s {
+			t.Errorf("origin %q: %+v, %v", s, c, err)
 		}
 	})
 }

@@ -22,5 +22,17 @@
 // again: the lock orders it after whatever happened, and leaves that made it
 // are found as existing entries. Recovery is the ordinary path.
 //
-// Fsck reads a whole log again and recomputes every hash.
+// Other processes may append to the same log (Config.Shared). A batch then finds
+// under the lock what they committed and extends its edge by it; a read that
+// asks for something newer than this process knows looks at storage first, one
+// look for all who ask at that moment. Either way a tree is believed only if it
+// is signed and continues the one that was published (follow.go).
+//
+// Logs of one kind are shards. A log is created pending, its key is made known,
+// then Storage.Activate freezes the active log and puts the new one behind it in
+// the global order. A frozen log answers for ever for what it has. A Set is all
+// of them: it appends to the active one, wherever another process has moved
+// that, and answers for leaves that an older shard has.
+//
+// FsckAll reads every log again and recomputes every hash.
 package tlog

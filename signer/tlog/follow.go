@@ -145,7 +145,8 @@ func (l *Log) publish(ctx context.Context, base, next *snapshot) error {
 	}
 }
 
-// setRow remembers a row, unless a later one is known.
+// setRow remembers a row, unless a later one is known. That of a frozen log is
+// remembered only when its last entry is published.
 func (l *Log) setRow(row LogRow) {
 	for {
 		now := l.row.Load()
@@ -169,7 +170,4 @@ func (s State) rank() int {
 
 // ended says whether the log is frozen and its last entry published: nothing
 // will ever change.
-func (l *Log) ended() bool {
-	row := l.row.Load()
-	return row.State == Frozen && l.published.Load().head.Size == row.Head.Size
-}
+func (l *Log) ended() bool { return l.row.Load().State == Frozen }

@@ -34,12 +34,13 @@ func treeIDOf(origin string) (int64, bool) {
 }
 
 // validOrigin says whether checkpoints can have this origin. Its name follows
-// C2SP signed-note: UTF-8 without spaces and plus signs.
+// C2SP signed-note: UTF-8 without spaces, control characters and plus signs.
 func validOrigin(origin string) bool {
 	name, isV1 := noteName(origin)
 	if _, ok := treeIDOf(origin); isV1 && !ok {
 		return false
 	}
-	return name != "" && utf8.ValidString(name) && !strings.Contains(name, "+") &&
-		strings.IndexFunc(name, unicode.IsSpace) < 0
+	return name != "" && utf8.ValidString(name) && strings.IndexFunc(name, func(r rune) bool {
+		return r == '+' || unicode.IsSpace(r) || unicode.IsControl(r)
+	}) < 0
 }

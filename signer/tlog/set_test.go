@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	merkle "golang.org/x/mod/sumdb/tlog"
@@ -335,6 +336,77 @@ func TestFrozenUnderABatch(t *testing.T) {
 		t.Errorf("row %+v", row)
 	}
 	checkWorld(t, st, l, key)
+}
+
+// locks counts batches.
+type locks struct {
+	tlog.Storage
+	taken atomic.Int64
+}
+
+func (s *locks) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.Locked) (tlog.Write, error)) error {
+	s.taken.Add(1)
+	return s.Storage.Commit(ctx, b, plan)
+}
+
+// A log that is known to be frozen needs no lock for its answers.
+func TestFrozenLogIsNotLocked(t *testing.T) {
+	d := newDeployment(t)
+	st := &locks{Storage: d.st}
+	d.st = st
+	d.birth("one", tlog.V2, tlog.Active)
+	s := d.set(true)
+	d.want(d.append(s, tlog.V2, leaf(1)), "one:0")
+	d.freeze("one")
+	logs, err := s.Logs(t.Context(), tlog.V2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := st.taken.Load()
+	if in, err := logs[0].Append(t.Context(), leaf(1)); err != nil || !in.Existing {
+		t.Errorf("%+v, %v", in, err)
+	}
+	if _, err := logs[0].Append(t.Context(), leaf(2)); !errors.Is(err, tlog.ErrFrozen) {
+		t.Errorf("a new leaf: %v", err)
+	}
+	if _, err := logs[0].Append(t.Context(), tlog.Leaf{}); !errors.Is(err, tlog.ErrEmptyLeaf) {
+		t.Errorf("no leaf: %v", err)
+	}
+	if got := st.taken.Load() - before; got != 0 {
+		t.Errorf("the log was locked %d times", got)
+	}
+	d.check()
+}
+
+// A row that was read before another, and is looked at after it, changes
+// nothing: a log does not thaw.
+func TestOldRowIsIgnored(t *testing.T) {
+	d := newDeployment(t)
+	d.birth("one", tlog.V2, tlog.Active)
+	memory := d.st
+	st := &counted{Storage: memory}
+	d.st = st
+	s := d.set(true)
+	l, err := s.Active(t.Context(), tlog.V2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.arrived, st.open = make(chan struct{}, 1), make(chan struct{})
+	read := make(chan error, 1)
+	go func() {
+		_, err := l.Checkpoint(context.Background())
+		read <- err
+	}()
+	<-st.arrived // it has read that the log is active
+	d.freeze("one")
+	d.want(d.logs(s, tlog.V2), "one:0:frozen")
+	close(st.open)
+	if err := <-read; err != nil {
+		t.Error(err)
+	}
+	if row := l.Row(); row.State != tlog.Frozen {
+		t.Errorf("the log is %s", row.State)
+	}
 }
 
 func TestSetSearch(t *testing.T) {
