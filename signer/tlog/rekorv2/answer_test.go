@@ -133,6 +133,7 @@ func FuzzCheck(f *testing.F) {
 	for i := range requests {
 		f.Add(i, 0, byte(0), 0)
 		f.Add(i, 3, byte(1), 0)
+		f.Add(i, 7, byte(1), 0)
 		f.Add(i, 0, byte(0), int(commonv1.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384))
 	}
 	f.Fuzz(func(t *testing.T, which, at int, change byte, details int) {
@@ -150,7 +151,9 @@ func FuzzCheck(f *testing.F) {
 				fields = cert.RawBytes
 			}
 		case 3:
-			req.Digest = req.Digest[:len(req.Digest)-int(change)%len(req.Digest)]
+			if req.Digest = req.Digest[:len(req.Digest)-int(change)%len(req.Digest)]; at&4 != 0 {
+				req.Digest = append(requests[(which&0xffff)%len(requests)].Digest, change)
+			}
 			change = 0
 		}
 		if len(fields) > 0 {

@@ -123,6 +123,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"no digest", change(func(r *pb.HashedRekordRequestV002) { r.Digest = nil }), 400, 3, invalid},
 		{"other digest", change(func(r *pb.HashedRekordRequestV002) { r.Digest[0] ^= 1 }), 400, 3, invalid},
 		{"long digest", change(func(r *pb.HashedRekordRequestV002) { r.Digest = make([]byte, 64) }), 400, 3, invalid},
+		{"digest with a tail that ECDSA ignores", change(func(r *pb.HashedRekordRequestV002) { r.Digest = append(r.Digest, 0) }), 400, 3, invalid},
 		{"no signature", change(func(r *pb.HashedRekordRequestV002) { r.Signature = nil }), 400, 3, invalid},
 		{"empty signature", change(func(r *pb.HashedRekordRequestV002) { r.Signature.Content = nil }), 400, 3, invalid},
 		{"no verifier", change(func(r *pb.HashedRekordRequestV002) { r.Signature.Verifier = nil }), 400, 3, invalid},

@@ -41,7 +41,7 @@ func FuzzReadPlain(f *testing.F) {
 			f.Add(b)
 		}
 		for _, change := range [][2]string{
-			{`"digest"`, `"digest":"AA==","digest"`}, {`"digest"`, `"di\\u0067est"`}, {`"digest":"`, `"digest":"AA`}, {`":"`, `":null,"x":"`}, {`=`, ``}, {`/`, `_`}, {`{`, `{,`}, {`}`, `,}`}, {`,`, `,,`},
+			{`"digest"`, `"digest":"AA==","digest"`}, {`"digest"`, `"di\u0067est"`}, {`"digest":"`, `"digest":"AA`}, {`":"`, `":null,"x":"`}, {`=`, ``}, {`/`, `_`}, {`{`, `{,`}, {`}`, `,}`}, {`,`, `,,`},
 			{`PKIX`, `XPKI`}, {`"publicKey"`, `"x509Certificate":{"rawBytes":"AA=="},"publicKey"`}, {`"keyDetails"`, `"keyDetails":"PUBLIC_KEY_DETAILS_UNSPECIFIED","keyDetails"`}, {`"verifier"`, `"verifier":{},"verifier"`},
 		} {
 			f.Add([]byte(strings.Replace(string(wire), change[0], change[1], 1)))

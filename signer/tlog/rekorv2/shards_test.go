@@ -75,7 +75,7 @@ func TestShardsByHost(t *testing.T) {
 		e.readAt(host, "/checkpoint", origin+"\n1\n")
 		e.readAt(host, "/api/v2/checkpoint", origin+"\n1\n")
 	}
-	for _, host := range []string{secondOrigin, "Log2.Example:443"} {
+	for _, host := range []string{secondOrigin, "Log2.Example:443", secondOrigin + "."} {
 		got := e.to(host).post(after)
 		if got.index(t) != "0" || !strings.Contains(got.body, `"envelope":"`+secondOrigin+`\n1\n`) {
 			t.Errorf("a write to %q: %s", host, got.body)
