@@ -78,7 +78,8 @@ func newDeployment(t *testing.T, logKind keys.Kind, born time.Time) *deployment 
 	check(t, err)
 	d.log = newMemoryLog(t, base.Hostname(), logKey)
 	d.material = trustroot.Deployment{
-		Origin: base, CAChain: d.ca.Chain(), TSAChain: d.tsa.Chain(), CT: ctKey.Public(), LogV2: logKey.Public(), Start: born,
+		Origin: base, CAChain: d.ca.Chain(), TSAChain: d.tsa.Chain(), CT: ctKey.Public(),
+		LogV1: key(keys.ECDSAP256).Public(), LogV2: logKey.Public(), Start: born,
 	}.Material()
 	return d
 }
@@ -100,7 +101,7 @@ func (d *deployment) sign(t *testing.T, who identity, subject attest.Digest, pre
 	check(t, err)
 	token, err := d.tsa.Timestamp(t.Context(), signature)
 	check(t, err)
-	entry, err := d.log.Append(t.Context(), signer.Entry{Digest: digest[:], Signature: signature, Certificate: cert.Leaf})
+	entry, err := d.log.Append(t.Context(), signer.Entry{PayloadType: attest.PayloadType, Payload: payload, Signature: signature, Certificate: cert.Leaf})
 	check(t, err)
 	return attest.Bundle{Payload: payload, Signature: signature, Certificate: cert.Leaf, Entry: entry, Timestamp: token}
 }

@@ -126,7 +126,7 @@ func hashedRekordBody(e signer.Entry) ([]byte, error) {
 		return nil, err
 	}
 	entry, err := hashedrekord.ToLogEntry(&pb.HashedRekordRequestV002{
-		Digest: e.Digest,
+		Digest: attest.DigestOf(attest.PAE(e.PayloadType, e.Payload)).Bytes(),
 		Signature: &pb.Signature{
 			Content: e.Signature,
 			Verifier: &pb.Verifier{

@@ -85,7 +85,7 @@ func TestClosedWindow(t *testing.T) {
 		{"certificate authority", func(m *trustroot.Material) { m.CertificateAuthorities[0].End = closed }, false, []string{"leaf certificate verification failed"}},
 		{"certificate log", func(m *trustroot.Material) { m.CertificateLogs[0].End = closed }, false, []string{"only able to verify 0 SCT entries"}},
 		{"time-stamping authority", func(m *trustroot.Material) { m.TimestampAuthorities[0].End = closed }, false, []string{"after the validity period end"}},
-		{"transparency log", func(m *trustroot.Material) { m.Logs[0].End = closed }, true, accepted},
+		{"transparency log", func(m *trustroot.Material) { m.Logs[1].End = closed }, true, accepted},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
