@@ -59,7 +59,7 @@ func (s *Service) Append(ctx context.Context, e Envelope) (attest.LogEntry, erro
 	if err != nil {
 		return attest.LogEntry{}, &Invalid{fmt.Errorf("parse certificate: %w", err)}
 	}
-	env := envelope{text: e.JSON(), payloadType: e.PayloadType, payload: e.Payload, signature: e.Signature}
+	env := envelope{hash: sha256.Sum256(e.JSON()), payloadType: e.PayloadType, payload: e.Payload, signature: e.Signature}
 	if len(e.Payload) == 0 || !utf8.ValidString(e.PayloadType) {
 		return attest.LogEntry{}, &Invalid{errors.New("an envelope has a payload, and its type is UTF-8")}
 	}

@@ -56,7 +56,7 @@ func readDSSE(doc *value) (entry, bool) {
 
 // envelope is a DSSE envelope with one signature.
 type envelope struct {
-	text        []byte // as it was sent
+	hash        [sha256.Size]byte // of its text as it was sent
 	payloadType string
 	payload     []byte
 	signature   []byte
@@ -81,7 +81,7 @@ func parseEnvelope(text []byte) (envelope, bool) {
 			return envelope{}, false
 		}
 	}
-	env := envelope{text: text, payloadType: string(fields[0].text)}
+	env := envelope{hash: sha256.Sum256(text), payloadType: string(fields[0].text)}
 	if env.payload, err = decode64(fields[1].text); err != nil || len(env.payload) == 0 {
 		return envelope{}, false
 	}
@@ -109,10 +109,10 @@ func (env envelope) verify(key crypto.PublicKey) bool {
 func (env envelope) leaf(verifier []byte) []byte {
 	const frame = 320 // what is not base64
 	b64 := base64.StdEncoding
-	envelopeHash, payloadHash := sha256.Sum256(env.text), sha256.Sum256(env.payload)
+	payloadHash := sha256.Sum256(env.payload)
 	b := make([]byte, 0, frame+b64.EncodedLen(len(env.signature))+b64.EncodedLen(len(verifier)))
 	b = append(b, `{"apiVersion":"`+version001+`","kind":"`+kindDSSE+`","spec":{"envelopeHash":{"algorithm":"sha256","value":"`...)
-	b = hex.AppendEncode(b, envelopeHash[:])
+	b = hex.AppendEncode(b, env.hash[:])
 	b = append(b, `"},"payloadHash":{"algorithm":"sha256","value":"`...)
 	b = hex.AppendEncode(b, payloadHash[:])
 	b = append(b, `"},"signatures":[{"signature":"`...)
@@ -124,5 +124,5 @@ func (env envelope) leaf(verifier []byte) []byte {
 
 // indexKeys are what the envelope and its statement shall be found by.
 func (env envelope) indexKeys() []string {
-	return keysOfEnvelope(env.text, env.payloadType, env.payload)
+	return keysOfEnvelope(env.hash[:], env.payloadType, env.payload)
 }

@@ -56,7 +56,8 @@ func keysOfProposedEnvelope(spec any) []string {
 			Payload     []byte `json:"payload"`
 		}
 		if json.Unmarshal([]byte(text), &env) == nil {
-			return keysOfEnvelope([]byte(text), env.PayloadType, env.Payload)
+			sum := sha256.Sum256([]byte(text))
+			return keysOfEnvelope(sum[:], env.PayloadType, env.Payload)
 		}
 	}
 	// intoto 0.0.2 has the envelope's members as its own, and the base64 of the
@@ -75,12 +76,12 @@ func keysOfProposedEnvelope(spec any) []string {
 	return nil
 }
 
-// keysOfEnvelope returns the keys of an envelope, of which text may be unknown.
-func keysOfEnvelope(text []byte, payloadType string, payload []byte) []string {
+// keysOfEnvelope returns the keys of an envelope. hash is the SHA-256 of its
+// text, or nil if that is not known.
+func keysOfEnvelope(hash []byte, payloadType string, payload []byte) []string {
 	var keys []string
-	if text != nil {
-		sum := sha256.Sum256(text)
-		keys = append(keys, index.HashOf(crypto.SHA256, sum[:]))
+	if hash != nil {
+		keys = append(keys, index.HashOf(crypto.SHA256, hash))
 	}
 	keys = append(keys, index.OfPayload(payloadType, payload)...)
 	return append(keys, dependencies(payload)...)
