@@ -194,6 +194,7 @@ func (d *devDeployment) writeEnv() error {
 		{"HALLMARK_URL", origin},
 		{"HALLMARK_AUDIENCE", origin},
 		{"REKOR_URL", origin},
+		{"REKOR_URL", origin},
 		{"REKOR_V2_URL", origin},
 		{"TSA_URL", origin + "/api/v1/timestamp"},
 		{"TRUSTED_ROOT", filepath.Join(d.serverDir(), "trust", "trusted_root.json")},
@@ -213,7 +214,7 @@ func (d *devDeployment) waitReady(ctx context.Context) error {
 	defer cancel()
 	for _, url := range []string{
 		"http://" + d.addr.Registry + "/v2/", "http://" + d.addr.Issuer + "/github/.well-known/openid-configuration",
-		"http://" + d.addr.Admin + "/readyz", d.addr.origin() + "/api/v1/log", d.addr.origin() + "/api/v2/checkpoint", d.addr.origin() + "/hallmark/v1/trusted_root.json",
+		"http://" + d.addr.Admin + "/readyz", d.addr.origin() + "/api/v1/log", d.addr.origin() + "/api/v1/log", d.addr.origin() + "/api/v2/checkpoint", d.addr.origin() + "/hallmark/v1/trusted_root.json",
 	} {
 		if err := waitFor(ctx, url); err != nil {
 			return err

@@ -3,7 +3,10 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -46,7 +49,18 @@ func documents(t *testing.T) map[string]string {
 	return texts
 }
 
-// fences returns the fenced blocks of a language, in order for each document.
+// readingOrder puts the documents that make something before those that use it:
+// the README signs, OPERATIONS makes a deployment.
+func readingOrder(path string) string {
+	for i, first := range []string{"README.md", "OPERATIONS.md"} {
+		if filepath.Base(path) == first {
+			return fmt.Sprint(i)
+		}
+	}
+	return "~" + path
+}
+
+// fences returns the fenced blocks of a language, in reading order.
 func fences(t *testing.T, language string) []fence {
 	t.Helper()
 	var all []fence
@@ -71,7 +85,7 @@ func fences(t *testing.T, language string) []fence {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b fence) int {
-		return strings.Compare(fmt.Sprintf("%s:%06d", a.file, a.line), fmt.Sprintf("%s:%06d", b.file, b.line))
+		return strings.Compare(fmt.Sprintf("%s:%06d", readingOrder(a.file), a.line), fmt.Sprintf("%s:%06d", readingOrder(b.file), b.line))
 	})
 	if len(all) == 0 {
 		t.Fatalf("the documents have no block of %s", language)
@@ -122,12 +136,67 @@ func newReader(t *testing.T) *reader {
 			t.Fatal(err)
 		}
 	}
+	image := l.PushSmall(t, "acme/app", "docs")
+	_, digest, _ := strings.Cut(image, "@")
 	r.values = strings.NewReplacer(
-		"registry.corp.example/acme/app@sha256:…", l.PushSmall(t, "acme/app", "docs"),
+		"registry.corp.example/acme/app@sha256:…", image,
+		"sha256:…", digest,
+		"registry.corp.example/", l.Registry+"/",
 		"https://token.actions.githubusercontent.com", l.Issuer.URL(devissuer.GitHub),
-		"/var/lib/hallmark", filepath.Join(r.dir, "hallmark"),
+		"/var/lib/", r.dir+"/",
+		"/var/backups/", r.dir+"/",
 	)
+	r.fetch(t, "v1.checkpoint", "/hallmark/v1/logs/v1/checkpoint")
 	return r
+}
+
+// fetch keeps a file of the service, as `curl -o` would.
+func (r *reader) fetch(t *testing.T, name, path string) {
+	t.Helper()
+	resp, err := http.Get(r.lab.URL + path) //nolint:noctx // loopback
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read below
+	content, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s, %v", path, resp.Status, err)
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, name), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// prepareRestore gives the reader what a backup does not have: the password,
+// which is kept elsewhere, and checkpoints of a monitor.
+func (r *reader) prepareRestore(t *testing.T, from, to string) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(from, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest struct {
+		Logs []struct{ Name, Checkpoint string }
+	}
+	if err := json.Unmarshal(raw, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	password, err := os.ReadFile(filepath.Join(r.dir, "hallmark", "password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{filepath.Join(to, "password"): password}
+	for _, l := range manifest.Logs {
+		files[filepath.Join(r.dir, "monitor", l.Name+".checkpoint")] = []byte(l.Checkpoint)
+	}
+	for path, content := range files {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestCommands runs every command in the documents' shell blocks. A command
@@ -184,7 +253,15 @@ func (r *reader) hallmark(t *testing.T, words []string) {
 
 // server runs a command of the service; serve is stopped when it is ready.
 func (r *reader) server(t *testing.T, words []string) {
-	p, err := launch(r.dir, nil, lab.Program(t, "hallmark-server"), r.replaced(words)...)
+	words = r.replaced(words)
+	if words[0] == "restore" {
+		flags := map[string]string{}
+		for i, w := range words[:len(words)-1] {
+			flags[w] = words[i+1]
+		}
+		r.prepareRestore(t, flags["--from"], flags["--dir"])
+	}
+	p, err := launch(r.dir, nil, lab.Program(t, "hallmark-server"), words...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,12 @@
 package cli
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,7 +45,13 @@ func TestYAML(t *testing.T) {
 			err = yaml.UnmarshalStrict([]byte(f.text), &pod)
 		case members["identities"] != nil:
 			kind = "configuration"
-			serveWith(t, f.text)
+			serveWith(t, "identities:\n", "signing:\n", f.text)
+		case members["log"] != nil:
+			kind = "registered keys"
+			serveWith(t, "log:\n", "", f.text)
+		case members["database"] != nil:
+			kind = "database"
+			wantNoDatabase(t, f.text)
 		default:
 			t.Errorf("%s: this test does not know what it is", f)
 		}
@@ -49,47 +60,98 @@ func TestYAML(t *testing.T) {
 			t.Errorf("%s: %v", f, err)
 		}
 	}
-	for _, kind := range []string{"SigningPolicy", "ImageTrustPolicy", "pod", "configuration"} {
+	for _, kind := range []string{"SigningPolicy", "ImageTrustPolicy", "pod", "configuration", "registered keys", "database"} {
 		if kinds[kind] == 0 {
 			t.Errorf("the documents have no example of a %s", kind)
 		}
 	}
 }
 
-// serveWith has the service start with identity sources of a document. Files
-// of a pod are replaced by files of the deployment; nobody is asked for keys
-// before the first token comes.
-func serveWith(t *testing.T, identities string) {
+// serveWith has the service start with a part of its configuration, from one
+// line to before another, replaced by that of a document. Files of a pod are
+// replaced by files of the deployment; nobody is asked for keys before the first
+// token comes.
+func serveWith(t *testing.T, from, to, part string) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "hallmark")
-	server := lab.Program(t, "hallmark-server")
-	made := lab.Run(t, "", nil, server, "init", "--dir", dir, "--origin", "https://hallmark.corp.example", "--registry", "registry.corp.example")
-	if made.Code != 0 {
-		t.Fatal(made.Stderr)
-	}
+	dir := initialised(t)
 	path := filepath.Join(dir, "hallmark.yaml")
-	usePorts(t, path)
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, found := strings.Cut(string(raw), "identities:\n")
-	_, after, last := strings.Cut(rest, "log:\n")
-	if !found || !last {
-		t.Fatalf("init's configuration has no identities before log:\n%s", raw)
+	before, after, found := strings.Cut(string(raw), from)
+	if to != "" {
+		_, rest, last := strings.Cut(after, to)
+		after, found = to+rest, found && last
+	} else {
+		after = ""
 	}
-	identities = strings.NewReplacer(
+	if !found {
+		t.Fatalf("init's configuration has no %q before %q:\n%s", from, to, raw)
+	}
+	part = strings.NewReplacer(
 		"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "certs/ca-chain.pem",
 		"/var/run/secrets/kubernetes.io/serviceaccount/token", "password",
-	).Replace(identities)
-	if err := os.WriteFile(path, []byte(before+identities+"log:\n"+after), 0o600); err != nil {
-		t.Fatal(err)
+	).Replace(part)
+	for file, content := range map[string]string{path: before + part + after, filepath.Join(dir, "keys", "release.pub"): publicKey(t)} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	p, err := launch(dir, nil, server, "serve", "--dir", dir)
+	p, err := launch(dir, nil, lab.Program(t, "hallmark-server"), "serve", "--dir", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	serveOnce(t, p)
+}
+
+// initialised makes a deployment at free ports and returns its folder.
+func initialised(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "hallmark")
+	made := lab.Run(t, "", nil, lab.Program(t, "hallmark-server"), "init", "--dir", dir, "--origin", "https://hallmark.corp.example", "--registry", "registry.corp.example")
+	if made.Code != 0 {
+		t.Fatal(made.Stderr)
+	}
+	usePorts(t, filepath.Join(dir, "hallmark.yaml"))
+	return dir
+}
+
+// wantNoDatabase has the service read a configuration with a database that is
+// not there: it understands it, and cannot reach it. Servers on PostgreSQL are
+// the subject of e2e/rekor.
+func wantNoDatabase(t *testing.T, part string) {
+	t.Helper()
+	dir := initialised(t)
+	path := filepath.Join(dir, "hallmark.yaml")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nowhere := strings.Replace(part, "db.corp.example", "127.0.0.1:1", 1)
+	for file, content := range map[string]string{path: string(raw) + nowhere, filepath.Join(dir, "db-password"): "secret\n"} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := lab.Run(t, "", nil, lab.Program(t, "hallmark-server"), "serve", "--dir", dir)
+	if got.Code != 3 || !strings.Contains(got.Stderr, "127.0.0.1:1") {
+		t.Errorf("serve with a database that is not there: exit code %d, want 3: %s", got.Code, got.Stderr)
+	}
+}
+
+// publicKey is a new one in PEM.
+func publicKey(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
 // usePorts replaces init's default addresses by free ones.
