@@ -16,6 +16,7 @@ import (
 	"errors"
 	"math/big"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -152,7 +153,7 @@ func FuzzCheck(f *testing.F) {
 			}
 		case 3:
 			if req.Digest = req.Digest[:len(req.Digest)-int(change)%len(req.Digest)]; at&4 != 0 {
-				req.Digest = append(requests[(which&0xffff)%len(requests)].Digest, change)
+				req.Digest = slices.Concat(requests[(which&0xffff)%len(requests)].Digest, []byte{change})
 			}
 			change = 0
 		}
