@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/sigstore/rekor/pkg/generated/models"
+
+	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
 // A request costs what its size says, unless somebody takes care that it does
@@ -27,6 +29,10 @@ const (
 	// crypto/tls accepts. A check takes a fifth of a millisecond at that size, and
 	// grows with the square.
 	maxRSABits = 8192
+	// maxPart bounds keys and signatures, bytes: they are logged as they are, so
+	// a larger one cannot be. A PGP key ring is checked key by key, and each may
+	// be of the size that takes longest.
+	maxPart = tlog.MaxLeaf
 	// PEM types.
 	pemPublicKey   = "PUBLIC KEY"
 	pemCertificate = "CERTIFICATE"
@@ -46,6 +52,12 @@ func checkCost(proposed models.ProposedEntry) error {
 	}
 	verifiers := texts(spec, "signature.publicKey.content", "publicKey",
 		"proposedContent.verifiers.*", "signatures.*.verifier", "content.envelope.signatures.*.publicKey")
+	parts := append(texts(spec, "publicKey.content", "signature.content", "chart.provenance.content"), verifiers...)
+	for _, part := range parts {
+		if len(part) > base64.StdEncoding.EncodedLen(maxPart) {
+			return fmt.Errorf("a key, a signature or a provenance file has at most %d bytes", maxPart)
+		}
+	}
 	if len(verifiers) > maxSignatures {
 		return fmt.Errorf("an entry has at most %d verifiers", maxSignatures)
 	}

@@ -110,6 +110,7 @@ func TestErrors(t *testing.T) {
 		{"POST", search, `{"publicKey":{}}`, 422, 602, "publicKey.publicKey.format in body is required"},
 		{"POST", search, `{"publicKey":{"format":"gif"}}`, 422, 606, "publicKey.publicKey.format in body should be one of …"},
 		{"POST", search, `{"publicKey":{"format":"x509","content":"AAAA"}}`, 400, 400, "public key provided could not be parsed"},
+		{"POST", search, `{"publicKey":{"format":"pgp","content":"` + strings.Repeat("AAAA", 22_000) + `"}}`, 400, 400, "public key provided could not be parsed"},
 		{"POST", search, `{"publicKey":{"format":"x509","content":"!"}}`, 400, 400, "…"},
 		{"POST", search, `{"hash":1}`, 422, 601, "hash in body must be of type string…"},
 
@@ -234,6 +235,7 @@ func TestCostly(t *testing.T) {
 	many := `{"payloadType":"x","payload":"AAAA","signatures":[` + strings.TrimSuffix(sig, ",") + `]}`
 	chain := s.certificate(t, newIssuer(t))
 	huge := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: rsaSPKI(t, 8200)})
+	large := make([]byte, tlog.MaxLeaf+1)
 	for name, p := range map[string]obj{
 		"many signatures":   dsse(many, key),
 		"many verifiers":    dsse(s.envelope(t, statement("x")), slices.Repeat([][]byte{key}, 9)...),
@@ -245,12 +247,18 @@ func TestCostly(t *testing.T) {
 		"large key, rekord": s.rekordX509(t, []byte("x"), huge),
 		"large key, cose":   s.coseSign1(t, []byte("x"), huge),
 		"not a chain":       s.hashedrekord(t, "a", certPEM(chain, newIssuer(t).cert.Raw)),
+		"large PGP key":     rekord("pgp", []byte("x"), []byte("x"), large),
+		"large signature":   rekord("pgp", []byte("x"), large, key),
+		"large provenance":  proposal("helm", "0.0.1", obj{"publicKey": obj{"content": key}, "chart": obj{"provenance": obj{"content": large}}}),
 		"two files":         helm(t, "a.tgz", "b.tgz"),
 		"envelope twice":    dsse(`{"payload":"AAAA",`+s.envelope(t, statement("x"))[1:], key),
 		"upper case":        upper(t, s.hashedrekord(t, "artifact", key)),
 	} {
 		got := e.submit(compact(t, p), http.StatusBadRequest)
 		if !strings.Contains(got.body, "error processing entry: ") {
+			t.Errorf("%s: %s", name, got.body)
+		}
+		if strings.HasPrefix(name, "large ") && !strings.HasPrefix(name, "large key") && !strings.Contains(got.body, "has at most 65535 bytes") {
 			t.Errorf("%s: %s", name, got.body)
 		}
 		if strings.HasPrefix(name, "large key") && !strings.Contains(got.body, "larger than 8192") {
