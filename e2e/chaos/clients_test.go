@@ -118,15 +118,17 @@ func start(t testing.TB, urls []string, trust *load.Trust, seed uint64, reqs []l
 	return c
 }
 
-// wait returns when so many jobs have been answered, or all clients have ended.
-func (c *crowd) wait(answers int) {
+// wait returns when so many jobs have been answered, or false when all clients
+// have ended.
+func (c *crowd) wait(answers int) bool {
 	for c.answered.Load() < int64(answers) {
 		select {
 		case <-c.finished:
-			return
+			return false
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+	return c.answered.Load() < int64(len(c.jobs))
 }
 
 // end waits for the clients and says what they met.

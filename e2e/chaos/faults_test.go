@@ -87,12 +87,15 @@ func faults() []fault {
 }
 
 // torment has faults happen, spread evenly over the clients' jobs, until the
-// clients have ended: each once, then as the seed wants.
+// clients have ended: each once, then as the seed wants. Mending takes its
+// time, so that the last ones may find nobody to torment.
 func torment(t testing.TB, w *world, c *crowd, random *rand.Rand, list []fault, n int) {
 	t.Helper()
 	order := random.Perm(len(list))
 	for i := range n {
-		c.wait((i + 1) * len(c.jobs) / (n + 1))
+		if !c.wait((i + 1) * len(c.jobs) / (n + 1)) {
+			return
+		}
 		f := list[random.IntN(len(list))]
 		if i < len(order) {
 			f = list[order[i]]

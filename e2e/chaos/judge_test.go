@@ -6,7 +6,10 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -160,32 +163,46 @@ func judgeAcks(t testing.TB, c *crowd, byID map[string]*history) {
 	}
 }
 
+// searchers is how many searches run at a time.
+const searchers = 8
+
 // judgeIndex searches for every acknowledged entry by its digest.
 func judgeIndex(t testing.TB, st tlog.Storage, c *crowd, byID map[string]*history) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	missing := 0
-	for _, a := range c.acks {
-		h := byID[a.log]
-		if h == nil {
-			continue // said already
-		}
-		key, err := index.Hash("sha256", c.reqs[a.request].Digest)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found, err := st.Search(ctx, tlog.Query{Keys: []string{key}, Limit: tlog.MaxPage})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Contains(found, tlog.Position{Log: h.row.Name, Index: a.index}) {
-			if missing++; missing < 10 {
-				t.Errorf("%s: entry %d of log %s is not found by its digest, but %v", c.reqs[a.request].Kind, a.index, h.row.Name, found)
+	var next, missing atomic.Int64
+	var wg sync.WaitGroup
+	for range searchers {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(c.acks)); i = next.Add(1) - 1 {
+				a := c.acks[i]
+				h := byID[a.log]
+				if h == nil {
+					continue // said already
+				}
+				where := tlog.Position{Log: h.row.Name, Index: a.index}
+				if err := findable(ctx, st, c.reqs[a.request].Digest, where); err != nil && missing.Add(1) < 10 {
+					t.Errorf("%s: %v", c.reqs[a.request].Kind, err)
+				}
 			}
-		}
+		})
 	}
-	if missing > 0 {
-		t.Errorf("%d of %d entries are not found by their digests", missing, len(c.acks))
+	wg.Wait()
+	if n := missing.Load(); n > 0 {
+		t.Errorf("%d of %d acknowledged entries are not found by their digests", n, len(c.acks))
 	}
+}
+
+// findable says whether the index leads from a digest to an entry.
+func findable(ctx context.Context, st tlog.Storage, digest string, where tlog.Position) error {
+	key, err := index.Hash("sha256", digest)
+	if err != nil {
+		return err
+	}
+	found, err := st.Search(ctx, tlog.Query{Keys: []string{key}, Limit: tlog.MaxPage})
+	if err == nil && !slices.Contains(found, where) {
+		err = fmt.Errorf("entry %d of log %s is not found by its digest, but %v", where.Index, where.Log, found)
+	}
+	return err
 }

@@ -85,12 +85,15 @@ func TestPostgres(t *testing.T) {
 	c.end()
 	seen := readers.stop()
 	t.Logf("%.0f entries a second, faults included", float64(n)/time.Since(began).Seconds())
-	w.servers[0].Fsck(t) // while they run
 	for _, server := range w.servers {
 		server.Stop(t)
 	}
+	began = time.Now()
 	judge(t, openPostgres(t, database), c, seen)
+	t.Logf("judged in %v", time.Since(began).Round(time.Millisecond))
+	began = time.Now()
 	t.Log(strings.ReplaceAll(w.servers[0].Fsck(t), "\n", ", "))
+	t.Logf("fsck took %v", time.Since(began).Round(time.Millisecond))
 }
 
 // outage is how long the database is gone: longer than any wait of the service.
