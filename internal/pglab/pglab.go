@@ -144,7 +144,7 @@ func (s *Server) startOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }() // the server has its own descriptor
+	defer func() { _ = log.Close() }()                                    // the server has its own descriptor
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), //nolint:gosec,noctx // the installed PostgreSQL; end ends it
 		"-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="+s.dir,
 		"-c", "max_wal_size=2GB", "-c", "max_connections=200")

@@ -79,8 +79,8 @@ func TestServer(t *testing.T) {
 
 // A server whose test is killed ends too.
 func TestServerEndsWithTheTest(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServer$", "-test.v")
-	cmd.Env = append(os.Environ(), childEnv+"=1", "TMPDIR="+t.TempDir()) // its files are removed here
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServer$", "-test.v") //nolint:gosec // ourselves
+	cmd.Env = append(os.Environ(), childEnv+"=1", "TMPDIR="+t.TempDir())                     // its files are removed here
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

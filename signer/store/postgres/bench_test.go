@@ -263,7 +263,7 @@ func BenchmarkGrown(b *testing.B) {
 		}
 		f.closedLoop(benchPerRound, benchWriters, &latencies{}) // warms up
 		empty := measure()
-		rate := f.closedLoop(entries-int(f.next.Load()), 512, &latencies{}) //nolint:gosec // a few million
+		rate := f.closedLoop(entries-int(f.next.Load()), 512, &latencies{})
 		say("filled at %.0f/s", rate)
 		grown := measure()
 		say("closed loop, grown to empty: %.2f", grown/empty)
@@ -328,7 +328,7 @@ func searches(b *testing.B, db *postgres.DB, size uint64) {
 			return tlog.Query{Keys: []string{"issuer:https://issuer.example"}, Newest: true, Limit: 100}
 		}},
 		{"a page of a hundredth", func(i uint64) tlog.Query {
-			return tlog.Query{Keys: []string{fmt.Sprint("hundredth:", i%100)}, After: &tlog.Position{Log: "v2", Index: int64(i * 7919 % size)}, Limit: 100} //nolint:gosec // small
+			return tlog.Query{Keys: []string{fmt.Sprint("hundredth:", i%100)}, After: &tlog.Position{Log: "v2", Index: int64(i * 7919 % size)}, Limit: 100}
 		}},
 		{"two keys, one hit", func(i uint64) tlog.Query {
 			return tlog.Query{All: true, Keys: []string{"issuer:https://issuer.example", own(1 + i*7919%size)}, Limit: 10}

@@ -69,7 +69,7 @@ func TestSearchInSpans(t *testing.T) {
 	sizes := map[string]int64{"first": postgres.SpanEntries*postgres.FanOut + 3*postgres.SpanEntries + 700, "second one": 1500}
 	check := func(when string) {
 		t.Helper()
-		r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same queries each time
+		r := rand.New(rand.NewPCG(1, 2))
 		for range 60 {
 			n := r.Int64N(sizes["first"])
 			pool := append(numbered(n), numbered(r.Int64N(sizes["first"]))...)

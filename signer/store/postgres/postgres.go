@@ -88,9 +88,6 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.migrate(ctx, mustExist, latestSchema); err != nil {
-		return nil, c.explain("open", err)
-	}
 	return c.open(ctx)
 }
 
@@ -118,10 +115,17 @@ func OpenReadOnly(ctx context.Context, cfg Config) (*DB, error) {
 }
 
 func (db *DB) open(ctx context.Context, c *connector) error {
-	if err := db.openReads(ctx, c); err != nil {
+	err := db.openReads(ctx, c)
+	if errors.Is(err, errOlder) {
+		db.reads.Close()
+		if err := c.migrate(ctx, mustExist, latestSchema); err != nil {
+			return err
+		}
+		err = db.openReads(ctx, c)
+	}
+	if err != nil {
 		return err
 	}
-	var err error
 	if db.writes, err = c.pool(ctx, readWrite, c.maxConns/2); err != nil {
 		return err
 	}
@@ -166,6 +170,9 @@ func (db *DB) checkServer(ctx context.Context) error {
 	return nil
 }
 
+// errOlder says that migrations are missing.
+var errOlder = errors.New("the schema is older than this program's")
+
 // checkSchema refuses a schema of another version than this program's.
 func (db *DB) checkSchema(ctx context.Context) error {
 	var version *int64
@@ -181,7 +188,7 @@ func (db *DB) checkSchema(ctx context.Context) error {
 		return err
 	}
 	if *version < latest {
-		return fmt.Errorf("schema version %d is older than this program's, %d (hint: hallmark-server serve brings it up to date)", *version, latest)
+		return fmt.Errorf("%w: it is %d, this program's is %d (hint: hallmark-server serve brings it up to date)", errOlder, *version, latest)
 	}
 	return known(*version, latest)
 }

@@ -14,12 +14,12 @@ import (
 )
 
 // A log is searched in windows of entries, in the order of the query, until the
-// page is full. A key that every entry has fills a page from the first; one
-// that few have is looked for in windows that grow, so that a million entries
-// are four round trips.
+// page is full. A key that many entries have fills a page from the first, which
+// looks into few spans; one that few have is looked for in all that is left: in
+// a log of two million entries, by a second round trip.
 const (
-	firstWindow  = 4 << 10
-	windowGrowth = 8
+	firstWindow  = 32 << 10
+	windowGrowth = 64
 )
 
 // sqlHits finds the entries $1 <= id < $2 that have any of the keys $3 and, if

@@ -160,7 +160,7 @@ func backupExists(t *testing.T, e Engine) {
 	if err := db.Backup(t.Context(), file); !errors.Is(err, store.ErrExists) {
 		t.Errorf("backup over a file: %v", err)
 	}
-	if got, err := os.ReadFile(file); err != nil || string(got) != "precious" {
+	if got, err := os.ReadFile(file); err != nil || string(got) != "precious" { //nolint:gosec // our own
 		t.Errorf("the file is %q, %v", got, err)
 	}
 	if err := db.Backup(t.Context(), filepath.Join(t.TempDir(), "no such folder", "backup")); err == nil {
@@ -185,7 +185,7 @@ func damagedBackups(t *testing.T, e Engine) {
 	if err := db.Backup(t.Context(), filepath.Join(dir, "whole")); err != nil {
 		t.Fatal(err)
 	}
-	whole, err := os.ReadFile(filepath.Join(dir, "whole"))
+	whole, err := os.ReadFile(filepath.Join(dir, "whole")) //nolint:gosec // our own
 	if err != nil {
 		t.Fatal(err)
 	}
