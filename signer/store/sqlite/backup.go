@@ -12,9 +12,14 @@ import (
 	"modernc.org/sqlite"
 )
 
-// backupPages is how many pages are copied at a time, between which writes go
-// on: 1 MiB takes a millisecond or two.
-const backupPages = 1 << 20 / pageBytes
+const (
+	// backupPages is how many pages are copied at a time, between which writes
+	// go on: 1 MiB takes a millisecond or two.
+	backupPages = 1 << 20 / pageBytes
+	// syncSteps is after how many of these the copy is flushed, beside the
+	// writes: a gigabyte at the end would keep the disk from everybody else.
+	syncSteps = 16
+)
 
 // Backup implements store.Database. It copies pages, not rows.
 //
@@ -45,15 +50,16 @@ func (db *DB) Backup(ctx context.Context, file string) error {
 
 // backup is a copy that is being made of a connection's database.
 type backup struct {
-	conn *conn
-	copy *sqlite.Backup
+	conn  *conn
+	draft string
+	copy  *sqlite.Backup
 }
 
 // newBackup begins a copy. It must be finished before the connection is closed.
 func newBackup(c *conn, draft string) (*backup, error) {
 	// The file is worth nothing until it is complete, and synced then.
 	to := fileURL(draft, url.Values{"mode": {"rw"}, "_pragma": {"synchronous(OFF)"}})
-	b := &backup{conn: c}
+	b := &backup{conn: c, draft: draft}
 	return b, c.sql.Raw(func(driverConn any) (err error) {
 		from, ok := driverConn.(interface {
 			NewBackup(to string) (*sqlite.Backup, error)
@@ -75,6 +81,21 @@ func (b *backup) step() (more bool, err error) {
 	return more, err
 }
 
+// run calls step, which copies some pages, until there are no more.
+func (b *backup) run(step func() (more bool, err error)) error {
+	for n := 1; ; n++ {
+		more, err := step()
+		if err != nil || !more {
+			return err
+		}
+		if n%syncSteps == 0 {
+			if err := syncFile(b.draft); err != nil {
+				return err
+			}
+		}
+	}
+}
+
 func (b *backup) finish() error {
 	return b.conn.sql.Raw(func(any) error { return b.copy.Finish() })
 }
@@ -92,12 +113,12 @@ func (db *DB) copySnapshot(ctx context.Context, draft string) error {
 				return err
 			}
 			defer func() { err = errors.Join(err, b.finish()) }()
-			for more := true; more && err == nil; {
-				if err = context.Cause(ctx); err == nil {
-					more, err = b.step()
+			return b.run(func() (bool, error) {
+				if err := context.Cause(ctx); err != nil {
+					return false, err
 				}
-			}
-			return err
+				return b.step()
+			})
 		})
 	})
 }
@@ -131,8 +152,8 @@ func (w *writer) beginBackup(ctx context.Context, draft string) (b *backup, err 
 	return b, err
 }
 
-func (w *writer) runBackup(ctx context.Context, b *backup) (err error) {
-	for more := true; more && err == nil; {
+func (w *writer) runBackup(ctx context.Context, b *backup) error {
+	err := b.run(func() (more bool, err error) {
 		err = w.alone(ctx, func() (err error) {
 			if w.backup != b {
 				return errBackupLost
@@ -140,7 +161,8 @@ func (w *writer) runBackup(ctx context.Context, b *backup) (err error) {
 			more, err = b.step()
 			return err
 		})
-	}
+		return more, err
+	})
 	// Without ctx: it must end, or nobody makes another one.
 	endErr := w.alone(context.WithoutCancel(ctx), func() error {
 		if w.backup != b {

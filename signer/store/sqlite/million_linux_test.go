@@ -63,6 +63,7 @@ func BenchmarkMillion(b *testing.B) {
 		m.say("closed loop: ratio %.2f; idle p50: ratio %.2f", grown/empty, grownIdle/emptyIdle)
 		m.paced(150, 15*time.Second)
 		m.searches()
+		m.backup()
 		m.say("memory: %d MiB", rss(b)>>20)
 		m.reopen(key)
 	}
@@ -198,6 +199,42 @@ func (m *million) searches() {
 			lat.add(time.Since(began))
 		}
 		m.report(fmt.Sprintf("search, %s (%.1f hits)", name, float64(hits)/300), lat, time.Since(began), cpuTime(m)-cpu)
+	}
+}
+
+// backup copies the file, here and as another process would, at 150 per second.
+func (m *million) backup() {
+	reader, err := sqlite.OpenReadOnly(context.Background(), m.path)
+	if err != nil {
+		m.Fatal(err)
+	}
+	defer closeDB(m, reader)
+	for name, from := range map[string]*sqlite.DB{"this process": m.db, "another process": reader} {
+		file := filepath.Join(m.TempDir(), "backup")
+		took := make(chan time.Duration, 1)
+		go func() {
+			began := time.Now()
+			if err := from.Backup(context.Background(), file); err != nil {
+				m.Error(err)
+			}
+			took <- time.Since(began)
+		}()
+		m.paced(150, 10*time.Second)
+		backup, err := os.Stat(file)
+		if err != nil {
+			m.say("backup by %s takes longer than 10 s", name)
+		}
+		length := <-took
+		wal, err := os.Stat(m.path + "-wal")
+		if err != nil {
+			m.Fatal(err)
+		}
+		if backup == nil {
+			if backup, err = os.Stat(file); err != nil {
+				m.Fatal(err)
+			}
+		}
+		m.say("backup by %s: %d MiB in %.1f s, then a WAL of %d MiB", name, backup.Size()>>20, length.Seconds(), wal.Size()>>20)
 	}
 }
 
