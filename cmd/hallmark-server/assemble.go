@@ -142,6 +142,7 @@ func publicHandler(metrics *prometheus.Registry, logger *slog.Logger, f faces) (
 	mux := http.NewServeMux()
 	mux.Handle("/hallmark/v1/", api.WithRemoteAddr(f.own))
 	mux.Handle("/api/v1/", f.v1)
+	mux.Handle("/ping", f.v1) // Rekor v1, too
 	mux.Handle("/api/v2/", f.v2)
 	mux.Handle("/checkpoint", f.v2)
 	mux.Handle("/tile/", f.v2)

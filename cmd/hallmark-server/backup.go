@@ -35,6 +35,9 @@ func backupCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		for _, path := range cfg.keptElsewhere() {
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "not in the backup: %s\n", path)
+		}
 		return printAs(*format, cmd.OutOrStdout(), m, func(w io.Writer) {
 			_, _ = fmt.Fprintf(w, "backup\t%s\n", to)
 			for _, l := range m.Logs {
@@ -127,19 +130,67 @@ func backUpFiles(cfg *Config, draft string, m *manifest) error {
 			}
 		}
 	}
-	paths := []string{configName, cfg.Policy}
-	for _, k := range cfg.Log.Keys {
-		paths = append(paths, k.PublicKey)
-	}
-	for _, path := range paths {
+	for _, path := range append([]string{configName}, cfg.ownFiles()...) {
 		// What is outside the folder is somebody else's to keep.
-		if path = filepath.ToSlash(filepath.Clean(path)); filepath.IsLocal(path) && !m.has(path) {
+		if path, inside := cfg.inFolder(path); inside && !m.has(path) {
 			if err := copyInto(cfg, draft, path, m); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// ownFiles are the files that the configuration names and that are no secrets.
+func (c *Config) ownFiles() []string {
+	files := []string{c.Policy}
+	for _, k := range c.Log.Keys {
+		files = append(files, k.PublicKey)
+	}
+	return files
+}
+
+// keptElsewhere are the files that a restored deployment needs and that are not
+// in a backup: secrets, and what is outside the folder.
+func (c *Config) keptElsewhere() []string {
+	files := []string{c.Password.File, c.Registry.PasswordFile}
+	if c.Database != nil {
+		files = append(files, c.Database.PasswordFile)
+	}
+	if c.TLS != nil {
+		files = append(files, c.TLS.Cert, c.TLS.Key)
+	}
+	for _, s := range c.Identities {
+		files = append(files, s.CAFile, s.BearerTokenFile)
+	}
+	for _, path := range c.ownFiles() {
+		if _, inside := c.inFolder(path); !inside {
+			files = append(files, path)
+		}
+	}
+	var kept []string
+	for _, path := range files {
+		if path != "" {
+			kept = append(kept, c.path(path))
+		}
+	}
+	return kept
+}
+
+// inFolder returns a path of the configuration relative to the deployment's
+// folder, with slashes, and whether it is inside.
+func (c *Config) inFolder(path string) (string, bool) {
+	path = filepath.Clean(path)
+	if filepath.IsAbs(path) {
+		dir, err := filepath.Abs(c.dir)
+		if err != nil {
+			return "", false
+		}
+		if path, err = filepath.Rel(dir, path); err != nil {
+			return "", false
+		}
+	}
+	return filepath.ToSlash(path), filepath.IsLocal(path)
 }
 
 func (m *manifest) has(path string) bool {

@@ -45,6 +45,18 @@ func TestBackupWhileServing(t *testing.T) {
 	closeLogs()
 
 	says(t, exitNo, "a backup is never overwritten", "backup", "--dir", dir, "--to", to)
+	config := filepath.Join(dir, configName)
+	outside := writeFile(t, filepath.Join(t.TempDir(), "policy.yaml"), "")
+	inside := readFile(t, config)
+	writeFile(t, config, strings.Replace(inside, "policy: signing-policy.yaml", "policy: "+outside, 1))
+	says(t, 0, "not in the backup: "+outside, "backup", "--dir", dir, "--to", filepath.Join(t.TempDir(), "second"))
+	writeFile(t, config, strings.Replace(inside, "policy: signing-policy.yaml", "policy: "+filepath.Join(dir, "signing-policy.yaml"), 1))
+	third := filepath.Join(t.TempDir(), "third")
+	says(t, 0, "not in the backup: "+filepath.Join(dir, "password"), "backup", "--dir", dir, "--to", third)
+	if !exists(filepath.Join(third, "signing-policy.yaml")) {
+		t.Error("a policy inside the folder, named by its whole path, is not in the backup")
+	}
+	writeFile(t, config, inside)
 	says(t, exitUsage, "--to is compulsory", "backup", "--dir", dir)
 
 	restored := filepath.Join(t.TempDir(), "restored")

@@ -123,6 +123,10 @@ func rotate(cmd *cobra.Command, dir, format string, change func(context.Context,
 	if err != nil {
 		return err
 	}
+	// A trusted root that cannot be added to stops everything before it begins.
+	if _, err := cfg.readMaterial(); err != nil {
+		return err
+	}
 	r := &rotation{cfg: cfg}
 	if r.password, err = cfg.password(); err != nil {
 		return err

@@ -6,9 +6,13 @@
 //	hallmark-server init --dir DIR --origin URL --registry HOST
 //	hallmark-server serve --dir DIR
 //	hallmark-server fsck --dir DIR
+//	hallmark-server log list|add|activate|freeze --dir DIR
+//	hallmark-server backup --dir DIR --to FOLDER
+//	hallmark-server restore --from FOLDER --dir DIR --not-before CHECKPOINT
 //
-// init creates keys, database, log and trust material once; serve only loads
-// them, so that a mistyped path is an error and never a second, empty log.
+// init creates keys, database, logs and trust material once; serve only loads
+// them, so that a mistyped path is an error and never a second, empty log. For
+// the same reason restore wants to be shown a checkpoint.
 package main
 
 import (

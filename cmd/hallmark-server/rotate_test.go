@@ -195,4 +195,8 @@ func TestTrustIsKept(t *testing.T) {
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, changed) {
 		t.Errorf("the file was changed: %s, %v", after, err)
 	}
+	o, _ := open(t, dir)
+	if rows, err := o.db.Logs(t.Context()); err != nil || len(rows) != 2 {
+		t.Errorf("a log was made that nobody can be told of: %d logs, %v", len(rows), err)
+	}
 }

@@ -41,7 +41,9 @@ func (l logs) Entry(_ context.Context, log, id string) (api.LogEntry, error) {
 	return api.LogEntry{LogPosition: api.LogPosition{Log: "v1", UUID: "ab"}, Body: []byte("leaf"), TreeSize: 1, Hashes: []string{}}, nil
 }
 
-func (l logs) Search(ctx context.Context, q api.LogQuery) (api.LogPage, error) { return l.search(ctx, q) }
+func (l logs) Search(ctx context.Context, q api.LogQuery) (api.LogPage, error) {
+	return l.search(ctx, q)
+}
 
 func (l logs) ServeTiles(w http.ResponseWriter, r *http.Request, log, path string) error {
 	if log != "v1" {
@@ -197,5 +199,15 @@ func TestDescription(t *testing.T) {
 		if got := doc.Paths[path]["get"].OperationID; got != id {
 			t.Errorf("GET %s is operation %q, want %q", path, got, id)
 		}
+	}
+}
+
+// TestRoutes: metrics are told the route of an operation, not of the whole API.
+func TestRoutes(t *testing.T) {
+	handler := api.WithRemoteAddr(handlerOf(t, service{}))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/hallmark/v1/logs/v1/entries/0", nil)
+	handler.ServeHTTP(httptest.NewRecorder(), r)
+	if want := "GET /hallmark/v1/logs/{name}/entries/{id}"; r.Pattern != want {
+		t.Errorf("route %q, want %q", r.Pattern, want)
 	}
 }

@@ -103,10 +103,13 @@ func bearer(header string) string {
 type remoteAddrKey struct{}
 
 // WithRemoteAddr remembers the caller's network address for the audit record.
-// The server wraps the API's handler in it.
+// The server wraps the API's handler in it. The route that next finds is the
+// request's, for the server's metrics.
 func WithRemoteAddr(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), remoteAddrKey{}, r.RemoteAddr)))
+		known := r.WithContext(context.WithValue(r.Context(), remoteAddrKey{}, r.RemoteAddr))
+		defer func() { r.Pattern = known.Pattern }()
+		next.ServeHTTP(w, known)
 	})
 }
 
