@@ -165,12 +165,7 @@ func inspect(t *testing.T, w *storagetest.World, path string) {
 	}
 	w.Check(db, l)
 	checkKeys(t, db)
-	body := fmt.Sprintf("after the crash: %d", l.Size())
-	in, err := l.Append(t.Context(), tlog.Leaf{Body: []byte(body), Keys: crashKeys([]byte(body))})
-	if err == nil {
-		err = w.Remember(body, in)
-	}
-	if err != nil {
+	if err := appendWithKeys(w, l, fmt.Sprintf("after the crash: %d", l.Size())); err != nil {
 		t.Error(err)
 	}
 	w.Check(db, l)

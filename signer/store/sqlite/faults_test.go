@@ -46,6 +46,15 @@ func appendAll(t testing.TB, l *tlog.Log, name string, n int) {
 	wg.Wait()
 }
 
+// appendWithKeys is World.Append with crashKeys.
+func appendWithKeys(w *storagetest.World, l *tlog.Log, body string) error {
+	in, err := l.Append(context.Background(), tlog.Leaf{Body: []byte(body), Keys: crashKeys([]byte(body))})
+	if err == nil {
+		err = w.Remember(body, in)
+	}
+	return err
+}
+
 // fault is a disk that takes no more, and its repair.
 type fault struct {
 	name   string
@@ -110,8 +119,8 @@ func TestDiskFull(t *testing.T) {
 			}
 			w := storagetest.NewWorld(t, logConfig(key))
 			l := w.Load(db, w.Config)
-			for i := range 20 {
-				if err := w.Append(t.Context(), l, fmt.Sprintf("before %d", i)); err != nil {
+			for i := range 250 { // a run of the index is due while the disk is full, or after it
+				if err := appendWithKeys(w, l, fmt.Sprintf("before %d", i)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -120,7 +129,7 @@ func TestDiskFull(t *testing.T) {
 			f.begin(t, db, path)
 			refused := 0
 			for i := range 40 { // a few may still fit into pages that exist
-				err := w.Append(t.Context(), l, fmt.Sprintf("during %d: %01000d", i, i))
+				err := appendWithKeys(w, l, fmt.Sprintf("during %d: %01000d", i, i))
 				if err != nil && !errors.Is(err, tlog.ErrUnavailable) {
 					t.Errorf("append: %v", err)
 				}
@@ -142,8 +151,10 @@ func TestDiskFull(t *testing.T) {
 			}
 
 			f.repair(t, db)
-			if err := w.Append(t.Context(), l, "after"); err != nil {
-				t.Errorf("append after: %v", err)
+			for i := range 40 {
+				if err := appendWithKeys(w, l, fmt.Sprintf("after %d", i)); err != nil {
+					t.Errorf("append after: %v", err)
+				}
 			}
 			if err := db.Finish(t.Context(), "before", storetest.Receipt(storetest.Intent("before", "")), storetest.Event(signer.DecisionSigned, "before")); err != nil {
 				t.Errorf("finish after: %v", err)
@@ -154,6 +165,7 @@ func TestDiskFull(t *testing.T) {
 			}
 			closeDB(t, db)
 			db = open(t, path)
+			checkKeys(t, db)
 			w.Check(db, w.Load(db, w.Config))
 			if got, err := db.Intent(t.Context(), "before"); err != nil || got.Receipt == nil {
 				t.Errorf("%+v, %v", got, err)

@@ -44,7 +44,7 @@ func (x *indexed) fill(n int64, keysOf func(index int64) []string) {
 		var w tlog.Write
 		for range batch {
 			e := tlog.Entry{Index: x.size, Body: []byte{1}, Keys: keysOf(x.size)}
-			binary.BigEndian.PutUint64(e.Hash[:], uint64(x.size)) //nolint:gosec // positive
+			binary.BigEndian.PutUint64(e.Hash[:], uint64(x.size))
 			for _, key := range e.Keys {
 				if list := x.keys[key]; len(list) == 0 || list[len(list)-1] != x.size {
 					x.keys[key] = append(list, x.size)
@@ -116,7 +116,7 @@ func TestIndexAcrossLevels(t *testing.T) {
 		}
 		return keys
 	}
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable
+	random := rand.New(rand.NewPCG(1, 2))
 	for _, size := range []int64{255, 256, 300, 5_000, 16_000, 40_000, 66_000, 69_000, 75_000} {
 		x.fill(size-x.size, keysOf)
 		other.fill(37, keysOf)

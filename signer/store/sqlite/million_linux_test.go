@@ -57,7 +57,7 @@ func BenchmarkMillion(b *testing.B) {
 		m.say("floor: fdatasync of 4 KiB %.3f ms, %.0f P-256 sign and verify pairs per second", fdatasync(b), signatures(b))
 		empty, emptyIdle := m.closedLoop(20_000, 64), m.idle(400)
 		began := time.Now()
-		m.closedLoop(entries-int(m.next.Load()), 1024) //nolint:gosec // small
+		m.closedLoop(entries-int(m.next.Load()), 1024)
 		m.say("filled: %.0f entries/s", float64(entries)/time.Since(began).Seconds())
 		grown, grownIdle := m.closedLoop(20_000, 64), m.idle(400)
 		m.say("closed loop: ratio %.2f; idle p50: ratio %.2f", grown/empty, grownIdle/emptyIdle)
@@ -182,7 +182,7 @@ func (m *million) searches() {
 		"two keys of many, both rare": func(i uint64) tlog.Query {
 			return tlog.Query{All: true, Keys: []string{fmt.Sprint("repository:", i%40), fmt.Sprint("hundredth:", i%100)}, Limit: 100}
 		},
-		"two keys of many, none of both": func(i uint64) tlog.Query {
+		"two keys of many, none of both": func(uint64) tlog.Query {
 			return tlog.Query{All: true, Keys: []string{"repository:0", "workflow:1"}, Limit: 100}
 		},
 	} {

@@ -80,7 +80,7 @@ func (b block) search(p posting) int {
 
 func (b block) add(p posting) block {
 	b = appendKey(b, p.key)
-	return append(b, byte(p.offset>>16), byte(p.offset>>8), byte(p.offset))
+	return append(b, byte(p.offset>>16), byte(p.offset>>8), byte(p.offset)) //nolint:gosec // offsets have 24 bits
 }
 
 func appendKey(b []byte, key int64) []byte {
