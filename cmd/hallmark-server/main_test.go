@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -78,15 +79,15 @@ func newDeployment(t *testing.T) string {
 	return dir
 }
 
+// copyFolder copies files, readable by their owner only.
 func copyFolder(t *testing.T, from, to string) {
 	t.Helper()
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
-	}
-	// CopyFS makes copies that others may read.
-	err := filepath.WalkDir(to, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			err = os.Chmod(path, 0o600)
+	err := fs.WalkDir(os.DirFS(from), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, path), 0o700)
+		}
+		if err == nil {
+			writeFile(t, filepath.Join(to, path), readFile(t, filepath.Join(from, path)))
 		}
 		return err
 	})
