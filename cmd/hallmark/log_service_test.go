@@ -333,8 +333,10 @@ func twoLogs(t *testing.T) (v1, v2 *testLog) {
 func (s *testService) run(args ...string) (code int, stdout, stderr string) {
 	var out, words bytes.Buffer
 	code = run(context.Background(), append([]string{"log"}, args...), environment{
-		getenv: func(name string) string { return map[string]string{"HALLMARK_URL": s.URL, "TRUSTED_ROOT": s.root}[name] },
-		stdin:  strings.NewReader(""), stdout: &out, stderr: &words,
+		getenv: func(name string) string {
+			return map[string]string{"HALLMARK_URL": s.URL, "TRUSTED_ROOT": s.root}[name]
+		},
+		stdin: strings.NewReader(""), stdout: &out, stderr: &words,
 	})
 	return code, out.String(), words.String()
 }

@@ -78,7 +78,7 @@ func backup(t *testing.T, start starter) {
 	if r := restore(refused, nil); r.Code == 0 {
 		t.Error("a backup was brought back without a checkpoint")
 	}
-	spoil(t, filepath.Join(kept, "trust", "trusted_root.json"), func(path string) {
+	spoil(t, filepath.Join(kept, "trust", "trusted_root.json"), func() {
 		if r := restore(d.emptyFolder(t, kept), before); r.Code != 1 || !strings.Contains(r.Stderr, "changed") {
 			t.Errorf("a backup with a changed file: exit code %d: %s", r.Code, r.Stderr)
 		}
@@ -142,13 +142,13 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 // spoil changes a byte of a file while f runs.
-func spoil(t *testing.T, path string, f func(path string)) {
+func spoil(t *testing.T, path string, f func()) {
 	t.Helper()
 	raw, err := os.ReadFile(path)
 	check(t, err)
 	changed := bytes.Clone(raw)
 	changed[len(changed)/2] ^= 1
 	check(t, os.WriteFile(path, changed, 0o600))
-	f(path)
+	f()
 	check(t, os.WriteFile(path, raw, 0o600))
 }

@@ -171,10 +171,10 @@ func rekorTiles(t *testing.T, l *lab.Lab) {
 		}
 		checkpoint, _, err := reader.ReadCheckpoint(t.Context())
 		check(t, err)
-		if checkpoint.Size <= uint64(entry.GetLogIndex()) { //nolint:gosec // an index is not negative
+		if checkpoint.Size <= uint64(entry.GetLogIndex()) {
 			t.Errorf("the checkpoint of %d entries does not cover entry %d", checkpoint.Size, entry.GetLogIndex())
 		}
-		width := uint8(checkpoint.Size % 256) //nolint:gosec // it fits
+		width := uint8(checkpoint.Size % 256)
 		entries, err := reader.ReadEntryBundle(t.Context(), checkpoint.Size/256, width)
 		check(t, err)
 		if !bytes.Contains(entries, entry.GetCanonicalizedBody()) {

@@ -145,8 +145,7 @@ func (d deployment) newShards(t *testing.T, u *cosignUser, a *author, c rekorCli
 		t.Errorf("cosign with the service's signing configuration: %s", r.Stderr)
 	}
 	u.verifies(t, false, image)
-	receipt := signed(t, l, "acme/app")
-	hallmark(t, l, 0, "proven", "log", "prove", receipt.Image[strings.Index(receipt.Image, "sha256:"):])
+	hallmark(t, l, 0, "proven", "log", "prove", digestOf(signed(t, l, "acme/app")))
 }
 
 // keepCheckpoints keeps the present checkpoint of every log, as a monitor does.
