@@ -45,7 +45,7 @@ func entries(t *testing.T) int { return number(t, "HALLMARK_CHAOS_ENTRIES", defa
 func seed(t *testing.T) uint64 {
 	s := number(t, "HALLMARK_CHAOS_SEED", 1)
 	t.Logf("HALLMARK_CHAOS_SEED=%d", s)
-	return uint64(s) //nolint:gosec // of a test
+	return uint64(s)
 }
 
 func number(t *testing.T, variable string, otherwise int) int {

@@ -81,7 +81,7 @@ func TestPostgres(t *testing.T) {
 	began := time.Now()
 	readers := readAlong(t, trust, w.urls())
 	c := start(t, w.urls(), trust, s, requests(t, s, n))
-	torment(t, w, c, rand.New(rand.NewPCG(s, 0)), faults(), someFaults*max(1, min(3, n/defaultEntries))) //nolint:gosec // repeatable
+	torment(t, w, c, rand.New(rand.NewPCG(s, 0)), faults(), someFaults*max(1, min(3, n/defaultEntries)))
 	c.end()
 	seen := readers.stop()
 	t.Logf("%.0f entries a second, faults included", float64(n)/time.Since(began).Seconds())

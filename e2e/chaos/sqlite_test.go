@@ -46,7 +46,7 @@ func TestSQLite(t *testing.T) {
 	w, trust := &world{servers: []*lab.Lab{l}}, trustOf(t, l)
 	readers := readAlong(t, trust, w.urls())
 	c := start(t, w.urls(), trust, s, requests(t, s, onSQLite))
-	torment(t, w, c, rand.New(rand.NewPCG(s, 0)), []fault{{"kill -9 of the server", killServer}}, killsOnSQLite) //nolint:gosec // repeatable
+	torment(t, w, c, rand.New(rand.NewPCG(s, 0)), []fault{{"kill -9 of the server", killServer}}, killsOnSQLite)
 	c.end()
 	seen := readers.stop()
 	l.Stop(t)
@@ -67,7 +67,7 @@ func TestDiskFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limitFiles(t, l, uint64(info.Size())) //nolint:gosec // not negative
+	limitFiles(t, l, uint64(info.Size()))
 	conn := load.NewConn(l.URL)
 	defer conn.Close()
 	refused, reqs := 0, requests(t, 2, 120)

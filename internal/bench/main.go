@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"crypto"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,7 +24,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	err := run(ctx)
+	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
@@ -31,14 +32,20 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
-	parts := flag.String("parts", "all", "what to measure, comma-separated: "+strings.Join(partNames(), ", "))
-	profile := flag.String("profile", "", "instead: write CPU profiles of hallmark-server under 64 clients to this folder")
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	parts := flags.String("parts", "all", "what to measure, comma-separated: "+strings.Join(partNames(), ", "))
+	profile := flags.String("profile", "", "instead: write CPU profiles of hallmark-server under 64 clients to this folder")
 	scale := full()
-	flag.Int64Var(&scale.million, "entries", scale.million, "how large the large log is")
-	flag.DurationVar(&scale.loop, "loop", scale.loop, "how long one loop runs")
-	flag.IntVar(&scale.rounds, "rounds", scale.rounds, "how often a comparison is repeated; the median counts")
-	flag.Parse()
+	flags.Int64Var(&scale.million, "entries", scale.million, "how large the large log is")
+	flags.DurationVar(&scale.loop, "loop", scale.loop, "how long one loop runs")
+	flags.IntVar(&scale.rounds, "rounds", scale.rounds, "how often a comparison is repeated; the median counts")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
 	if os.Getenv("HALLMARK_BIN") == "" {
 		if err := os.Setenv("HALLMARK_BIN", "bin"); err != nil { // `make build` leaves them there
 			return err

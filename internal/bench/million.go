@@ -72,7 +72,7 @@ func (b *bench) grow(t *target) error {
 		return err
 	}
 	var filled filling
-	err = b.inProcess(t, openSQLite(t), func(db store.Database, set *tlog.Set) (err error) {
+	err = b.inProcess(t, openSQLite(t), func(_ store.Database, set *tlog.Set) (err error) {
 		filled, err = b.fill(set, b.scale.million, like)
 		return err
 	})

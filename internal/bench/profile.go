@@ -46,7 +46,7 @@ func buildProfiled(ctx context.Context, dir string) (string, error) {
 	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		return "", err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-overlay", list, "-o", dir, "./cmd/hallmark-server")
+	build := exec.CommandContext(ctx, "go", "build", "-overlay", list, "-o", dir, "./cmd/hallmark-server") //nolint:gosec // our own program
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build a server to be profiled: %w\n%s", err, out)
 	}
@@ -92,7 +92,7 @@ func (b *bench) profiles(dir string) error {
 			return err
 		}
 		path := filepath.Join(dir, strings.ReplaceAll(string(kind), " ", "-")+".pprof")
-		if err := os.Rename(os.Getenv(profileEnv), path); err != nil {
+		if err := os.Rename(os.Getenv(profileEnv), path); err != nil { //nolint:gosec // the caller names the folder
 			return err
 		}
 		b.judgeClosed(string(kind)+": ", w)
