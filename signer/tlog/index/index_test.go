@@ -3,7 +3,6 @@
 package index_test
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,7 +10,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"slices"
 	"strings"
@@ -153,25 +151,8 @@ func TestPublicKeys(t *testing.T) {
 	}
 	sum := sha256.Sum256(spki)
 	want := "publickey:" + hex.EncodeToString(sum[:])
-	cert := certificate(t, key, nil, nil)
-	for name, file := range map[string][]byte{
-		"DER":             spki,
-		"PEM":             pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}),
-		"certificate":     cert.Raw,
-		"PEM certificate": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}),
-		"PEM with words":  append([]byte("our key\n"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki})...),
-	} {
-		if got, err := index.ParsePublicKey(file); err != nil || got != want {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
-	}
 	if got, err := index.PublicKey(key.Public()); err != nil || got != want || index.RawKey(spki) != want {
 		t.Errorf("%q, %v", got, err)
-	}
-	for _, bad := range [][]byte{nil, []byte("key"), spki[1:], bytes.Repeat([]byte{0x30}, 100)} {
-		if got, err := index.ParsePublicKey(bad); err == nil {
-			t.Errorf("%q gives %q", bad, got)
-		}
 	}
 	if _, err := index.PublicKey("no key"); err == nil {
 		t.Error("a key that is none has a key")

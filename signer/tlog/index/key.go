@@ -7,8 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
-	"errors"
 	"fmt"
 )
 
@@ -27,20 +25,4 @@ func PublicKey(key crypto.PublicKey) (string, error) {
 func RawKey(canonical []byte) string {
 	sum := sha256.Sum256(canonical)
 	return join(KindPublicKey, hex.EncodeToString(sum[:]))
-}
-
-// ParsePublicKey returns the key of a public key or certificate in a file: PEM
-// (the first block) or DER. Rekor v1's search sends such.
-func ParsePublicKey(file []byte) (string, error) {
-	der := file
-	if block, _ := pem.Decode(file); block != nil {
-		der = block.Bytes
-	}
-	if key, err := x509.ParsePKIXPublicKey(der); err == nil {
-		return PublicKey(key)
-	}
-	if cert, err := x509.ParseCertificate(der); err == nil {
-		return PublicKey(cert.PublicKey)
-	}
-	return "", errors.New("neither a public key nor a certificate (hint: PEM or DER, for example the file that cosign generate-key-pair made)")
 }
