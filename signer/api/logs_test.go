@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/api"
@@ -152,12 +153,22 @@ func TestSearchesTakeTurns(t *testing.T) {
 		}()
 		<-working
 	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, httptest.NewRequestWithContext(gone, http.MethodGet, "/hallmark/v1/search?q=a", nil))
-	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-		t.Errorf("answer %d, headers %v", w.Code, w.Header())
+	// One more waits, and is told to come again when it has no time left.
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	extra := make(chan *httptest.ResponseRecorder, 1)
+	go func() {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(short, http.MethodGet, "/hallmark/v1/search?q=a", nil))
+		extra <- w
+	}()
+	select {
+	case w := <-extra:
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("answer %d, headers %v", w.Code, w.Header())
+		}
+	case <-working:
+		t.Errorf("more than %d searches at a time", most)
 	}
 	close(finish)
 	for range most {
