@@ -119,6 +119,7 @@ func lostAnswers(w *World, st tlog.Storage) *tlog.Log {
 	if commits.Load() < 3 {
 		w.Error("no answer was lost")
 	}
+	insist(w, unlucky, "last") // and sees what the other has appended
 	return unlucky
 }
 
