@@ -116,9 +116,12 @@ func (o opened) reopen(pg *pglab.Server) func(t *testing.T, st tlog.Storage) tlo
 		if !ok {
 			t.Fatalf("a storage of type %T", st)
 		}
-		crash(t, pg, o[db])
+		cfg := o[db]
+		crash(t, pg, cfg)
 		closeDB(t, db)
-		return open(t, o[db])
+		again := open(t, cfg)
+		o[again] = cfg
+		return again
 	}
 }
 
