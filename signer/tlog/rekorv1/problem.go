@@ -7,10 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
@@ -31,9 +28,9 @@ const (
 // has gone.
 const statusClientClosedRequest = 499
 
-// retryAfter is told to who meets a full pool. Batches take milliseconds, so
-// a second later the pool is another one.
-const retryAfter = time.Second
+// retryAfter is told to who meets a full pool, in seconds: batches take
+// milliseconds, so a second later the pool is another one.
+const retryAfter = "1"
 
 // problem is an error with the answer that Rekor gives to it: the status and
 // {"code":…,"message":…}.
@@ -144,9 +141,9 @@ func (s *Service) answerError(w http.ResponseWriter, r *http.Request, err error)
 	var refused *writers.Refused
 	switch {
 	case errors.As(err, &refused) && refused.RetryAfter > 0:
-		h.Set("Retry-After", seconds(refused.RetryAfter))
+		h.Set("Retry-After", refused.Seconds())
 	case p.status == http.StatusServiceUnavailable:
-		h.Set("Retry-After", seconds(retryAfter))
+		h.Set("Retry-After", retryAfter)
 	}
 	if p.bare {
 		h.Del("Content-Type")
@@ -161,9 +158,4 @@ func (s *Service) answerError(w http.ResponseWriter, r *http.Request, err error)
 		body = nil
 	}
 	writeJSON(w, p.status, body)
-}
-
-// seconds is a duration as Retry-After wants it: whole seconds, rounded up.
-func seconds(d time.Duration) string {
-	return strconv.FormatInt(int64(math.Ceil(d.Seconds())), 10)
 }

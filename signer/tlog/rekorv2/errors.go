@@ -7,10 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
@@ -39,11 +36,6 @@ const retryAfter = "1"
 
 // frozenMessage is upstream's answer to a write to a frozen log, to the letter.
 const frozenMessage = "This log has been frozen, please switch to the latest log."
-
-// seconds writes a Retry-After, rounded up.
-func seconds(d time.Duration) string {
-	return strconv.Itoa(int(math.Ceil(d.Seconds())))
-}
 
 // writeError answers with the shape of a gRPC status. It is never cached: a
 // tile that is missing now may exist a moment later.
@@ -84,7 +76,7 @@ func (s *Service) answerError(w http.ResponseWriter, r *http.Request, err error)
 	case errors.As(err, &refused) && refused.RetryAfter > 0:
 		// 429, not 503: the service is well, it is this key that has to wait.
 		// Clients that retry do so for both, and heed Retry-After for both.
-		w.Header().Set("Retry-After", seconds(refused.RetryAfter))
+		w.Header().Set("Retry-After", refused.Seconds())
 		writeError(w, http.StatusTooManyRequests, codeResourceExhausted, refused.Reason)
 	case errors.As(err, &refused):
 		writeError(w, http.StatusForbidden, codePermissionDenied, refused.Reason)

@@ -23,6 +23,8 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"math"
+	"strconv"
 	"time"
 )
 
@@ -90,12 +92,18 @@ func (p Permission) Take() error {
 type Refused struct {
 	Reason string
 	// RetryAfter is when to come again if only the rate is exceeded, else 0.
-	// HTTP has 429 for that, with a Retry-After header.
+	// HTTP has 429 for that, with a Retry-After header, see Seconds.
 	RetryAfter time.Duration
 }
 
 // Error implements error.
 func (e *Refused) Error() string { return e.Reason }
+
+// Seconds is RetryAfter as the Retry-After header has it: whole seconds, rounded
+// up (RFC 9110 10.2.3).
+func (e *Refused) Seconds() string {
+	return strconv.FormatInt(int64(math.Ceil(e.RetryAfter.Seconds())), 10)
+}
 
 // Writers decides. Its methods may be called concurrently. Rates are counted in
 // this process: with several replicas a key has its rate at each.
