@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string) error {
 	profile := flags.String("profile", "", "instead: write CPU profiles of hallmark-server under 64 clients to this folder")
 	scale := full()
 	flags.Int64Var(&scale.million, "entries", scale.million, "how large the large log is")
+	flags.Int64Var(&scale.postgres, "postgres-entries", scale.postgres, "how many entries PostgreSQL's disk use is taken from")
 	flags.DurationVar(&scale.loop, "loop", scale.loop, "how long one loop runs")
 	flags.IntVar(&scale.rounds, "rounds", scale.rounds, "how often a comparison is repeated; the median counts")
 	if err := flags.Parse(args); err != nil {
@@ -85,6 +86,7 @@ func parts() []part {
 		{"signatures", (*bench).signatures},
 		{"log", (*bench).writes},
 		{"million", (*bench).large},
+		{"postgres-disk", (*bench).postgresDisk},
 		{"postgres", (*bench).sharedLog},
 	}
 }

@@ -31,9 +31,6 @@ const (
 func (b *bench) sharedLog() error {
 	b.report.title("PostgreSQL")
 	pg := pglab.Start(b.stage)
-	if err := b.postgresDisk(pg); err != nil {
-		return err
-	}
 	for _, kind := range b.scale.kinds {
 		if err := b.compareReplicas(pg, kind); err != nil {
 			return err
@@ -73,7 +70,9 @@ func postmasterOf(ctx context.Context, database string) (int, error) {
 }
 
 // postgresDisk fills a database in process and weighs it.
-func (b *bench) postgresDisk(pg *pglab.Server) error {
+func (b *bench) postgresDisk() error {
+	b.report.title("PostgreSQL's disk")
+	pg := pglab.Start(b.stage)
 	t, database, err := b.onPostgres(pg, "postgresql", 1)
 	if err != nil {
 		return err
@@ -111,7 +110,32 @@ func (b *bench) postgresDisk(pg *pglab.Server) error {
 	b.report.say("filled in process: %d entries, %.0f/s", filled.entries, float64(filled.entries)/filled.took.Seconds())
 	b.report.atMost("disk per entry beyond its canonical body, PostgreSQL", float64(after-before-filled.bodies)/float64(filled.entries), postgresDiskMost, "B",
 		fmt.Sprintf("%d entries, WAL not counted", filled.entries))
-	return nil
+	return b.sayRelations(database, filled.entries)
+}
+
+// sayRelations prints what the bytes are for: tables with what they keep
+// beside (TOAST), and indexes.
+func (b *bench) sayRelations(database string, entries int64) error {
+	conn, err := pgx.Connect(b.ctx, database)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(b.ctx) }() // it was only asked
+	rows, err := conn.Query(b.ctx, `SELECT relname, CASE relkind WHEN 'r' THEN pg_table_size(oid) ELSE pg_relation_size(oid) END AS size
+		FROM pg_class WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace ORDER BY size DESC LIMIT 6`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var size int64
+		if err := rows.Scan(&name, &size); err != nil {
+			return err
+		}
+		b.report.say("  %-20s %6.0f B per entry", name, float64(size)/float64(entries))
+	}
+	return rows.Err()
 }
 
 // weigh is what a database takes on disk, without the WAL that all share.

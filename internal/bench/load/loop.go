@@ -4,7 +4,6 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -118,11 +117,13 @@ func newLoop(ctx context.Context, urls []string, clients int) *loop {
 func (l *loop) run(f func(*worker) error) (Result, error) {
 	defer l.cancel()
 	var wg sync.WaitGroup
-	errs := make([]error, len(l.workers))
-	for i, w := range l.workers {
+	var once sync.Once
+	var first error // those after it are of its making
+	for _, w := range l.workers {
 		wg.Go(func() {
 			defer w.conn.Close()
-			if errs[i] = f(w); errs[i] != nil {
+			if err := f(w); err != nil {
+				once.Do(func() { first = err })
 				l.cancel()
 			}
 		})
@@ -134,7 +135,7 @@ func (l *loop) run(f func(*worker) error) (Result, error) {
 		r.Samples = append(r.Samples, w.samples...)
 	}
 	slices.Sort(r.Latencies)
-	return r, errors.Join(errs...)
+	return r, first
 }
 
 // send sends one request; its latency counts from since.
