@@ -18,7 +18,7 @@ const (
 	backupPages = 1 << 20 / pageBytes
 	// syncSteps is after how many of these the copy is flushed, beside the
 	// writes: a gigabyte at the end would keep the disk from everybody else.
-	syncSteps = 16
+	syncSteps = 4
 )
 
 // Backup implements store.Database. It copies pages, not rows.
