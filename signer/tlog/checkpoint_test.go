@@ -176,7 +176,8 @@ func TestCheckpointV1(t *testing.T) {
 	}
 	raw := decode(t, strings.TrimSuffix(sig, "\n"))
 	digest := sha256.Sum256([]byte(text + "\n"))
-	if !bytes.Equal(raw[:4], id[:4]) || !ecdsa.VerifyASN1(key.Public().(*ecdsa.PublicKey), digest[:], raw[4:]) {
+	public, ok := key.Public().(*ecdsa.PublicKey)
+	if !ok || !bytes.Equal(raw[:4], id[:4]) || !ecdsa.VerifyASN1(public, digest[:], raw[4:]) {
 		t.Error("hint or signature are wrong")
 	}
 	c, err := tlog.ParseCheckpoint(in.Checkpoint, originV1, key.Public())

@@ -25,8 +25,8 @@ type Birth struct {
 func NewTreeID() int64 {
 	for {
 		var b [8]byte
-		_, _ = rand.Read(b[:])                                                  // never fails
-		if id := int64(binary.BigEndian.Uint64(b[:]) & math.MaxInt64); id > 0 { //nolint:gosec // the sign bit is masked
+		_, _ = rand.Read(b[:]) // never fails
+		if id := int64(binary.BigEndian.Uint64(b[:]) & math.MaxInt64); id > 0 {
 			return id
 		}
 	}

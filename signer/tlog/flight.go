@@ -37,7 +37,7 @@ func (f *flights) join(ctx context.Context) error {
 	mine := f.next
 	if !f.flying {
 		f.flying = true
-		go f.fly()
+		go f.fly() //nolint:gosec // others wait for the same look: it does not end with this caller's ctx
 	}
 	f.mu.Unlock()
 	select {

@@ -474,6 +474,43 @@ func TestSetSearch(t *testing.T) {
 	d.check()
 }
 
+// spied notes the keys that storage is given.
+type spied struct {
+	tlog.Storage
+	keys []string
+}
+
+func (s *spied) Commit(ctx context.Context, b tlog.Batch, plan func(tlog.Locked) (tlog.Write, error)) error {
+	return s.Storage.Commit(ctx, b, func(l tlog.Locked) (tlog.Write, error) {
+		w, err := plan(l)
+		for _, e := range w.Entries {
+			s.keys = append(s.keys, e.Keys...)
+		}
+		return w, err
+	})
+}
+
+func (s *spied) Search(ctx context.Context, q tlog.Query) ([]tlog.Position, error) {
+	s.keys = append(s.keys, q.Keys...)
+	return s.Storage.Search(ctx, q)
+}
+
+// Storage is given each key once, of entries and of queries.
+func TestKeysAreDistinct(t *testing.T) {
+	d := newDeployment(t)
+	st := &spied{Storage: d.st}
+	d.st = st
+	d.birth("v2", tlog.V2, tlog.Active)
+	s := d.set(false)
+	d.append(s, tlog.V2, tlog.Leaf{Body: []byte("leaf"), Keys: []string{"b", "a", "b", "B"}})
+	d.want(strings.Join(st.keys, " "), "b a B")
+	st.keys = nil
+	if _, err := s.Search(t.Context(), tlog.Query{Keys: []string{"b", "b", "a"}, Limit: 1}); err != nil {
+		t.Fatal(err)
+	}
+	d.want(strings.Join(st.keys, " "), "b a")
+}
+
 func TestLeafKeys(t *testing.T) {
 	l := create(t, storagetest.NewMemory(), tlog.Config{Name: "v2", Origin: origin, Signer: newKey(t)})
 	many := make([]string, tlog.MaxKeys+1)

@@ -99,6 +99,7 @@ func frozenUnderLoad(w *World, st tlog.Storage) *tlog.Log {
 func lostAnswers(w *World, st tlog.Storage) *tlog.Log {
 	var commits atomic.Int64
 	cfg := w.Config
+	cfg.Shared = true // so that it knows of the other's last entries
 	cfg.Fault = func(p tlog.Point) error {
 		if p == tlog.AfterCommit && commits.Add(1)%3 == 0 {
 			return errBroken
@@ -123,7 +124,7 @@ func lostAnswers(w *World, st tlog.Storage) *tlog.Log {
 	return unlucky
 }
 
-// Rotation is RunEngine's test of sets: the active log is rotated again and
+// runRotation is RunEngine's test of sets: the active log is rotated again and
 // again while replicas write the same entries, with commits whose answers are
 // lost. Every entry is in one shard, once, and global indexes are dense.
 func runRotation(t *testing.T, st tlog.Storage) {

@@ -90,20 +90,23 @@ type view struct {
 	prefix string
 }
 
+// Logs implements tlog.Storage.
 func (v *view) Logs(ctx context.Context) ([]tlog.LogRow, error) {
 	rows, err := v.sharedStorage.Logs(ctx)
 	return slices.DeleteFunc(rows, func(r tlog.LogRow) bool { return !strings.HasPrefix(r.Name, v.prefix) }), err
 }
 
+// Search implements tlog.Storage. Without names it asks for all of its own.
 func (v *view) Search(ctx context.Context, q tlog.Query) ([]tlog.Position, error) {
+	if len(q.Logs) > 0 {
+		return v.sharedStorage.Search(ctx, q)
+	}
 	rows, err := v.Logs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for i := range rows {
-		if len(q.Logs) == i { // nothing was asked for but what is already here
-			q.Logs = append(q.Logs, rows[i].Name)
-		}
+		q.Logs = append(q.Logs, rows[i].Name)
 	}
 	return v.sharedStorage.Search(ctx, q)
 }

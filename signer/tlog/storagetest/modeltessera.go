@@ -31,13 +31,13 @@ type tracker struct {
 
 // tile is Tessera's TileFetcherFunc over a log's read path.
 func (tr *tracker) tile(ctx context.Context, level, index uint64, p uint8) ([]byte, error) {
-	data, err := tr.log.Tile(ctx, int(level), int64(index), width(p)) //nolint:gosec // of a small log
+	data, err := tr.log.Tile(ctx, int(level), int64(index), width(p))
 	return data, asNotExist(err)
 }
 
 // bundle is Tessera's EntryBundleFetcherFunc.
 func (tr *tracker) bundle(ctx context.Context, index uint64, p uint8) ([]byte, error) {
-	data, err := tr.log.EntryBundle(ctx, int64(index), width(p)) //nolint:gosec // of a small log
+	data, err := tr.log.EntryBundle(ctx, int64(index), width(p))
 	return data, asNotExist(err)
 }
 
@@ -81,7 +81,7 @@ func (m *model) tessera(l *tlog.Log, entries []tlog.Entry, tree *recomputed) err
 	if err != nil {
 		return err
 	}
-	if latest := tr.Latest(); latest.Size != uint64(size) || !bytes.Equal(latest.Hash, root[:]) { //nolint:gosec // not negative
+	if latest := tr.Latest(); latest.Size != uint64(size) || !bytes.Equal(latest.Hash, root[:]) {
 		return fmt.Errorf("log %s: Tessera has size %d and root %x, the entries have %d and %x", name, latest.Size, latest.Hash, size, root)
 	}
 	if size == 0 {
@@ -123,12 +123,12 @@ func (tr *tracker) entries(ctx context.Context, entries []tlog.Entry) error {
 // some of the trees that were served.
 func (m *model) proofs(ctx context.Context, tr *tracker, entries []tlog.Entry, root tlog.Hash) error {
 	size := int64(len(entries))
-	builder, err := client.NewProofBuilder(ctx, uint64(size), tr.tile) //nolint:gosec // not negative
+	builder, err := client.NewProofBuilder(ctx, uint64(size), tr.tile)
 	if err != nil {
 		return err
 	}
 	for _, index := range slices.Compact([]int64{0, size / 3, size / 2, size - 1}) {
-		theirs, err := builder.InclusionProof(ctx, uint64(index)) //nolint:gosec // not negative
+		theirs, err := builder.InclusionProof(ctx, uint64(index))
 		if err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (m *model) proofs(ctx context.Context, tr *tracker, entries []tlog.Entry, r
 		if older == 0 {
 			continue
 		}
-		theirs, err := builder.ConsistencyProof(ctx, uint64(older), uint64(size)) //nolint:gosec // not negative
+		theirs, err := builder.ConsistencyProof(ctx, uint64(older), uint64(size))
 		if err != nil {
 			return err
 		}
@@ -194,8 +194,13 @@ func newVerifier(l *tlog.Log) *verifier {
 	return &verifier{name: name, hint: binary.BigEndian.Uint32(id[:]), key: key}
 }
 
-func (v *verifier) Name() string    { return v.name }
+// Name implements note.Verifier.
+func (v *verifier) Name() string { return v.name }
+
+// KeyHash implements note.Verifier.
 func (v *verifier) KeyHash() uint32 { return v.hint }
+
+// Verify implements note.Verifier.
 func (v *verifier) Verify(msg, sig []byte) bool {
 	digest := sha256.Sum256(msg)
 	return ecdsa.VerifyASN1(v.key, digest[:], sig)

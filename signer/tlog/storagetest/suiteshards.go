@@ -273,7 +273,7 @@ func (s *suite) rotation() {
 		}
 		s.mustActivate(name)
 	}
-	for range begun { //nolint:revive // until all have ended
+	for range begun { // until all have ended
 	}
 	first := int64(0)
 	for i, name := range shards {
