@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -22,6 +21,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/index"
+	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv1"
 	"github.com/hallmark-dev/hallmark/signer/tlog/tiles"
 )
 
@@ -114,17 +114,9 @@ func (v logView) Entry(ctx context.Context, log, id string) (api.LogEntry, error
 		out.Hashes = append(out.Hashes, hex.EncodeToString(h[:]))
 	}
 	if l.Row().Kind == tlog.V1 {
-		out.SignedEntryTimestamp, err = l.Sign(timestampMessage(l, out))
+		out.SignedEntryTimestamp, err = rekorv1.EntryTimestamp(l, entry)
 	}
 	return out, err
-}
-
-// timestampMessage is what a v1 log signs to vouch for an entry's time: the
-// RFC 8785 form of four members, none of which needs escaping (Rekor v1,
-// signedEntryTimestamp).
-func timestampMessage(l *tlog.Log, e api.LogEntry) []byte {
-	return fmt.Appendf(nil, `{"body":"%s","integratedTime":%d,"logID":"%x","logIndex":%d}`,
-		base64.StdEncoding.EncodeToString(e.Body), e.IntegratedTime, l.ID(), e.GlobalIndex)
 }
 
 // indexOf reads an index, or a UUID and finds it.
@@ -157,11 +149,10 @@ func position(row tlog.LogRow, e tlog.Entry) api.LogPosition {
 		APIVersion string `json:"apiVersion"`
 	}
 	_ = json.Unmarshal(e.Body, &body) // the log has JSON only; anything else has no kind
-	hash := merkle.RecordHash(e.Body)
-	uuid := hex.EncodeToString(hash[:])
+	leaf := merkle.RecordHash(e.Body)
 	return api.LogPosition{
-		Log: row.Name, Index: e.Index, GlobalIndex: row.FirstIndex + e.Index, UUID: uuid,
-		EntryID: fmt.Sprintf("%016x%s", row.TreeID, uuid), Kind: body.Kind, APIVersion: body.APIVersion, IntegratedTime: e.Time,
+		Log: row.Name, Index: e.Index, GlobalIndex: row.FirstIndex + e.Index, UUID: hex.EncodeToString(leaf[:]),
+		EntryID: rekorv1.EntryID(row.TreeID, leaf), Kind: body.Kind, APIVersion: body.APIVersion, IntegratedTime: e.Time,
 	}
 }
 

@@ -46,23 +46,29 @@ func (rec record) id() entryID {
 // globalIndex counts the entries of earlier shards.
 func (rec record) globalIndex() int64 { return rec.log.Row().FirstIndex + rec.in.Index }
 
-// timestamp makes the signed entry timestamp of a record: the log's signature
-// over the RFC 8785 form of body, time, log and global index. Verifiers rebuild
-// these bytes, so neither index nor time may change once they have been told.
+// timestamp makes the record's signed entry timestamp.
 func (rec record) timestamp() ([]byte, error) {
+	return EntryTimestamp(rec.log, tlog.Entry{Index: rec.in.Index, Time: rec.in.Time, Body: rec.body})
+}
+
+// EntryTimestamp makes the signed entry timestamp of an entry of a v1 log: the
+// log's signature over the RFC 8785 form of body, time, log and global index
+// (rekor, SignedEntryTimestamp). Verifiers rebuild these bytes, so neither index
+// nor time may change once they have been told.
+func EntryTimestamp(l *tlog.Log, e tlog.Entry) ([]byte, error) {
 	b64 := base64.StdEncoding
 	const frame = 200 // what is not the body
-	b := make([]byte, 0, frame+b64.EncodedLen(len(rec.body)))
+	b := make([]byte, 0, frame+b64.EncodedLen(len(e.Body)))
 	b = append(b, `{"body":"`...)
-	b = b64.AppendEncode(b, rec.body)
+	b = b64.AppendEncode(b, e.Body)
 	b = append(b, `","integratedTime":`...)
-	b = strconv.AppendInt(b, rec.in.Time, 10)
+	b = strconv.AppendInt(b, e.Time, 10)
 	b = append(b, `,"logID":"`...)
-	b = hex.AppendEncode(b, rec.log.ID())
+	b = hex.AppendEncode(b, l.ID())
 	b = append(b, `","logIndex":`...)
-	b = strconv.AppendInt(b, rec.globalIndex(), 10)
+	b = strconv.AppendInt(b, l.Row().FirstIndex+e.Index, 10)
 	b = append(b, '}')
-	set, err := rec.log.Sign(b)
+	set, err := l.Sign(b)
 	if err != nil {
 		return nil, fmt.Errorf("sign entry timestamp: %w", err)
 	}

@@ -29,6 +29,11 @@ type entryID struct {
 	leaf tlog.Hash
 }
 
+// EntryID returns the entry id of a leaf in the tree of an id.
+func EntryID(treeID int64, leaf tlog.Hash) string {
+	return entryID{tree: treeID, leaf: leaf}.String()
+}
+
 // isEntryID says whether s has the form of an id, which the schema demands:
 // what it refuses is not looked at further.
 func isEntryID(s string) bool {
