@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sigstore/rekor/pkg/generated/models"
@@ -33,6 +34,8 @@ const (
 	// a larger one cannot be. A PGP key ring is checked key by key, and each may
 	// be of the size that takes longest.
 	maxPart = tlog.MaxLeaf
+	// formatPGP is what Rekor's rekord and search call PGP keys.
+	formatPGP = "pgp"
 	// PEM types.
 	pemPublicKey   = "PUBLIC KEY"
 	pemCertificate = "CERTIFICATE"
@@ -52,7 +55,7 @@ func checkCost(proposed models.ProposedEntry) error {
 	}
 	verifiers := texts(spec, "signature.publicKey.content", "publicKey",
 		"proposedContent.verifiers.*", "signatures.*.verifier", "content.envelope.signatures.*.publicKey")
-	parts := append(texts(spec, "publicKey.content", "signature.content", "chart.provenance.content"), verifiers...)
+	parts := append(texts(spec, "publicKey.content", "signature.content", "chart.provenance.content", "chart.provenance.signature.content"), verifiers...)
 	for _, part := range parts {
 		if len(part) > base64.StdEncoding.EncodedLen(maxPart) {
 			return fmt.Errorf("a key, a signature or a provenance file has at most %d bytes", maxPart)
@@ -68,6 +71,34 @@ func checkCost(proposed models.ProposedEntry) error {
 		}
 		if err := checkPEM(content); err != nil {
 			return err
+		}
+	}
+	return checkPGP(spec)
+}
+
+// checkPGP looks for PGP where the kinds rekord and helm have it.
+func checkPGP(spec any) error {
+	checks := []struct {
+		path  string
+		check func([]byte) error
+	}{
+		{"publicKey.content", checkPGPKey},
+		{"chart.provenance.content", checkProvenance},
+		{"chart.provenance.signature.content", checkPGPSignature},
+	}
+	if slices.Contains(texts(spec, "signature.format"), formatPGP) {
+		checks[0].path = "signature.publicKey.content"
+		checks[1].path, checks[1].check = "signature.content", checkPGPSignature
+	}
+	for _, c := range checks {
+		for _, text := range texts(spec, c.path) {
+			content, err := base64.StdEncoding.DecodeString(text)
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.path, err)
+			}
+			if err := c.check(content); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

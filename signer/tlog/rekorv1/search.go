@@ -87,7 +87,7 @@ func searchKeys(q *models.SearchIndex) (keys []string, err error) {
 // publicKeyKey returns the index key of a public key or certificate.
 func publicKeyKey(format string, content []byte) (string, error) {
 	malformed := refuse(http.StatusBadRequest, "public key provided could not be parsed")
-	if len(content) > maxPart || checkPEM(content) != nil {
+	if len(content) > maxPart || checkPEM(content) != nil || (format == formatPGP && checkPGPKey(content) != nil) {
 		return "", malformed
 	}
 	factory, err := pki.NewArtifactFactory(pki.Format(format))
