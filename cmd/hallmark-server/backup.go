@@ -213,15 +213,3 @@ func copyInto(cfg *Config, draft, path string, m *manifest) error {
 	}
 	return m.addFile(draft, path)
 }
-
-// copyNew copies a file to a name that must be free.
-func copyNew(from, to string) error {
-	content, err := readTrustFile(from)
-	if err != nil {
-		return err
-	}
-	if err := writeNew(to, content); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(to))
-}

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -120,20 +119,12 @@ func needDir(cmd *cobra.Command, dir string) error {
 
 // readConfig reads and checks a configuration file.
 func readConfig(path string) (*Config, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the folder
+	raw, err := readBounded(path, maxConfig)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("open configuration: no file %s (hint: hallmark-server init --dir %s)", path, filepath.Dir(path))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open configuration: %w", err)
-	}
-	defer func() { _ = f.Close() }() // read only
-	raw, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	if len(raw) > maxConfig {
-		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, maxConfig)
 	}
 	cfg := &Config{dir: filepath.Dir(path)}
 	decoder := yaml.NewDecoder(bytes.NewReader(raw))

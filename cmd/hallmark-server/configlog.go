@@ -6,10 +6,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
@@ -159,13 +156,8 @@ func (c *Config) writerKeys() ([]writers.Key, error) {
 	return keys, nil
 }
 
-func readPublicKey(path string) (_ crypto.PublicKey, err error) {
-	f, err := os.Open(filepath.Clean(path))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	pem, err := io.ReadAll(io.LimitReader(f, maxPublicKey))
+func readPublicKey(path string) (crypto.PublicKey, error) {
+	pem, err := readBounded(path, maxPublicKey)
 	if err != nil {
 		return nil, err
 	}

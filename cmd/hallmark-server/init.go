@@ -145,23 +145,6 @@ log:
 	return nil
 }
 
-// writeNew writes a file that must not exist yet, readable by its owner only.
-func writeNew(path string, content []byte) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // a path of the deployment
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
 func (c *Config) password() ([]byte, error) {
 	file := c.Password.File
 	if file != "" {

@@ -172,12 +172,6 @@ func moveIntoPlace(cfg *Config, staging string) error {
 	return os.RemoveAll(staging) // the database's lock file
 }
 
-// exists also says yes to what cannot be looked at: it is not free.
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, os.ErrNotExist)
-}
-
 func refuseExisting(cfg *Config) error {
 	if err := cfg.refuseLostDatabase(); err != nil && !cfg.shared() {
 		return noError{fmt.Errorf("initialise: %w", err)}

@@ -4,12 +4,9 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,17 +71,6 @@ func (m *manifest) addFile(folder, path string) error {
 	return nil
 }
 
-func hashFile(path string) (size int64, sum string, err error) {
-	f, err := os.Open(path) //nolint:gosec // a path of the backup
-	if err != nil {
-		return 0, "", err
-	}
-	defer func() { _ = f.Close() }() // only read
-	h := sha256.New()
-	size, err = io.Copy(h, f)
-	return size, hex.EncodeToString(h.Sum(nil)), err
-}
-
 func (m *manifest) write(folder string) error {
 	doc, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -96,7 +82,7 @@ func (m *manifest) write(folder string) error {
 // readManifest reads the manifest of a backup and checks that every file is the
 // one that it names. What is wrong with the backup is an answer: noError.
 func readManifest(folder string) (*manifest, error) {
-	raw, err := os.ReadFile(filepath.Join(folder, manifestName)) //nolint:gosec // the operator names the folder
+	raw, err := readBounded(filepath.Join(folder, manifestName), maxManifest)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, usageError{fmt.Errorf("%s is no backup: it has no %s (hint: hallmark-server backup writes one)", folder, manifestName)}
 	}
@@ -106,7 +92,7 @@ func readManifest(folder string) (*manifest, error) {
 	m := &manifest{}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(m); err != nil || len(raw) > maxManifest {
+	if err := dec.Decode(m); err != nil {
 		return nil, noError{fmt.Errorf("backup %s: %s cannot be read: %w", folder, manifestName, err)}
 	}
 	if m.Format != manifestFormat {

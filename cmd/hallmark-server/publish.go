@@ -3,11 +3,7 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
@@ -30,18 +26,10 @@ func (c *Config) readMaterial() (trustroot.Material, error) {
 	return m, nil
 }
 
-func readTrustFile(path string) (_ []byte, err error) {
-	f, err := os.Open(path) //nolint:gosec // a path of the deployment
+func readTrustFile(path string) ([]byte, error) {
+	doc, err := readBounded(path, maxTrust)
 	if err != nil {
 		return nil, fmt.Errorf("read trust material: %w", err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	doc, err := io.ReadAll(io.LimitReader(f, maxTrust+1))
-	if err != nil {
-		return nil, fmt.Errorf("read trust material: %w", err)
-	}
-	if len(doc) > maxTrust {
-		return nil, fmt.Errorf("read trust material: %s is larger than %d bytes", path, maxTrust)
 	}
 	return doc, nil
 }
@@ -98,33 +86,4 @@ func publishTrust(cfg *Config, rows []tlog.LogRow, now time.Time) (changed bool,
 		changed = changed || replaced
 	}
 	return changed, nil
-}
-
-// replaceFile gives a file new content in one step: readers see the old or the
-// new one, also after a crash. It does nothing if the content is the same.
-func replaceFile(path string, content []byte) (replaced bool, err error) {
-	if old, err := readTrustFile(path); err == nil && bytes.Equal(old, content) {
-		return false, nil
-	}
-	draft := path + ".new"
-	if err := os.Remove(draft); err != nil && !os.IsNotExist(err) { // left by a crash
-		return false, fmt.Errorf("replace %s: %w", path, err)
-	}
-	if err := writeNew(draft, content); err != nil {
-		return false, fmt.Errorf("replace %s: %w", path, err)
-	}
-	if err := os.Rename(draft, path); err != nil {
-		return false, fmt.Errorf("replace %s: %w", path, err)
-	}
-	return true, syncDir(filepath.Dir(path))
-}
-
-// syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // a folder of the deployment
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }() // only read
-	return d.Sync()
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	merkle "golang.org/x/mod/sumdb/tlog"
@@ -35,9 +34,9 @@ type shownCheckpoint struct {
 func readShown(o restoreOptions, m *manifest) (map[string][]shownCheckpoint, error) {
 	shown := map[string][]shownCheckpoint{}
 	for _, path := range o.notBefore {
-		note, err := readCheckpoint(path)
+		note, err := readBounded(path, maxCheckpoint)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, usageError{fmt.Errorf("read checkpoint: %w", err)}
 		}
 		origin, _, _ := strings.Cut(string(note), "\n")
 		shown[origin] = append(shown[origin], shownCheckpoint{path, note})
@@ -62,22 +61,6 @@ func readShown(o restoreOptions, m *manifest) (map[string][]shownCheckpoint, err
 		shown[l.Origin] = append(shown[l.Origin], shownCheckpoint{"the backup's manifest", []byte(l.Checkpoint)})
 	}
 	return shown, nil
-}
-
-func readCheckpoint(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	note, err := io.ReadAll(io.LimitReader(f, maxCheckpoint+1))
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
-	}
-	if len(note) > maxCheckpoint {
-		return nil, fmt.Errorf("read checkpoint: %s is larger than %d bytes", path, maxCheckpoint)
-	}
-	return note, nil
 }
 
 // refuseOlder refuses a backup that cannot reach a checkpoint, before anything

@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -118,12 +117,9 @@ func loadDeployment(cfg *Config) (*deployment, error) {
 }
 
 func readChain(path string) ([]*x509.Certificate, error) {
-	rest, err := os.ReadFile(path) //nolint:gosec // a path of the deployment
+	rest, err := readBounded(path, maxChain)
 	if err != nil {
 		return nil, fmt.Errorf("read certificates: %w", err)
-	}
-	if len(rest) > maxChain {
-		return nil, fmt.Errorf("read certificates: %s is larger than %d bytes", path, maxChain)
 	}
 	var chain []*x509.Certificate
 	for {
