@@ -64,9 +64,9 @@ func frozenUnderLoad(w *World, st tlog.Storage) *tlog.Log {
 			w.Error(err)
 		}
 	}()
-	const writers, enough = 8, 100
+	const writers, enough, tooMany = 8, 100, 100_000
 	each(writers, func(i int) {
-		for n := 0; ; n++ {
+		for n := range tooMany {
 			err := w.Append(context.Background(), logs[i%2], fmt.Sprintf("entry %d of %d", n, i/2))
 			if errors.Is(err, tlog.ErrFrozen) {
 				return
@@ -79,6 +79,7 @@ func frozenUnderLoad(w *World, st tlog.Storage) *tlog.Log {
 				close(half)
 			}
 		}
+		w.Error("the log does not freeze")
 	})
 	for _, l := range logs {
 		if err := w.Append(context.Background(), l, "one more"); !errors.Is(err, tlog.ErrFrozen) {
@@ -146,7 +147,8 @@ func runRotation(t *testing.T, st tlog.Storage) {
 		}
 	}
 	signer := func(row tlog.LogRow) (crypto.Signer, error) { return keys[row.Name], nil }
-	var commits, rotations atomic.Int64
+	var commits, writing atomic.Int64
+	var rotated atomic.Bool // the last shard is active, or cannot be
 	sets := make([]*tlog.Set, replicas)
 	for i := range sets {
 		var err error
@@ -163,10 +165,12 @@ func runRotation(t *testing.T, st tlog.Storage) {
 	}
 	var mu sync.Mutex
 	acked := make(map[string]string) // where, by body
+	writing.Store(writers - 1)
 	each(writers, func(i int) {
 		if i == 0 {
+			defer rotated.Store(true)
 			for n := 1; n < shards; n++ {
-				for commits.Load() < int64(n*20) {
+				for commits.Load() < int64(n*20) && writing.Load() > 0 {
 					if _, err := sets[0].Logs(context.Background(), tlog.V1); err != nil {
 						t.Error(err)
 						return
@@ -174,12 +178,13 @@ func runRotation(t *testing.T, st tlog.Storage) {
 				}
 				if err := st.Activate(context.Background(), fmt.Sprint("v1-", n)); err != nil {
 					t.Error(err)
+					return
 				}
-				rotations.Add(1)
 			}
 			return
 		}
-		for n := 0; rotations.Load() < shards-1 || n%50 > 0; n++ {
+		defer writing.Add(-1)
+		for n := 0; !rotated.Load() || n%50 > 0; n++ {
 			body := fmt.Sprintf("entry %d of %d", n, i/2) // by two of the writers
 			l, in, err := sets[(i+n)%replicas].Append(context.Background(), tlog.V1, tlog.Leaf{Body: []byte(body), Keys: []string{"entry"}})
 			if errors.Is(err, tlog.ErrUnavailable) {

@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) tlog.Storage, reopen func(t *test
 		"concurrent batches":     (*suite).concurrent,
 		"context before":         (*suite).contextBefore,
 		"context during":         (*suite).contextDuring,
+		"leaves that come late":  (*suite).late,
 		"many leaves":            (*suite).manyLeaves,
 		"tiles grow":             (*suite).tilesGrow,
 		"largest leaf":           (*suite).largest,
@@ -288,6 +289,30 @@ func (s *suite) existingAndMissed() {
 	}
 	if l := see(tlog.Batch{EdgeSize: 3}); l.Missed != nil {
 		s.Errorf("missed more than MaxMissed: %d", len(l.Missed))
+	}
+}
+
+// late: a storage that asks for more leaves looks them up like the first.
+func (s *suite) late() {
+	s.mustWrite("a", 0, 1, 2)
+	asked := 0
+	err := s.st.Commit(s.Context(), tlog.Batch{
+		Log: "a", EdgeSize: 3, Leaves: []tlog.Hash{entry(0, 1).Hash, entry(0, 7).Hash},
+		More: func() []tlog.Hash {
+			asked++
+			return []tlog.Hash{entry(0, 2).Hash, entry(0, 8).Hash}
+		},
+	}, func(l tlog.Locked) (tlog.Write, error) {
+		if l.Existing[entry(0, 1).Hash] != (tlog.Place{Index: 1, Time: 21}) {
+			s.Errorf("existing: %v", l.Existing)
+		}
+		if asked == 1 && (len(l.Existing) != 2 || l.Existing[entry(0, 2).Hash] != (tlog.Place{Index: 2, Time: 22})) {
+			s.Errorf("existing with those that came late: %v", l.Existing)
+		}
+		return tlog.Write{}, nil
+	})
+	if err != nil || asked > 1 {
+		s.Errorf("asked %d times, %v", asked, err)
 	}
 }
 
