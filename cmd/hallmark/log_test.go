@@ -155,6 +155,8 @@ func TestLogLies(t *testing.T) {
 	stranger.Name = "v1-2"
 	strange := newTestService(t, stranger)
 	s := newTestService(t, v1, v2)
+	renamed := *v2
+	renamed.Origin = "evil.example"
 	s.found = []logHint{v1.hint(t, 5)}
 	digest := "sha256:" + string(v1.leaves[5][bytes.LastIndex(v1.leaves[5], []byte(`"value":"`))+9:][:64])
 	hash := merkle.RecordHash(v1.leaves[5])
@@ -205,6 +207,7 @@ func TestLogLies(t *testing.T) {
 	}{
 		{"other log's checkpoint", get, on("v1-2/checkpoint", write(v2.checkpoint(t, 300))), 1, "serves a checkpoint of"},
 		{"stranger's checkpoint", get, on("v1-2/checkpoint", write(stranger.checkpoint(t, 300))), 1, "not signed by a log of the trusted root"},
+		{"its key under another name", "get 5 --log v2", on("v2/checkpoint", write(renamed.checkpoint(t, 300))), 1, "whose checkpoints begin with"},
 		{"changed checkpoint", get, on("v1-2/checkpoint", write(bytes.Replace(v1.checkpoint(t, 300), []byte("\n300\n"), []byte("\n301\n"), 1))), 1, "checkpoint"},
 		{"half a checkpoint", get, on("v1-2/checkpoint", write(half(v1.checkpoint(t, 300)))), 1, "checkpoint"},
 		{"no checkpoint", get, on("v1-2/checkpoint", http.NotFound), 1, "checkpoint"},
@@ -293,15 +296,15 @@ func TestLogEndless(t *testing.T) {
 	// The largest answer of use is an entry bundle: 256 leaves of 64 KiB. What
 	// is on the way in buffers of the machine is not read.
 	const most = 256*(64<<10) + 16<<20
-	for _, tc := range []struct{ path, head, args string }{
-		{"/hallmark/v1/logs", `{"logs":[],"x":"`, "list"},
-		{"/hallmark/v1/search", `{"entries":[],"x":"`, "search " + strings.Repeat("0", 64)},
-		{"/hallmark/v1/logs/v1-2/entries/5", `{"index":5,"x":"`, "get 45"},
-		{"/hallmark/v1/logs/v1-2/checkpoint", "hallmark.example - 77\n300\n", "get 45"},
-		{"/hallmark/v1/logs/v1-2/tile/0/000", "", "get 45"},
-		{"/hallmark/v1/logs/v1-2/tile/entries/000", "\x00\x01", "get 45"},
-		{"/hallmark/v1/logs/v1-2/tile/entries/000", "\x00\x01", "fsck"},
-		{"/hallmark/v1/logs/v1-2/tile/1/000.p/1", "", "fsck"},
+	for _, tc := range []struct{ path, head, args, says string }{
+		{"/hallmark/v1/logs", `{"logs":[],"x":"`, "list", "has more than 1048576 bytes"},
+		{"/hallmark/v1/search", `{"entries":[],"x":"`, "search " + strings.Repeat("0", 64), "has more than 1048576 bytes"},
+		{"/hallmark/v1/logs/v1-2/entries/5", `{"index":5,"x":"`, "get 45", "has more than 1048576 bytes"},
+		{"/hallmark/v1/logs/v1-2/checkpoint", "hallmark.example - 77\n300\n", "get 45", ""},
+		{"/hallmark/v1/logs/v1-2/tile/0/000", "", "get 45", ""},
+		{"/hallmark/v1/logs/v1-2/tile/entries/000", "\x00\x01", "get 45", ""},
+		{"/hallmark/v1/logs/v1-2/tile/entries/000", "\x00\x01", "fsck", ""},
+		{"/hallmark/v1/logs/v1-2/tile/1/000.p/1", "", "fsck", ""},
 	} {
 		var sent atomic.Int64
 		s.lie = func(w http.ResponseWriter, r *http.Request) bool {
@@ -312,7 +315,7 @@ func TestLogEndless(t *testing.T) {
 			return true
 		}
 		code, stdout, stderr := s.run(strings.Fields(tc.args)...)
-		if code != 1 && code != 3 || stdout != "" && !strings.HasPrefix(tc.args, "fsck") {
+		if code != 1 && code != 3 || stdout != "" && !strings.HasPrefix(tc.args, "fsck") || !strings.Contains(stderr, tc.says) {
 			t.Errorf("%s, %s: exit code %d, stdout %q: %s", tc.path, tc.args, code, stdout, stderr)
 		}
 		if sent.Load() == 0 || sent.Load() > most {
