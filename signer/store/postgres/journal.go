@@ -4,22 +4,13 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/store"
-)
-
-// States of an intent, see signer.Intent; the others are recorded and void.
-// Void intents are kept as evidence.
-const (
-	stateSigned   = "signed"
-	stateFinished = "finished"
 )
 
 // A transaction of the journal that numbers a row goes to the server in one
@@ -65,7 +56,7 @@ func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent)
 		return signer.Intent{}, false, fmt.Errorf("record intent: %w", errReadOnly)
 	}
 	args := append([]any{in.ID, in.RequestKey, db.presence.id, in.Created.UnixNano(), string(in.Action),
-		string(in.Artifact.Digest), in.PredicateType, doc, notNil(in.Statement)}, event...)
+		string(in.Artifact.Digest), in.PredicateType, doc, store.NotNull(in.Statement)}, event...)
 	var n int64
 	err = db.numbered(ctx, func(b *pgx.Batch) {
 		b.Queue(sqlRecorded, args...).Exec(count(&n))
@@ -85,28 +76,28 @@ func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent)
 func (db *DB) Sign(ctx context.Context, id string, s signer.Signed) error {
 	conn, err := db.writer(ctx)
 	if err != nil {
-		return wrapIntent("sign", id, hint(err))
+		return store.IntentError("sign", id, hint(err))
 	}
 	defer conn.Release()
-	tag, err := conn.Exec(ctx, sqlSigned, id, notNil(s.Signature), notNil(s.Certificate), notNil(s.Timestamp))
+	tag, err := conn.Exec(ctx, sqlSigned, id, store.NotNull(s.Signature), store.NotNull(s.Certificate), store.NotNull(s.Timestamp))
 	if err == nil && tag.RowsAffected() != 1 {
 		err = signer.ErrNoIntent
 	}
-	return wrapIntent("sign", id, hint(err))
+	return store.IntentError("sign", id, hint(err))
 }
 
 // Finish implements signer.Journal.
 func (db *DB) Finish(ctx context.Context, id string, r signer.Receipt, ev signer.AuditEvent) error {
 	receipt, err := store.EncodeReceipt(r)
 	if err != nil {
-		return wrapIntent("finish", id, err)
+		return store.IntentError("finish", id, err)
 	}
-	return wrapIntent("finish", id, db.end(ctx, sqlFinished, ev, id, receipt, notNil(r.Bundle)))
+	return store.IntentError("finish", id, db.end(ctx, sqlFinished, ev, id, receipt, store.NotNull(r.Bundle)))
 }
 
 // Void implements signer.Journal.
 func (db *DB) Void(ctx context.Context, id string, ev signer.AuditEvent) error {
-	return wrapIntent("void", id, db.end(ctx, sqlVoided, ev, id))
+	return store.IntentError("void", id, db.end(ctx, sqlVoided, ev, id))
 }
 
 // end runs an update that must find its intent, with its event.
@@ -137,13 +128,6 @@ func (db *DB) numbered(ctx context.Context, queue func(*pgx.Batch)) error {
 	queue(b)
 	b.Queue(sqlCommit)
 	return hint(conn.SendBatch(ctx, b).Close())
-}
-
-func wrapIntent(verb, id string, err error) error {
-	if err != nil {
-		return fmt.Errorf("%s intent %s: %w", verb, id, err)
-	}
-	return nil
 }
 
 // Unfinished implements signer.Journal: it returns this process's intents, and
@@ -198,8 +182,7 @@ func (db *DB) Receipts(ctx context.Context, digest attest.Digest) ([]signer.Rece
 	return receipts, nil
 }
 
-const sqlIntents = `SELECT id, request_key, state, created, action, predicate_type, document, statement,
-	signature, certificate, timestamp, receipt, bundle FROM intents WHERE `
+const sqlIntents = `SELECT ` + store.IntentColumns + ` FROM intents WHERE `
 
 // intents reads the intents that a constant condition selects.
 func (db *DB) intents(ctx context.Context, where string, args ...any) ([]signer.Intent, error) {
@@ -212,42 +195,9 @@ func (db *DB) intents(ctx context.Context, where string, args ...any) ([]signer.
 }
 
 func scanIntent(row pgx.CollectableRow) (signer.Intent, error) {
-	var (
-		in      signer.Intent
-		s       signer.Signed
-		created int64
-		state   string
-		doc     string
-		receipt *string
-		bundle  []byte
-	)
-	if err := row.Scan(&in.ID, &in.RequestKey, &state, &created, (*string)(&in.Action), &in.PredicateType, &doc, &in.Statement,
-		&s.Signature, &s.Certificate, &s.Timestamp, &receipt, &bundle); err != nil {
-		return in, err
+	var in store.IntentRow
+	if err := row.Scan(in.Columns()...); err != nil {
+		return signer.Intent{}, err
 	}
-	if err := store.DecodeDocument(doc, &in); err != nil {
-		return in, err
-	}
-	in.Created = time.Unix(0, created).UTC()
-	if state == stateSigned || state == stateFinished {
-		in.Signed = &s
-	}
-	if state == stateFinished {
-		if receipt == nil {
-			return in, errors.New("finished intent " + in.ID + " has no receipt")
-		}
-		var err error
-		if in.Receipt, err = store.DecodeReceipt(*receipt, bundle); err != nil {
-			return in, fmt.Errorf("intent %s: %w", in.ID, err)
-		}
-	}
-	return in, nil
-}
-
-// notNil stores an empty value as such: NULL is for what does not exist yet.
-func notNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
+	return in.Intent()
 }

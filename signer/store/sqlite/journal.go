@@ -4,21 +4,11 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/store"
-)
-
-// States of an intent, see signer.Intent; the others are recorded and void.
-// Void intents are kept as evidence.
-const (
-	stateSigned   = "signed"
-	stateFinished = "finished"
 )
 
 // Begin implements signer.Journal. The partial unique index on the request key
@@ -41,7 +31,7 @@ func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent)
 		err = t.exec(`INSERT INTO intents (id, request_key, state, created, action, digest, predicate_type, document, statement)
 			VALUES (?, ?, 'recorded', ?, ?, ?, ?, ?, ?)`,
 			in.ID, in.RequestKey, in.Created.UnixNano(), string(in.Action), string(in.Artifact.Digest), in.PredicateType,
-			doc, notNil(in.Statement))
+			doc, store.NotNull(in.Statement))
 		if err != nil {
 			return err
 		}
@@ -57,25 +47,25 @@ func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent)
 func (db *DB) Sign(ctx context.Context, id string, s signer.Signed) error {
 	err := db.write(ctx, func(t *tx) error {
 		return t.one(`UPDATE intents SET state = 'signed', signature = ?, certificate = ?, timestamp = ?
-			WHERE id = ? AND state = 'recorded'`, notNil(s.Signature), notNil(s.Certificate), notNil(s.Timestamp), id)
+			WHERE id = ? AND state = 'recorded'`, store.NotNull(s.Signature), store.NotNull(s.Certificate), store.NotNull(s.Timestamp), id)
 	})
-	return wrapIntent("sign", id, err)
+	return store.IntentError("sign", id, err)
 }
 
 // Finish implements signer.Journal.
 func (db *DB) Finish(ctx context.Context, id string, r signer.Receipt, ev signer.AuditEvent) error {
 	receipt, err := store.EncodeReceipt(r)
 	if err != nil {
-		return wrapIntent("finish", id, err)
+		return store.IntentError("finish", id, err)
 	}
 	err = db.write(ctx, func(t *tx) error {
 		if err := t.one(`UPDATE intents SET state = 'finished', receipt = ?, bundle = ? WHERE id = ? AND state = 'signed'`,
-			receipt, notNil(r.Bundle), id); err != nil {
+			receipt, store.NotNull(r.Bundle), id); err != nil {
 			return err
 		}
 		return t.record(ev)
 	})
-	return wrapIntent("finish", id, err)
+	return store.IntentError("finish", id, err)
 }
 
 // Void implements signer.Journal.
@@ -86,14 +76,7 @@ func (db *DB) Void(ctx context.Context, id string, ev signer.AuditEvent) error {
 		}
 		return t.record(ev)
 	})
-	return wrapIntent("void", id, err)
-}
-
-func wrapIntent(verb, id string, err error) error {
-	if err != nil {
-		return fmt.Errorf("%s intent %s: %w", verb, id, err)
-	}
-	return nil
+	return store.IntentError("void", id, err)
 }
 
 // one runs an update that must find its intent.
@@ -152,8 +135,7 @@ func (db *DB) intents(ctx context.Context, where string, args ...any) (found []s
 // intents reads the intents that a constant condition selects.
 func (q queryer) intents(where string, args ...any) ([]signer.Intent, error) {
 	var found []signer.Intent
-	err := q.each(`SELECT id, request_key, state, created, action, predicate_type, document, statement,
-		signature, certificate, timestamp, receipt, bundle FROM intents WHERE `+where, args,
+	err := q.each(`SELECT `+store.IntentColumns+` FROM intents WHERE `+where, args,
 		func(scan func(...any) error) error {
 			in, err := scanIntent(scan)
 			found = append(found, in)
@@ -163,42 +145,9 @@ func (q queryer) intents(where string, args ...any) ([]signer.Intent, error) {
 }
 
 func scanIntent(scan func(...any) error) (signer.Intent, error) {
-	var (
-		in      signer.Intent
-		s       signer.Signed
-		created int64
-		state   string
-		doc     string
-		receipt sql.NullString
-		bundle  []byte
-	)
-	if err := scan(&in.ID, &in.RequestKey, &state, &created, (*string)(&in.Action), &in.PredicateType, &doc, &in.Statement,
-		&s.Signature, &s.Certificate, &s.Timestamp, &receipt, &bundle); err != nil {
-		return in, err
+	var row store.IntentRow
+	if err := scan(row.Columns()...); err != nil {
+		return signer.Intent{}, err
 	}
-	if err := store.DecodeDocument(doc, &in); err != nil {
-		return in, err
-	}
-	in.Created = time.Unix(0, created).UTC()
-	if state == stateSigned || state == stateFinished {
-		in.Signed = &s
-	}
-	if state == stateFinished {
-		if !receipt.Valid {
-			return in, errors.New("finished intent " + in.ID + " has no receipt")
-		}
-		var err error
-		if in.Receipt, err = store.DecodeReceipt(receipt.String, bundle); err != nil {
-			return in, fmt.Errorf("intent %s: %w", in.ID, err)
-		}
-	}
-	return in, nil
-}
-
-// notNil stores an empty value as such: NULL is for what does not exist yet.
-func notNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
+	return row.Intent()
 }
