@@ -44,7 +44,8 @@ var (
 type deployment struct {
 	ca       *ca.CA
 	tsa      *tsa.TSA
-	log      signer.Log
+	log      signer.Log // the one that sign writes to: v2, or after useV1 v1
+	v1       signer.Log
 	material trustroot.Material
 	now      time.Time
 }
@@ -77,10 +78,19 @@ func newDeployment(t *testing.T, logKind keys.Kind, born time.Time) *deployment 
 	base, err := url.Parse(origin)
 	check(t, err)
 	d.log = newMemoryLog(t, base.Hostname(), logKey)
+	v1Key := key(keys.ECDSAP256)
+	d.v1 = newMemoryLogV1(t, base.Hostname(), v1Key, clock)
 	d.material = trustroot.Deployment{
 		Origin: base, CAChain: d.ca.Chain(), TSAChain: d.tsa.Chain(), CT: ctKey.Public(),
-		LogV1: key(keys.ECDSAP256).Public(), LogV2: logKey.Public(), Start: born,
+		LogV1: v1Key.Public(), LogV2: logKey.Public(), Start: born,
 	}.Material()
+	return d
+}
+
+// useV1 has bundles carry an entry of the v1 log, as the service does by
+// default.
+func (d *deployment) useV1() *deployment {
+	d.log = d.v1
 	return d
 }
 

@@ -50,14 +50,19 @@ func newMemoryLog(t *testing.T, origin string, key crypto.Signer) *memoryLog {
 		t.Fatal(err)
 	}
 	l := &memoryLog{origin: origin, id: id, signer: noteSigner}
-	// Strangers' entries before ours: a proof in a tree of one leaf is empty
-	// and would prove little.
+	l.addStrangers(t)
+	return l
+}
+
+// addStrangers adds entries of others before ours: a proof in a tree of one
+// leaf is empty and would prove little.
+func (l *memoryLog) addStrangers(t *testing.T) {
+	t.Helper()
 	for i := range 6 {
 		if err := l.add(fmt.Appendf(nil, "entry %d of somebody else", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return l
 }
 
 // ReadHashes implements tlog.HashReader.
@@ -85,15 +90,7 @@ func (l *memoryLog) Append(_ context.Context, e signer.Entry) (attest.LogEntry, 
 	if err != nil {
 		return attest.LogEntry{}, err
 	}
-	index := l.entries
-	if err := l.add(body); err != nil {
-		return attest.LogEntry{}, err
-	}
-	root, err := tlog.TreeHash(l.entries, l)
-	if err != nil {
-		return attest.LogEntry{}, err
-	}
-	proof, err := tlog.ProveRecord(l.entries, index, l)
+	entry, root, err := l.include(body)
 	if err != nil {
 		return attest.LogEntry{}, err
 	}
@@ -102,15 +99,28 @@ func (l *memoryLog) Append(_ context.Context, e signer.Entry) (attest.LogEntry, 
 	if err != nil {
 		return attest.LogEntry{}, err
 	}
-	entry := attest.LogEntry{
-		LogIndex: index, LogID: l.id, Kind: "hashedrekord", Version: "0.0.2",
-		TreeSize: l.entries, ProofIndex: index, RootHash: bytes.Clone(root[:]),
-		Checkpoint: string(checkpoint), CanonicalizedBody: body,
+	entry.LogID, entry.Kind, entry.Version, entry.Checkpoint = l.id, "hashedrekord", "0.0.2", string(checkpoint)
+	return entry, nil
+}
+
+// include adds a leaf and proves it.
+func (l *memoryLog) include(body []byte) (entry attest.LogEntry, root tlog.Hash, err error) {
+	index := l.entries
+	if err := l.add(body); err != nil {
+		return entry, root, err
 	}
+	if root, err = tlog.TreeHash(l.entries, l); err != nil {
+		return entry, root, err
+	}
+	proof, err := tlog.ProveRecord(l.entries, index, l)
+	if err != nil {
+		return entry, root, err
+	}
+	entry = attest.LogEntry{LogIndex: index, TreeSize: l.entries, ProofIndex: index, RootHash: bytes.Clone(root[:]), CanonicalizedBody: body}
 	for _, h := range proof {
 		entry.Hashes = append(entry.Hashes, bytes.Clone(h[:]))
 	}
-	return entry, nil
+	return entry, root, nil
 }
 
 // hashedRekordBody is the leaf of a hashedrekord 0.0.2 entry. Rekor's code
