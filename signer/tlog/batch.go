@@ -99,6 +99,16 @@ func (l *Log) runBatch(waiters []*waiter) {
 		return write, l.cfg.Fault(Signed)
 	}
 
+	// Who comes while other processes hold the row need not wait for the batch
+	// after this one.
+	more := func() []Hash {
+		late, _ := l.pool.takeNow(maxBatch - len(waiters))
+		known := len(hashes)
+		waiters = append(waiters, late...)
+		fresh, hashes = distinct(waiters)
+		return hashes[known:]
+	}
+
 	// 2. One transaction: lock the log's row, look up duplicates, plan, write
 	// entries, tiles and head, commit.
 	// Power fails before the commit: as before. After it: the entries are in
@@ -107,7 +117,8 @@ func (l *Log) runBatch(waiters []*waiter) {
 	defer cancel()
 	var err error
 	for range maxAttempts {
-		if err = l.commit(ctx, hashes, base.head.Size, plan); err == nil || final(err) {
+		b := Batch{Log: l.cfg.Name, Leaves: hashes, More: more, EdgeSize: base.head.Size, Fault: l.cfg.Fault}
+		if err = l.commit(ctx, b, plan); err == nil || final(err) {
 			break
 		}
 		// 6. Not known how it ended, if it was the commit that failed. The
@@ -159,11 +170,10 @@ func (l *Log) runBatch(waiters []*waiter) {
 }
 
 // commit runs the transaction once.
-func (l *Log) commit(ctx context.Context, leaves []Hash, edgeSize int64, plan func(Locked) (Write, error)) error {
+func (l *Log) commit(ctx context.Context, b Batch, plan func(Locked) (Write, error)) error {
 	if err := l.cfg.Fault(Taken); err != nil {
 		return err
 	}
-	b := Batch{Log: l.cfg.Name, Leaves: leaves, EdgeSize: edgeSize, Fault: l.cfg.Fault}
 	return l.storage.Commit(ctx, b, plan)
 }
 

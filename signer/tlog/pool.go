@@ -88,20 +88,25 @@ func (p *pool) remove(w *waiter) bool {
 // first. It returns nil when the pool is closed and empty.
 func (p *pool) take(limit int) []*waiter {
 	for {
-		p.mu.Lock()
-		n := min(limit, len(p.waiting))
-		batch := append([]*waiter(nil), p.waiting[:n]...)
-		p.waiting = append(p.waiting[:0], p.waiting[n:]...)
-		for _, w := range batch {
-			p.bytes -= w.size
-		}
-		closed := p.closed
-		p.mu.Unlock()
-		if n > 0 || closed {
+		batch, closed := p.takeNow(limit)
+		if len(batch) > 0 || closed {
 			return batch
 		}
 		<-p.wake
 	}
+}
+
+// takeNow is take without the wait. It says whether the pool is closed.
+func (p *pool) takeNow(limit int) (batch []*waiter, closed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := min(limit, len(p.waiting))
+	batch = append(batch, p.waiting[:n]...)
+	p.waiting = append(p.waiting[:0], p.waiting[n:]...)
+	for _, w := range batch {
+		p.bytes -= w.size
+	}
+	return batch, p.closed
 }
 
 // close refuses further entries. Those that wait are still taken.

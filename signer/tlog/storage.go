@@ -198,6 +198,12 @@ type Batch struct {
 	Log string
 	// Leaves are to be looked up. They are distinct.
 	Leaves []Hash
+	// More, if set, returns leaves that have come since, none of them in
+	// Leaves. A storage in which Commit waits long for the row's lock, because
+	// other processes append too, calls it once under the lock, before plan,
+	// and looks these up as well: batches grow with the time they waited.
+	// Others need not.
+	More func() []Hash
 	// EdgeSize is the tree size that the caller has in memory.
 	EdgeSize int64
 	// Fault is nil in production. Tests have it called at BeforeCommit and

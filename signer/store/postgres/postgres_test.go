@@ -80,14 +80,14 @@ func connect(t testing.TB, cfg postgres.Config) *pgx.Conn {
 }
 
 // crash breaks every connection to a database, as a crash of its processes
-// would.
+// would, and returns when the server has noticed.
 func crash(t testing.TB, pg *pglab.Server, cfg postgres.Config) {
 	t.Helper()
 	u, err := url.Parse(cfg.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pg.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+path.Base(u.Path)+"'")
+	pg.Exec(t, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '"+path.Base(u.Path)+"'")
 }
 
 func newKey(t testing.TB) crypto.Signer {
