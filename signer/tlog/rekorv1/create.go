@@ -17,7 +17,11 @@ func (s *Service) createEntry(w http.ResponseWriter, r *http.Request) error {
 	if err := s.cfg.Writers.Closed(); err != nil {
 		return err
 	}
-	raw, doc, err := s.readBody(w, r, "proposedEntry")
+	return s.withBody(s.create)(w, r)
+}
+
+func (s *Service) create(w http.ResponseWriter, r *http.Request, raw []byte) error {
+	doc, err := readJSON(raw, "proposedEntry")
 	if err != nil {
 		return err
 	}

@@ -150,6 +150,14 @@ func TestErrors(t *testing.T) {
 			}
 		})
 	}
+	// What is repeated of a request is bounded.
+	for name, body := range map[string]string{
+		"kind": `{"kind":"` + strings.Repeat("k", 100_000) + `"}`, "member": `{"` + strings.Repeat("k", 100_000) + `":1,"` + strings.Repeat("k", 100_000) + `":2}`,
+	} {
+		if got := e.call("POST", entries, body); got.status < 400 || got.status > 422 || len(got.body) > 2000 {
+			t.Errorf("long %s: %d, %d bytes", name, got.status, len(got.body))
+		}
+	}
 	if size := e.active().Size(); size != 1 {
 		t.Errorf("the log has grown to %d entries", size)
 	}

@@ -47,12 +47,12 @@ func (p *problem) Error() string { return p.message }
 
 // refuse is a problem whose code is its status.
 func refuse(status int, format string, args ...any) *problem {
-	return &problem{status: status, code: status, message: fmt.Sprintf(format, args...)}
+	return &problem{status: status, code: status, message: writers.Clip(fmt.Sprintf(format, args...))}
 }
 
 // violation is a problem of a request that breaks the schema.
 func violation(code int, format string, args ...any) *problem {
-	return &problem{status: http.StatusUnprocessableEntity, code: code, message: fmt.Sprintf(format, args...)}
+	return &problem{status: http.StatusUnprocessableEntity, code: code, message: writers.Clip(fmt.Sprintf(format, args...))}
 }
 
 // required is the violation of a missing parameter; in is "query" or "body".
@@ -120,6 +120,8 @@ func problemOf(ctx context.Context, err error) *problem {
 		return refuse(http.StatusGatewayTimeout, "the request took too long; retry")
 	case ctx.Err() != nil:
 		return refuse(statusClientClosedRequest, "client disconnected during request")
+	case errors.Is(err, writers.ErrBody):
+		return refuse(http.StatusBadRequest, "%v", writers.ErrBody)
 	case errors.Is(err, tlog.ErrFrozen):
 		// What Rekor says whose log is read only.
 		return refuse(http.StatusNotImplemented, "Create Entry API not enabled in this Rekor instance")
@@ -136,7 +138,7 @@ func problemOf(ctx context.Context, err error) *problem {
 // answerError answers a request that failed.
 func (s *Service) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(r.Context(), err)
-	s.cfg.Logger.InfoContext(r.Context(), "log request failed", "status", p.status, "error", err)
+	s.cfg.Logger.InfoContext(r.Context(), "log request failed", "status", p.status, "error", writers.Clip(err.Error()))
 	h := w.Header()
 	var refused *writers.Refused
 	switch {

@@ -6,31 +6,38 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
 )
 
-// readBody reads a request's JSON and checks it as parseJSON does. name is what
-// the schema calls the body.
-func (s *Service) readBody(w http.ResponseWriter, r *http.Request, name string) ([]byte, value, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxBody))
-	if err != nil {
-		return nil, value{}, fmt.Errorf("read request: %w", err)
+// withBody reads a request's body and answers it, see writers.Bodies.
+func (s *Service) withBody(answer func(w http.ResponseWriter, r *http.Request, body []byte) error) endpoint {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		body, done, err := s.bodies.Read(w, r)
+		if err != nil {
+			return fmt.Errorf("read request: %w", err)
+		}
+		defer done()
+		return answer(w, r, body)
 	}
+}
+
+// readJSON checks a request's JSON as parseJSON does. name is what the schema
+// calls the body.
+func readJSON(body []byte, name string) (value, error) {
 	if len(body) == 0 {
-		return nil, value{}, required(name, "body")
+		return value{}, required(name, "body")
 	}
 	v, err := parseJSON(body)
 	if err != nil {
-		return nil, value{}, refuse(http.StatusBadRequest, "%v", err)
+		return value{}, refuse(http.StatusBadRequest, "%v", err)
 	}
 	if v.kind == isNull {
-		return nil, value{}, required(name, "body")
+		return value{}, required(name, "body")
 	}
-	return body, v, nil
+	return v, nil
 }
 
 // decode fills out, a generated type, from a document that parseJSON has

@@ -62,8 +62,8 @@ func answerEntry(w http.ResponseWriter, rec record, err error) error {
 
 // retrieve answers POST /api/v1/log/entries/retrieve. What is not found is left
 // out.
-func (s *Service) retrieve(w http.ResponseWriter, r *http.Request) error {
-	query, err := s.readQuery(w, r)
+func (s *Service) retrieve(w http.ResponseWriter, r *http.Request, raw []byte) error {
+	query, err := s.readQuery(r.Context(), raw)
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,8 @@ type lookup func(ctx context.Context) (record, error)
 
 // readQuery reads a request for entries and checks all of it before anything is
 // looked up: one bad item fails the request.
-func (s *Service) readQuery(w http.ResponseWriter, r *http.Request) ([]lookup, error) {
-	raw, doc, err := s.readBody(w, r, "entry")
+func (s *Service) readQuery(ctx context.Context, raw []byte) ([]lookup, error) {
+	doc, err := readJSON(raw, "entry")
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (s *Service) readQuery(w http.ResponseWriter, r *http.Request) ([]lookup, e
 		all = append(all, func(ctx context.Context) (record, error) { return s.byID(ctx, id) })
 	}
 	for _, proposed := range q.Entries() {
-		leaf, err := leafToFind(r.Context(), proposed)
+		leaf, err := leafToFind(ctx, proposed)
 		if err != nil {
 			return nil, refuse(http.StatusBadRequest, "%v", err)
 		}

@@ -36,7 +36,7 @@ func (s *Service) endpoints(path string) map[string]endpoint {
 	case retrievePath:
 		// The path is an entry's too, with an id that is none: go-openapi
 		// prefers the one without a variable, but per method.
-		return map[string]endpoint{http.MethodPost: s.retrieve, http.MethodGet: s.entryByID}
+		return map[string]endpoint{http.MethodPost: s.withBody(s.retrieve), http.MethodGet: s.entryByID}
 	case logPath:
 		return map[string]endpoint{http.MethodGet: s.logInfo}
 	case proofPath:
@@ -44,7 +44,7 @@ func (s *Service) endpoints(path string) map[string]endpoint {
 	case publicKeyPath:
 		return map[string]endpoint{http.MethodGet: s.publicKey}
 	case searchPath:
-		return map[string]endpoint{http.MethodPost: s.searchIndex}
+		return map[string]endpoint{http.MethodPost: s.withBody(s.searchIndex)}
 	case pingPath:
 		return map[string]endpoint{http.MethodGet: ping}
 	}

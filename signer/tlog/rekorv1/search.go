@@ -25,9 +25,8 @@ const maxHits = tlog.MaxPage
 
 // searchIndex answers POST /api/v1/index/retrieve with entry ids, the newest
 // last.
-func (s *Service) searchIndex(w http.ResponseWriter, r *http.Request) error {
-	raw, _, err := s.readBody(w, r, "query")
-	if err != nil {
+func (s *Service) searchIndex(w http.ResponseWriter, r *http.Request, raw []byte) error {
+	if _, err := readJSON(raw, "query"); err != nil {
 		return err
 	}
 	var q models.SearchIndex

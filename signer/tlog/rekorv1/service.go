@@ -54,6 +54,7 @@ type Config struct {
 // concurrently.
 type Service struct {
 	cfg        Config
+	bodies     *writers.Bodies
 	algorithms *signature.AlgorithmRegistryConfig // of hashedrekord
 }
 
@@ -75,7 +76,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rekor v1: %w", err)
 	}
-	return &Service{cfg: cfg, algorithms: algorithms}, nil
+	return &Service{cfg: cfg, bodies: writers.NewBodies(cfg.MaxBody), algorithms: algorithms}, nil
 }
 
 // ServeHTTP implements http.Handler.

@@ -95,6 +95,9 @@ func verifierOfKey(key crypto.PublicKey) (verifier, error) {
 // returns how Rekor writes it. It leaves chains and everything unusual to
 // Rekor's code.
 func parsePEM(content []byte) (v verifier, canonical []byte, ok bool) {
+	if len(content) > maxPart {
+		return verifier{}, nil, false // a certificate with a million names
+	}
 	block, rest := pem.Decode(content)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 || len(block.Headers) > 0 || !bytes.HasPrefix(content, []byte("-----BEGIN ")) {
 		return verifier{}, nil, false

@@ -154,6 +154,10 @@ func verify(key crypto.PublicKey, hash crypto.Hash, digest, sig []byte) error {
 // claimOf parses a verifier.
 func claimOf(verifier *pb.Verifier) (writers.Claim, error) {
 	der := verifier.GetX509Certificate().GetRawBytes()
+	if len(der) > tlog.MaxLeaf {
+		// Of a million names, before it turns out that there is no room for them.
+		return writers.Claim{}, fmt.Errorf("%w: a certificate of %d bytes", tlog.ErrTooLarge, len(der))
+	}
 	if der == nil {
 		key, err := x509.ParsePKIXPublicKey(verifier.GetPublicKey().GetRawBytes())
 		return writers.Claim{PublicKey: key}, err

@@ -84,18 +84,20 @@ func (s *Service) answerError(w http.ResponseWriter, r *http.Request, err error)
 		writeError(w, http.StatusNotFound, codeNotFound, errNoLog.Error())
 	case errors.As(err, &bad):
 		writeError(w, http.StatusBadRequest, codeInvalidArgument, bad.reason)
+	case errors.Is(err, tlog.ErrTooLarge): // an invalid entry may be, too
+		writeError(w, http.StatusRequestEntityTooLarge, codeInvalidArgument,
+			fmt.Sprintf("the canonical entry is larger than %d bytes", tlog.MaxLeaf))
 	case errors.As(err, &invalid):
 		writeError(w, http.StatusBadRequest, codeInvalidArgument, invalid.message())
 	case errors.As(err, &tooLarge):
 		writeError(w, http.StatusRequestEntityTooLarge, codeInvalidArgument,
 			fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit))
-	case errors.Is(err, tlog.ErrTooLarge):
-		writeError(w, http.StatusRequestEntityTooLarge, codeInvalidArgument,
-			fmt.Sprintf("the canonical entry is larger than %d bytes", tlog.MaxLeaf))
 	case errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		writeError(w, http.StatusGatewayTimeout, codeDeadlineExceeded, "the request took too long; retry")
 	case r.Context().Err() != nil:
 		writeError(w, statusClientClosedRequest, codeCanceled, "the client has gone")
+	case errors.Is(err, writers.ErrBody):
+		writeError(w, http.StatusBadRequest, codeInvalidArgument, writers.ErrBody.Error())
 	case errors.Is(err, tlog.ErrPoolFull):
 		writeError(w, http.StatusServiceUnavailable, codeUnavailable, "reached max pushback; retry")
 	case errors.Is(err, tlog.ErrUnavailable), errors.Is(err, tlog.ErrClosed):
@@ -103,5 +105,5 @@ func (s *Service) answerError(w http.ResponseWriter, r *http.Request, err error)
 	default:
 		writeError(w, http.StatusInternalServerError, codeUnknown, "failed to integrate entry")
 	}
-	s.cfg.Logger.InfoContext(r.Context(), "log request failed", "error", err)
+	s.cfg.Logger.InfoContext(r.Context(), "log request failed", "error", writers.Clip(err.Error()))
 }

@@ -145,6 +145,9 @@ func TestRefusedRequests(t *testing.T) {
 		{"pure Ed25519", body(t, pure.request(t, "artifact")), 400, 3, invalid},
 		{"RSA 1024", body(t, weakRSA(t)), 400, 3, invalid},
 		{"entry too large for a leaf", body(t, p256.withCertificate(t, p256.request(t, "artifact"), 50_000)), 413, 3, "the canonical entry is larger than 65535 bytes"},
+		{"certificate too large for a leaf", body(t, p256.withCertificate(t, p256.request(t, "artifact"), 100_000)), 413, 3, "the canonical entry is larger than 65535 bytes"},
+		{"many objects", `{"dsseRequestV002":{"envelope":{"signatures":[{}` + strings.Repeat(",{}", 64) + `]}}}`, 400, 3, "the request has more than 64 objects"},
+		{"long name", `{"` + strings.Repeat("a", 100_000) + `":1}`, 400, 3, ""},
 		{"request too large", strings.Repeat(" ", rekorv2.DefaultMaxBody) + good, 413, 3, "the request is larger than 4194304 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -155,6 +158,9 @@ func TestRefusedRequests(t *testing.T) {
 			}
 			if !strings.HasSuffix(got.body, `,"details":[]}`) || got.header.Get("Content-Type") != "application/json" || got.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%v %s", got.header, got.body)
+			}
+			if len(got.body) > 2000 {
+				t.Errorf("an answer of %d bytes", len(got.body))
 			}
 			if e.log.Size() != 0 {
 				t.Error("an entry was logged")

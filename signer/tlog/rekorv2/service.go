@@ -64,7 +64,8 @@ type Config struct {
 // Service is an http.Handler over the v2 logs. Its methods may be called
 // concurrently.
 type Service struct {
-	cfg Config
+	cfg    Config
+	bodies *writers.Bodies
 	// last is what the last look found; reads go by it for a moment.
 	last atomic.Pointer[shards]
 }
@@ -83,7 +84,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{cfg: cfg}, nil
+	return &Service{cfg: cfg, bodies: writers.NewBodies(cfg.MaxBody)}, nil
 }
 
 // Append logs a signature made in this process: the digest that was signed,

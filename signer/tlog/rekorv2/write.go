@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 
@@ -56,10 +55,11 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request) (logged, error)
 	if err := s.cfg.Writers.Closed(); err != nil {
 		return logged{}, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxBody))
+	body, worked, err := s.bodies.Read(w, r)
 	if err != nil {
 		return logged{}, fmt.Errorf("read request: %w", err)
 	}
+	defer worked()
 	e, err := parse(body)
 	if err != nil {
 		return logged{}, err
