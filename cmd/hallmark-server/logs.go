@@ -69,7 +69,7 @@ func createLog(ctx context.Context, db store.Database, cfg *Config, l newLog) er
 	birth := tlog.Birth{Kind: l.kind, TreeID: tlog.NewTreeID(), State: l.state}
 	lc := tlog.Config{Name: l.name, Origin: l.host, Signer: l.key, Shared: cfg.shared()}
 	if l.kind == tlog.V1 {
-		lc.Origin = fmt.Sprintf("%s - %d", l.host, birth.TreeID)
+		lc.Origin = tlog.OriginV1(l.host, birth.TreeID)
 	}
 	if err := tlog.Create(ctx, db, lc, birth); err != nil {
 		return err

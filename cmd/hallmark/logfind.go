@@ -47,10 +47,10 @@ func (e *foundEntry) logIndex() int64 {
 	return e.row.FirstIndex + e.index
 }
 
-// entryID is a v1 log's name of the entry.
+// entryID is a v1 log's name of the entry; empty for other logs.
 func (e *foundEntry) entryID() string {
-	id, err := strconv.ParseInt(e.view.treeID(), 10, 64)
-	if err != nil { // not a v1 log
+	id, isV1 := tlog.TreeIDOf(e.view.Origin)
+	if !isV1 {
 		return ""
 	}
 	return fmt.Sprintf("%016x%x", id, e.hash[:])

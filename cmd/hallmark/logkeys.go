@@ -10,8 +10,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
-	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/hallmark-dev/hallmark/signer/tlog"
@@ -63,16 +63,13 @@ type checkpoint struct {
 	signed []byte
 }
 
-// v1Origin is how Rekor v1 logs name themselves: host, " - ", tree id. Rekor v2
-// logs have their host name, which may not look like that.
-var v1Origin = regexp.MustCompile(`^.+ - ([1-9][0-9]{0,18})$`)
-
 // treeID is the tree id in a v1 log's origin, decimal; empty for other logs.
 func (c checkpoint) treeID() string {
-	if m := v1Origin.FindStringSubmatch(c.Origin); m != nil {
-		return m[1]
+	id, isV1 := tlog.TreeIDOf(c.Origin)
+	if !isV1 {
+		return ""
 	}
-	return ""
+	return strconv.FormatInt(id, 10)
 }
 
 // open verifies a checkpoint. Which key has to have signed it follows from the
@@ -87,7 +84,9 @@ func (k *logKeys) open(signed []byte) (checkpoint, error) {
 			reasons = append(reasons, err)
 			continue
 		}
-		if host := hostOf(l.baseURL); !v1Origin.MatchString(origin) && origin != host {
+		// Rekor v2 logs have the host name of their URL, Rekor v1 logs any.
+		_, isV1 := tlog.TreeIDOf(origin)
+		if host := hostOf(l.baseURL); !isV1 && origin != host {
 			return checkpoint{}, no("checkpoint of %q is signed with the key of log %s, whose checkpoints begin with %q", printable(origin), l.baseURL, host)
 		}
 		return checkpoint{Checkpoint: c, key: l, signed: bytes.Clone(signed)}, nil

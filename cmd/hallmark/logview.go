@@ -4,8 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 
 	merkle "golang.org/x/mod/sumdb/tlog"
@@ -60,10 +58,11 @@ func (v *logView) entry(ctx context.Context, index int64) (provenEntry, error) {
 	if err != nil {
 		return provenEntry{}, wrongAnswer(fmt.Errorf("read entries of log %q: %w", v.Origin, err))
 	}
-	body, err := leafOf(raw, int(at))
-	if err != nil {
-		return provenEntry{}, no("log %q: entry bundle %d: %w", v.Origin, bundle, err)
+	leaves, ok := tlog.SplitBundle(raw)
+	if !ok || at >= int64(len(leaves)) {
+		return provenEntry{}, no("log %q: entry bundle %d ends before entry %d", v.Origin, bundle, index)
 	}
+	body := leaves[at]
 	proof, err := v.prove(ctx, index, merkle.RecordHash(body))
 	if err != nil {
 		return provenEntry{}, err
@@ -138,22 +137,4 @@ func (r *tileReader) ReadTiles(tiles []merkle.Tile) ([][]byte, error) {
 		all = append(all, data)
 	}
 	return all, nil
-}
-
-// leafOf takes a leaf out of an entry bundle (C2SP tlog-tiles: each leaf
-// behind its length, a big-endian uint16).
-func leafOf(bundle []byte, at int) ([]byte, error) {
-	for i := 0; ; i++ {
-		if len(bundle) < 2 {
-			return nil, errors.New("ends before the entry")
-		}
-		size := int(binary.BigEndian.Uint16(bundle))
-		if len(bundle) < 2+size {
-			return nil, errors.New("ends within an entry")
-		}
-		if i == at {
-			return bundle[2 : 2+size], nil
-		}
-		bundle = bundle[2+size:]
-	}
 }

@@ -79,7 +79,7 @@ func (b Birth) check(origin string) error {
 	if b.State != Pending && b.State != Active {
 		return fmt.Errorf("a log is created %s or %s, not %q", Pending, Active, b.State)
 	}
-	id, isV1 := treeIDOf(origin)
+	id, isV1 := TreeIDOf(origin)
 	switch {
 	case b.Kind == V1 && (!isV1 || id != b.TreeID):
 		return fmt.Errorf("origin %q of a v1 log does not end in \" - %d\"", origin, b.TreeID)

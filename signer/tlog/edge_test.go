@@ -147,7 +147,7 @@ func FuzzSplitBundle(f *testing.F) {
 	f.Add([]byte{0, 1})
 	f.Add(encodeBundle([]Entry{{Body: []byte("one")}, {Body: make([]byte, MaxLeaf)}, {}}))
 	f.Fuzz(func(t *testing.T, bundle []byte) {
-		leaves, ok := splitBundle(bundle)
+		leaves, ok := SplitBundle(bundle)
 		if !ok {
 			return
 		}

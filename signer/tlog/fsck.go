@@ -104,7 +104,7 @@ func (c *checker) bundle(ctx context.Context, n int64, width int) error {
 	if bundle == nil {
 		return err
 	}
-	leaves, ok := splitBundle(bundle)
+	leaves, ok := SplitBundle(bundle)
 	if !ok || len(leaves) != width {
 		c.problem("entry bundle %d is malformed", n)
 		return nil
@@ -147,8 +147,10 @@ func (c *checker) tile(ctx context.Context, id TileID, width int, want []byte) e
 	return err
 }
 
-// splitBundle takes an entry bundle apart.
-func splitBundle(bundle []byte) (leaves [][]byte, ok bool) {
+// SplitBundle takes an entry bundle apart: its leaves, each of which stands
+// behind its length, a big-endian uint16 (C2SP tlog-tiles). False if it ends
+// within a leaf.
+func SplitBundle(bundle []byte) (leaves [][]byte, ok bool) {
 	for len(bundle) > 0 {
 		if len(bundle) < 2 {
 			return nil, false

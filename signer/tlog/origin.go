@@ -23,8 +23,13 @@ func noteName(origin string) (name string, isV1 bool) {
 	return origin, false
 }
 
-// treeIDOf returns the tree id in the origin of a v1 log; false if it is none.
-func treeIDOf(origin string) (int64, bool) {
+// OriginV1 is the origin of a v1 log: "host - tree id".
+func OriginV1(host string, treeID int64) string {
+	return host + " - " + strconv.FormatInt(treeID, 10)
+}
+
+// TreeIDOf returns the tree id in the origin of a v1 log; false if it is none.
+func TreeIDOf(origin string) (int64, bool) {
 	m := originV1.FindStringSubmatch(origin)
 	if m == nil {
 		return 0, false
@@ -37,7 +42,7 @@ func treeIDOf(origin string) (int64, bool) {
 // C2SP signed-note: UTF-8 without spaces, control characters and plus signs.
 func validOrigin(origin string) bool {
 	name, isV1 := noteName(origin)
-	if _, ok := treeIDOf(origin); isV1 && !ok {
+	if _, ok := TreeIDOf(origin); isV1 && !ok {
 		return false
 	}
 	return name != "" && utf8.ValidString(name) && strings.IndexFunc(name, func(r rune) bool {

@@ -4,7 +4,6 @@ package tiles
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +19,11 @@ const (
 	// maxCheckpoint is larger than any checkpoint with a line for each witness
 	// that one would want.
 	maxCheckpoint = 64 << 10
+	// lengthSize is what stands before each leaf of a bundle.
+	lengthSize = 2
 	// maxBundle is 256 leaves of the largest size.
-	maxBundle = tlog.TileWidth * (2 + tlog.MaxLeaf)
-	hashSize  = 32
+	maxBundle = tlog.TileWidth * (lengthSize + tlog.MaxLeaf)
+	hashSize  = len(tlog.Hash{})
 	// defaultTimeout is for one file: a bundle of the largest size takes it at
 	// 4 Mbit/s.
 	defaultTimeout = 30 * time.Second
@@ -82,20 +83,15 @@ func (c *Client) EntryBundle(ctx context.Context, n int64, width int) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	cut := data
-	for i, rest := 0, data; i < served; i++ {
-		if len(rest) < 2 || len(rest)-2 < int(binary.BigEndian.Uint16(rest)) {
-			return nil, fmt.Errorf("%w: %s ends in entry %d of %d", tlog.ErrCorrupt, t.path(), i, served)
-		}
-		rest = rest[2+int(binary.BigEndian.Uint16(rest)):]
-		if i == width-1 {
-			cut = data[:len(data)-len(rest)]
-		}
-		if i == served-1 && len(rest) > 0 {
-			return nil, fmt.Errorf("%w: %s has %d bytes behind its %d entries", tlog.ErrCorrupt, t.path(), len(rest), served)
-		}
+	leaves, ok := tlog.SplitBundle(data)
+	if !ok || len(leaves) != served {
+		return nil, fmt.Errorf("%w: %s has %d entries and perhaps a part of one, not %d", tlog.ErrCorrupt, t.path(), len(leaves), served)
 	}
-	return cut, nil
+	size := 0
+	for _, leaf := range leaves[:width] {
+		size += lengthSize + len(leaf)
+	}
+	return data[:size], nil
 }
 
 // read gets a tile or bundle, or the full one if that of its width is gone:
