@@ -72,10 +72,9 @@ const (
 
 // connector makes connections to one database.
 type connector struct {
-	config   *pgxpool.Config
-	where    string // for errors: who, where, without password
-	logger   *slog.Logger
-	maxConns int
+	config *pgxpool.Config
+	where  string // for errors: who, where, without password
+	logger *slog.Logger
 }
 
 // newConnector reads a Config. Its errors never show the URL, which a careless
@@ -112,15 +111,9 @@ func newConnector(cfg Config) (*connector, error) {
 	for name, value := range settings() {
 		config.ConnConfig.RuntimeParams[name] = value
 	}
-	c := &connector{config: config, logger: cfg.Logger, maxConns: cfg.MaxConns}
+	c := &connector{config: config, logger: cfg.Logger}
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
-	}
-	if c.maxConns == 0 {
-		c.maxConns = DefaultMaxConns
-	}
-	if c.maxConns < minConns {
-		return nil, fmt.Errorf("%d database connections are too few (hint: at least %d)", c.maxConns, minConns)
 	}
 	cc := config.ConnConfig
 	c.where = fmt.Sprintf("database %q of %s as %q", cc.Database, address(cc.Host, cc.Port), cc.User)
@@ -144,9 +137,9 @@ func hideURL(err error) error {
 }
 
 // pool opens connections for one purpose, and tries one.
-func (c *connector) pool(ctx context.Context, a access, size int) (*pgxpool.Pool, error) {
+func (c *connector) pool(ctx context.Context, a access, size int32) (*pgxpool.Pool, error) {
 	config := c.config.Copy()
-	config.MaxConns = int32(max(size, 1)) //nolint:gosec // a few
+	config.MaxConns = size
 	config.ConnConfig.RuntimeParams["default_transaction_read_only"] = string(a)
 	p, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

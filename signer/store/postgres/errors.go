@@ -33,10 +33,10 @@ var hints = map[string]string{
 	undefinedDatabase: "create the database first; hallmark-server makes its tables, not the database",
 	badPassword:       "check the user in the database's URL and the password in its file",
 	badAuthorization:  "check the server's pg_hba.conf, the user in the database's URL and sslmode",
-	noPrivilege:       "the role needs the privileges that docs/OPERATIONS.md lists, and to make tables it needs CREATE on the schema",
+	noPrivilege:       "a role that does not own the tables needs the privileges that docs/LOG.md lists, and to make tables it needs CREATE on the schema",
 	readOnlyServer:    "this server is a standby or set to read only; name the primary",
 	diskFull:          "the database server's disk is full; free some space, appends resume by themselves",
-	tooManyClients:    "raise the server's max_connections, or lower database.maxConns of each hallmark-server",
+	tooManyClients:    "raise the server's max_connections: every hallmark-server takes up to 11",
 	lockTimeout:       "another process holds the log for long; it is disconnected if it died",
 }
 

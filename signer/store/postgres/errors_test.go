@@ -55,7 +55,6 @@ func TestOpenErrors(t *testing.T) {
 		"bad URL":               {with(func(c *postgres.Config) { c.URL = "postgres://u:" + c.Password + "@[::1/x" }), nil, "postgres://user@host"},
 		"bad parameter":         {with(func(c *postgres.Config) { c.URL += "&sslrootcert=/none" }), nil, ""},
 		"unknown sslmode":       {with(func(c *postgres.Config) { c.URL = strings.Replace(c.URL, "=disable", "=maybe", 1) }), nil, "sslmode"},
-		"two connections":       {with(func(c *postgres.Config) { c.MaxConns = 2 }), nil, "at least 3"},
 	} {
 		for verb, open := range map[string]func(context.Context, postgres.Config) (*postgres.DB, error){"open": postgres.Open, "open read-only": postgres.OpenReadOnly} {
 			db, err := open(t.Context(), test.cfg)

@@ -29,12 +29,13 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/store"
 )
 
-// DefaultMaxConns is how many connections a process opens at most: with three
-// replicas a third of what PostgreSQL allows by default.
-const DefaultMaxConns = 11
-
-// minConns: one to write, one to read, one to be present.
-const minConns = 3
+// A process opens 11 connections at most: those of three replicas are a third of
+// what PostgreSQL allows by default. One more says that the process lives
+// (presence.go).
+const (
+	maxWrites = 5
+	maxReads  = 5
+)
 
 // Config says where the database is.
 type Config struct {
@@ -45,9 +46,6 @@ type Config struct {
 	URL string
 	// Password of the user; empty for peer or certificate authentication.
 	Password string
-	// MaxConns bounds the connections of this process; zero means
-	// DefaultMaxConns.
-	MaxConns int
 	// Logger is told about connections that were lost; nil means silence.
 	Logger *slog.Logger
 }
@@ -126,7 +124,7 @@ func (db *DB) open(ctx context.Context, c *connector) error {
 	if err != nil {
 		return err
 	}
-	if db.writes, err = c.pool(ctx, readWrite, c.maxConns/2); err != nil {
+	if db.writes, err = c.pool(ctx, readWrite, maxWrites); err != nil {
 		return err
 	}
 	if db.presence, err = c.present(ctx); err != nil {
@@ -138,7 +136,7 @@ func (db *DB) open(ctx context.Context, c *connector) error {
 
 func (db *DB) openReads(ctx context.Context, c *connector) error {
 	var err error
-	if db.reads, err = c.pool(ctx, readOnly, c.maxConns-c.maxConns/2-1); err != nil {
+	if db.reads, err = c.pool(ctx, readOnly, maxReads); err != nil {
 		return err
 	}
 	if err := db.checkServer(ctx); err != nil {

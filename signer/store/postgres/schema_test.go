@@ -94,11 +94,18 @@ func TestPrivileges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	manual, err := os.ReadFile("../../../docs/LOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	grants := 0
 	for line := range strings.Lines(string(schema)) {
 		if grant, ok := strings.CutPrefix(line, "--     GRANT "); ok {
 			if _, err := connect(t, cfg).Exec(t.Context(), "GRANT "+grant); err != nil {
 				t.Fatal(err)
+			}
+			if privilege, _, _ := strings.Cut(grant, " TO "); !strings.Contains(string(manual), "`"+privilege+"`") {
+				t.Errorf("docs/LOG.md does not list %s", privilege)
 			}
 			grants++
 		}
