@@ -225,7 +225,7 @@ func TestAnswerShape(t *testing.T) {
 }
 
 func TestMethodsAndPaths(t *testing.T) {
-	e := newEnv(t, nil)
+	e := newEnv(t, nil).to(origin)
 	e.fill(0, 300)
 	for _, tc := range []struct {
 		method, path string

@@ -60,17 +60,18 @@ func (s *Service) recent(ctx context.Context) (*shards, error) {
 // request's host name, whatever the port, and under any other name the first
 // one. Trusted roots and signing configurations name logs by host, so a shard
 // keeps its name, and a client that was configured for it never gets another.
-func (s *shards) route(r *http.Request) (*tlog.Log, error) {
+// Other names are not for ever: one may become that of the next shard.
+func (s *shards) route(r *http.Request) (log *tlog.Log, named bool, err error) {
 	if len(s.logs) == 0 {
-		return nil, errNoLog
+		return nil, false, errNoLog
 	}
 	host := hostname(r.Host)
 	for _, log := range s.logs {
 		if strings.EqualFold(log.Origin(), host) {
-			return log, nil
+			return log, true, nil
 		}
 	}
-	return s.logs[0], nil
+	return s.logs[0], false, nil
 }
 
 // hostname is a Host header without its port, and without the dot that ends a
@@ -86,8 +87,9 @@ func hostname(host string) string {
 func (s *Service) serveRead(w http.ResponseWriter, r *http.Request) {
 	now, err := s.recent(r.Context())
 	var log *tlog.Log
+	var named bool
 	if err == nil {
-		log, err = now.route(r)
+		log, named, err = now.route(r)
 	}
 	if err != nil {
 		s.answerError(w, r, err)
@@ -97,7 +99,11 @@ func (s *Service) serveRead(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		path = "" // nothing of the log's
 	}
-	if err := tiles.Serve(w, r, log, path); err != nil {
+	serve := tiles.ServeUncached
+	if named {
+		serve = tiles.Serve
+	}
+	if err := serve(w, r, log, path); err != nil {
 		s.cfg.Logger.WarnContext(r.Context(), "reading the log failed", "log", log.Origin(), "path", path, "error", err)
 	}
 }

@@ -63,6 +63,18 @@ func TestShardsByHost(t *testing.T) {
 	if first.index(t) != "0" {
 		t.Fatal(first.body)
 	}
+	// A cache keeps only what is at a name that is the log's for ever: what is
+	// asked for at that of the next shard would be taken for the next shard's.
+	const tile = "/tile/0/000.p/1"
+	if got := e.to(origin).do(http.MethodGet, tile, ""); got.header.Get("Cache-Control") != "public, max-age=60" || got.header.Get("ETag") == "" {
+		t.Errorf("under the log's name: %v", got.header)
+	}
+	for _, host := range []string{secondOrigin, "127.0.0.1"} {
+		got := e.to(host).do(http.MethodGet, tile, "")
+		if got.status != 200 || len(got.body) != 32 || got.header.Get("Cache-Control") != "no-store" || got.header.Get("ETag") != "" {
+			t.Errorf("under the name %q: %d %v", host, got.status, got.header)
+		}
+	}
 	e.rotate()
 
 	for _, host := range []string{origin, "LOG.Example", origin + ":8443", origin + ".", "elsewhere.example", "127.0.0.1", "[::1]:443"} {

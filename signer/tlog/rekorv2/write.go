@@ -45,7 +45,7 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request) (logged, error)
 	if err != nil {
 		return logged{}, err
 	}
-	log, err := now.route(r)
+	log, _, err := now.route(r)
 	if err != nil {
 		return logged{}, err
 	}

@@ -35,6 +35,9 @@ const (
 	// one content for all time, so one tag does for each.
 	etag = `"1"`
 
+	// tileType is the content type of tiles and bundles.
+	tileType = "application/octet-stream"
+
 	// retryAfter is in seconds: what is wrong with a database for a moment is
 	// right again by then, or takes longer anyway.
 	retryAfter = "1"
@@ -50,6 +53,17 @@ const (
 // The client has been answered in any case. The error says what went wrong on
 // this side, for the caller's log.
 func Serve(w http.ResponseWriter, r *http.Request, src tlog.Source, path string) error {
+	return serve(w, r, src, path, true)
+}
+
+// ServeUncached is Serve for a URL at which another log may be read later. No
+// cache may keep its tiles, nor be told that those which it has are the right
+// ones.
+func ServeUncached(w http.ResponseWriter, r *http.Request, src tlog.Source, path string) error {
+	return serve(w, r, src, path, false)
+}
+
+func serve(w http.ResponseWriter, r *http.Request, src tlog.Source, path string, cached bool) error {
 	t, isTile := parse(path)
 	switch {
 	case r.URL.RawPath != "", path != checkpointPath && !isTile:
@@ -70,16 +84,22 @@ func Serve(w http.ResponseWriter, r *http.Request, src tlog.Source, path string)
 		return fail(w, r, err)
 	}
 	h := w.Header()
-	h.Set("Cache-Control", cachePartial)
-	if t.full() {
+	switch {
+	case !cached:
+		h.Set("Cache-Control", cacheNever)
+		send(w, r, tileType, body)
+		return nil
+	case t.full():
 		h.Set("Cache-Control", cacheFull)
+	default:
+		h.Set("Cache-Control", cachePartial)
 	}
 	h.Set("ETag", etag)
 	if r.Header.Get("If-None-Match") == etag {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	send(w, r, "application/octet-stream", body)
+	send(w, r, tileType, body)
 	return nil
 }
 
