@@ -32,7 +32,7 @@ type filling struct {
 // fill appends n entries through the engine, without HTTP and without verifying
 // what it makes up itself: bodies and index keys of the number, size and variety
 // of real ones.
-func (b *bench) fill(set *tlog.Set, n int64, like []byte) (filling, error) {
+func (b *bench) fill(set *tlog.Set, kind load.Kind, n int64, like []byte) (filling, error) {
 	var next, bodies atomic.Int64
 	var wg sync.WaitGroup
 	errs := make(chan error, fillers)
@@ -41,7 +41,7 @@ func (b *bench) fill(set *tlog.Set, n int64, like []byte) (filling, error) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < n && b.ctx.Err() == nil; i = next.Add(1) - 1 {
 				leaf := madeUp(i, like)
-				if _, _, err := set.Append(b.ctx, tlog.V2, leaf); err != nil {
+				if _, _, err := set.Append(b.ctx, logKind(kind), leaf); err != nil {
 					errs <- err
 					return
 				}
@@ -114,10 +114,18 @@ func digestOf(i int64) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// logKind is the kind of log that takes a kind of entry.
+func logKind(kind load.Kind) tlog.Kind {
+	if kind.V1() {
+		return tlog.V1
+	}
+	return tlog.V2
+}
+
 // realBody has a target log one entry and returns its canonical form, for size
 // and shape.
-func (b *bench) realBody(t *target) ([]byte, error) {
-	reqs, err := b.requests(1, load.V2)
+func (b *bench) realBody(t *target, kind load.Kind) ([]byte, error) {
+	reqs, err := b.requests(1, kind)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +135,7 @@ func (b *bench) realBody(t *target) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := load.ParseAnswer(load.V2, body)
+	a, err := load.ParseAnswer(kind, body)
 	if err != nil {
 		return nil, fmt.Errorf("status %d: %w", status, err)
 	}

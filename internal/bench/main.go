@@ -39,6 +39,7 @@ func run(ctx context.Context, args []string) error {
 	scale := full()
 	flags.Int64Var(&scale.million, "entries", scale.million, "how large the large log is")
 	flags.Int64Var(&scale.postgres, "postgres-entries", scale.postgres, "how many entries PostgreSQL's disk use is taken from")
+	kind := flags.String("kind", "", "one kind of entry only: "+string(load.V2)+", "+string(load.V1DSSE)+" or "+string(load.V1Hashed))
 	flags.DurationVar(&scale.loop, "loop", scale.loop, "how long one loop runs")
 	flags.IntVar(&scale.rounds, "rounds", scale.rounds, "how often a comparison is repeated; the median counts")
 	if err := flags.Parse(args); err != nil {
@@ -53,6 +54,9 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	_, _ = fmt.Printf("%d cores, %s, %s/%s; load generator, servers and databases on the same cores\n", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if *kind != "" {
+		scale.kinds = []load.Kind{load.Kind(*kind)}
+	}
 	chosen, err := choose(*parts)
 	if err != nil {
 		return err

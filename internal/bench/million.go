@@ -60,9 +60,11 @@ func openSQLite(t *target) func(context.Context) (store.Database, error) {
 	}
 }
 
-// grow stops a target, fills its v2 log, proves, and starts it again.
+// grow stops a target, fills its log of the first kind, proves, and starts it
+// again.
 func (b *bench) grow(t *target) error {
-	like, err := b.realBody(t)
+	kind := b.scale.kinds[0]
+	like, err := b.realBody(t, kind)
 	if err != nil {
 		return err
 	}
@@ -73,7 +75,7 @@ func (b *bench) grow(t *target) error {
 	}
 	var filled filling
 	err = b.inProcess(t, openSQLite(t), func(_ store.Database, set *tlog.Set) (err error) {
-		filled, err = b.fill(set, b.scale.million, like)
+		filled, err = b.fill(set, kind, b.scale.million, like)
 		return err
 	})
 	if err != nil {
@@ -84,7 +86,7 @@ func (b *bench) grow(t *target) error {
 		return err
 	}
 	b.report.say("filled in process: %.0f entries/s, bodies of %d bytes, 8 index keys each", float64(filled.entries)/filled.took.Seconds(), len(like))
-	b.report.atMost("disk per entry beyond its canonical body, SQLite", float64(after-before-filled.bodies)/float64(filled.entries), sqliteDiskMost, "B",
+	b.report.atMost(fmt.Sprintf("%s: disk per entry beyond its canonical body, SQLite", kind), float64(after-before-filled.bodies)/float64(filled.entries), sqliteDiskMost, "B",
 		fmt.Sprintf("%.2f GB in all", mb(after)/1000))
 	if err := b.proveAll(t); err != nil {
 		return err
@@ -106,7 +108,7 @@ func (b *bench) proveAll(t *target) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, set.Close(context.WithoutCancel(b.ctx))) }()
-	log, err := set.Active(b.ctx, tlog.V2)
+	log, err := set.Active(b.ctx, logKind(b.scale.kinds[0]))
 	if err != nil {
 		return err
 	}

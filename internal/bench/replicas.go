@@ -69,15 +69,24 @@ func postmasterOf(ctx context.Context, database string) (int, error) {
 	return s.parent, err
 }
 
-// postgresDisk fills a database in process and weighs it.
+// postgresDisk fills databases in process and weighs them.
 func (b *bench) postgresDisk() error {
 	b.report.title("PostgreSQL's disk")
 	pg := pglab.Start(b.stage)
+	for _, kind := range b.scale.kinds {
+		if err := b.weighPostgres(pg, kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) weighPostgres(pg *pglab.Server, kind load.Kind) error {
 	t, database, err := b.onPostgres(pg, "postgresql", 1)
 	if err != nil {
 		return err
 	}
-	like, err := b.realBody(t)
+	like, err := b.realBody(t, kind)
 	if err != nil {
 		return err
 	}
@@ -97,7 +106,7 @@ func (b *bench) postgresDisk() error {
 	}
 	var filled filling
 	err = b.inProcess(t, open, func(_ store.Database, set *tlog.Set) (err error) {
-		filled, err = b.fill(set, b.scale.postgres, like)
+		filled, err = b.fill(set, kind, b.scale.postgres, like)
 		return err
 	})
 	if err != nil {
@@ -107,8 +116,8 @@ func (b *bench) postgresDisk() error {
 	if err != nil {
 		return err
 	}
-	b.report.say("filled in process: %d entries, %.0f/s", filled.entries, float64(filled.entries)/filled.took.Seconds())
-	b.report.atMost("disk per entry beyond its canonical body, PostgreSQL", float64(after-before-filled.bodies)/float64(filled.entries), postgresDiskMost, "B",
+	b.report.say("filled in process: %d entries, %.0f/s, bodies of %d bytes", filled.entries, float64(filled.entries)/filled.took.Seconds(), len(like))
+	b.report.atMost(fmt.Sprintf("%s: disk per entry beyond its canonical body, PostgreSQL", kind), float64(after-before-filled.bodies)/float64(filled.entries), postgresDiskMost, "B",
 		fmt.Sprintf("%d entries, WAL not counted", filled.entries))
 	return b.sayRelations(database, filled.entries)
 }

@@ -32,7 +32,7 @@ type scale struct {
 
 // full is what docs/PERFORMANCE.md holds.
 func full() scale {
-	return scale{kinds: []load.Kind{load.V2, load.V1DSSE}, million: 1_000_000, postgres: 300_000, loop: 6 * time.Second, rounds: 3, signatures: 200, probes: 2000}
+	return scale{kinds: []load.Kind{load.V2, load.V1DSSE}, million: 1_000_000, postgres: 150_000, loop: 6 * time.Second, rounds: 3, signatures: 200, probes: 2000}
 }
 
 // short is for a test: every line of the measurement runs, for one kind of
