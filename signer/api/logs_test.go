@@ -33,7 +33,7 @@ func (l logs) Entry(_ context.Context, log, id string) (api.LogEntry, error) {
 	case log == "broken":
 		return api.LogEntry{}, errors.New("password=hunter2")
 	case log == "away":
-		return api.LogEntry{}, fmt.Errorf("%w: no connection", signer.ErrNoLog)
+		return api.LogEntry{}, fmt.Errorf("%w: failed to connect to user=hunter2", signer.ErrNoLog)
 	case id == "x":
 		return api.LogEntry{}, fmt.Errorf("%w: entry %q", api.ErrBadQuery, id)
 	case log != "v1" || id != "0":
@@ -75,6 +75,7 @@ func TestLogs(t *testing.T) {
 		{"logs/v1/entries/x", 400, "urn:hallmark:problem:bad-query"},
 		{"logs/v1/entries/" + strings.Repeat("a", 65), 422, "expected length"},
 		{"logs/away/entries/0", 503, "urn:hallmark:problem:log-unavailable"},
+		{"logs/away/entries/0", 503, "request id id"},
 		{"logs/broken/entries/0", 500, "request id id"},
 		{"logs/v1/checkpoint", 200, "GET checkpoint"},
 		{"logs/v1/tile/entries/x001/067.p/4", 200, "GET tile/entries/x001/067.p/4"},

@@ -65,7 +65,7 @@ func (s *server) problem(ctx context.Context, err error) error {
 	}
 	for _, t := range problemTypes {
 		if errors.Is(err, t.is) {
-			p := newProblem(t.status, t.name, err.Error())
+			p := newProblem(t.status, t.name, s.detail(ctx, t.is, err))
 			if t.status == http.StatusServiceUnavailable || t.status == http.StatusTooManyRequests {
 				return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {retryAfter}})
 			}
@@ -75,6 +75,18 @@ func (s *server) problem(ctx context.Context, err error) error {
 	id := s.RequestID(ctx)
 	s.Logger.ErrorContext(ctx, "request failed", "request", id, "error", err)
 	return newProblem(http.StatusInternalServerError, "internal", "internal error; the service's log has it under request id "+id)
+}
+
+// detail is what the caller is told of an error. That a log is not available
+// has its cause in a database, whose driver names hosts, users and files: that is
+// for who runs the service.
+func (s *server) detail(ctx context.Context, kind, err error) string {
+	if !errors.Is(kind, signer.ErrNoLog) {
+		return err.Error()
+	}
+	id := s.RequestID(ctx)
+	s.Logger.ErrorContext(ctx, "request failed", "request", id, "error", err)
+	return kind.Error() + "; the service's log says why under request id " + id
 }
 
 func newProblem(status int, name, detail string) *huma.ErrorModel {
