@@ -36,7 +36,9 @@ type service struct {
 	signer        *signer.Service
 	identities    *identity.Authenticator
 	logger        *slog.Logger
-	close         func() error
+	// follow prepares for what other processes do to the logs, until ctx ends.
+	follow func(ctx context.Context)
+	close  func() error
 }
 
 // assemble loads what init made and connects the rooms. It is the one place
@@ -130,7 +132,13 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		return nil, err
 	}
 	admin := obs.Private{Registry: metrics, Logger: logger, Ready: readiness(cfg, db, logs.set)}
-	return &service{public: public, admin: admin.Handler(), signer: s, identities: authenticator, logger: logger, close: closeAll}, nil
+	follow := func(context.Context) {} // nobody else has the database
+	if cfg.shared() {
+		follow = func(ctx context.Context) { logs.keys.prepareUntil(ctx, db, logger) }
+	}
+	return &service{
+		public: public, admin: admin.Handler(), signer: s, identities: authenticator, logger: logger, follow: follow, close: closeAll,
+	}, nil
 }
 
 // faces are the APIs of the service.

@@ -20,19 +20,20 @@ import (
 
 // logService is the deployment's logs with their two faces.
 type logService struct {
-	set *tlog.Set
-	v1  *rekorv1.Service
-	v2  *rekorv2.Service
+	set  *tlog.Set
+	keys *keyRing
+	v1   *rekorv1.Service
+	v2   *rekorv2.Service
 }
 
 // openLogs loads all logs and puts both faces over them. Who closes them is
 // the caller, unless there is an error.
 func openLogs(ctx context.Context, cfg *Config, d *deployment, db store.Database, metrics prometheus.Registerer, logger *slog.Logger) (_ *logService, err error) {
-	keys, err := cfg.writerKeys()
+	registered, err := cfg.writerKeys()
 	if err != nil {
 		return nil, usageError{err}
 	}
-	who, err := writers.New(writers.Config{Mode: writers.Mode(cfg.Log.Writers), CheckIssued: issuedBy(d.caChain), Keys: keys})
+	who, err := writers.New(writers.Config{Mode: writers.Mode(cfg.Log.Writers), CheckIssued: issuedBy(d.caChain), Keys: registered})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("log: %w", err)}
 	}
@@ -40,8 +41,9 @@ func openLogs(ctx context.Context, cfg *Config, d *deployment, db store.Database
 	if err != nil {
 		return nil, err
 	}
+	ring := newKeyRing(cfg, d.password)
 	set, err := tlog.LoadSet(ctx, db, tlog.SetConfig{
-		Signer: logSigner(cfg, d.password),
+		Signer: ring.signer,
 		Config: tlog.Config{Shared: cfg.shared(), Logger: logger, Observe: observer.observe},
 	})
 	if err != nil {
@@ -52,7 +54,7 @@ func openLogs(ctx context.Context, cfg *Config, d *deployment, db store.Database
 			err = errors.Join(err, set.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	logs := &logService{set: set}
+	logs := &logService{set: set, keys: ring}
 	if logs.v1, err = rekorv1.New(rekorv1.Config{Set: set, Writers: who, Logger: logger}); err != nil {
 		return nil, err
 	}

@@ -113,7 +113,7 @@ func (r *rotation) finishPending(ctx context.Context, row tlog.LogRow) error {
 }
 
 func (r *rotation) key(row tlog.LogRow) (crypto.Signer, error) {
-	return logSigner(r.cfg, r.password)(row)
+	return newKeyRing(r.cfg, r.password).signer(row)
 }
 
 // nextName is the first of v1-2, v1-3 and so on that neither a log nor a key

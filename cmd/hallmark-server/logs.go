@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/url"
 
-	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv1"
@@ -97,17 +96,6 @@ func seed(ctx context.Context, db store.Database, cfg *Config, name string, key 
 		return fmt.Errorf("write the first entry of log %q: %w", name, err)
 	}
 	return nil
-}
-
-// logSigner opens the keys of logs.
-func logSigner(cfg *Config, password []byte) func(tlog.LogRow) (crypto.Signer, error) {
-	return func(row tlog.LogRow) (crypto.Signer, error) {
-		key, err := keys.ReadEncrypted(cfg.keyFile(logKey(row.Name)), password)
-		if err != nil {
-			return nil, fmt.Errorf("key of log %q: %w (hint: every replica needs the keys/ of all logs)", row.Name, err)
-		}
-		return key, nil
-	}
 }
 
 // publicKeyOf returns the key that a log was created with.

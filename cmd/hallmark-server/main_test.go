@@ -98,9 +98,10 @@ func copyFolder(t *testing.T, from, to string) {
 
 // opened is a deployment whose logs are open, without the rest of the service.
 type opened struct {
-	cfg *Config
-	db  store.Database
-	set *tlog.Set
+	cfg  *Config
+	db   store.Database
+	keys *keyRing
+	set  *tlog.Set
 }
 
 // open opens the logs of a deployment until close, or the end of the test.
@@ -114,11 +115,11 @@ func open(t *testing.T, dir string) (_ *opened, closeLogs func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &opened{cfg: cfg}
+	o := &opened{cfg: cfg, keys: newKeyRing(cfg, password)}
 	if o.db, err = openDatabase(t.Context(), cfg, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	if o.set, err = tlog.LoadSet(t.Context(), o.db, tlog.SetConfig{Signer: logSigner(cfg, password), Config: tlog.Config{Shared: cfg.shared()}}); err != nil {
+	if o.set, err = tlog.LoadSet(t.Context(), o.db, tlog.SetConfig{Signer: o.keys.signer, Config: tlog.Config{Shared: cfg.shared()}}); err != nil {
 		t.Fatal(err)
 	}
 	closeLogs = sync.OnceFunc(func() {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -111,8 +112,12 @@ func readManifest(folder string) (*manifest, error) {
 
 // check says whether the file is what it was when the backup was made.
 func (f backedUpFile) check(folder string) error {
-	if !filepath.IsLocal(filepath.FromSlash(f.Path)) || strings.Contains(f.Path, `\`) {
+	if !filepath.IsLocal(filepath.FromSlash(f.Path)) || strings.Contains(f.Path, `\`) || path.Clean(f.Path) != f.Path {
 		return fmt.Errorf("file %q is not inside it", f.Path)
+	}
+	// The database comes from its copy and nowhere else.
+	if strings.HasPrefix(f.Path, databaseName) || strings.HasPrefix(f.Path, restoringName) {
+		return fmt.Errorf("file %q would become part of the database", f.Path)
 	}
 	size, sum, err := hashFile(filepath.Join(folder, filepath.FromSlash(f.Path)))
 	if err != nil {

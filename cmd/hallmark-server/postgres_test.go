@@ -59,6 +59,11 @@ func TestPostgres(t *testing.T) {
 	oldV1, oldV2 := one.checkpoint(t, logV1), one.checkpoint(t, logV2)
 	runs(t, 0, "log", "add", "--dir", dir, "--kind", "v1")
 	two.log(t, "meanwhile", 1)
+	for _, replica := range []*opened{one, two} {
+		if missing, err := replica.keys.prepare(t.Context(), replica.db); err != nil || len(missing) > 0 || replica.keys.open["v1-2"] == nil {
+			t.Errorf("a replica is not prepared: %v, %v", missing, err)
+		}
+	}
 	runs(t, 0, "log", "activate", "--dir", dir, "v1-2")
 	one.log(t, "three", 2)
 	two.log(t, "four", 2)

@@ -192,7 +192,19 @@ func restoredConfig(o restoreOptions, m *manifest) (*Config, error) {
 	case !cfg.shared() && exists(cfg.path(databaseName)):
 		return nil, noError{fmt.Errorf("restore: %s: %w, and is never overwritten (hint: if it is damaged, move it away and keep it)", cfg.path(databaseName), store.ErrExists)}
 	}
-	return cfg, nil
+	return cfg, refuseLeftovers(cfg)
+}
+
+// refuseLeftovers looks for what SQLite keeps beside a database. It plays the
+// write-ahead log that it finds into the database of that name: the restored one
+// would be rolled back, or broken, after it was checked.
+func refuseLeftovers(cfg *Config) error {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		if path := cfg.path(databaseName + suffix); exists(path) {
+			return noError{fmt.Errorf("restore: %s is left of a database that was moved or deleted (hint: move it to where that database is)", path)}
+		}
+	}
+	return nil
 }
 
 // restoreDatabase makes the database from its copy and opens it.

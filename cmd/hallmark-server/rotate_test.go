@@ -200,3 +200,17 @@ func TestTrustIsKept(t *testing.T) {
 		t.Errorf("a log was made that nobody can be told of: %d logs, %v", len(rows), err)
 	}
 }
+
+// TestReplicaWithoutTheKey is told before the rotation, not by it.
+func TestReplicaWithoutTheKey(t *testing.T) {
+	dir := newDeployment(t)
+	runs(t, 0, "log", "add", "--dir", dir, "--kind", "v1")
+	if err := os.Remove(filepath.Join(dir, "keys", "log-v1-2.key")); err != nil {
+		t.Fatal(err)
+	}
+	o, _ := open(t, dir) // a pending log is not needed yet
+	missing, err := o.keys.prepare(t.Context(), o.db)
+	if err != nil || len(missing) != 1 || missing["v1-2"] == nil || !strings.Contains(missing["v1-2"].Error(), "every replica needs") {
+		t.Errorf("missing %v, %v", missing, err)
+	}
+}

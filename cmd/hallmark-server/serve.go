@@ -104,6 +104,7 @@ func serve(ctx context.Context, cfg *Config, logger *slog.Logger, stdout io.Writ
 	group.Go(func() error { return serveUntil(gctx, public, s.public, tlsConfig) })
 	group.Go(func() error { return serveUntil(gctx, admin, s.admin, nil) })
 	group.Go(func() error { s.recoverUntil(gctx); return nil })
+	group.Go(func() error { s.follow(gctx); return nil })
 	group.Go(func() error { return s.identities.Run(gctx) })
 	logger.InfoContext(ctx, "serving", "origin", cfg.Origin, "listen", public.Addr().String(), "admin", admin.Addr().String())
 	_, _ = fmt.Fprintln(stdout, "ready")
