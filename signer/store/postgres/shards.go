@@ -125,15 +125,10 @@ func (db *DB) CreateLog(ctx context.Context, row tlog.LogRow) error {
 // Activate implements tlog.Storage.
 func (db *DB) Activate(ctx context.Context, name string) error {
 	err := db.shards(ctx, func(tx pgx.Tx) error {
-		kind, err := kindOf(ctx, tx, name)
+		logs, at, err := shardsWith(ctx, tx, name)
 		if err != nil {
 			return err
 		}
-		logs, err := ofKind(ctx, tx, kind)
-		if err != nil {
-			return err
-		}
-		at := slices.IndexFunc(logs, func(r logRow) bool { return r.Name == name })
 		switch logs[at].State {
 		case tlog.Active:
 			return nil
@@ -157,15 +152,10 @@ func (db *DB) Activate(ctx context.Context, name string) error {
 // Freeze implements tlog.Storage.
 func (db *DB) Freeze(ctx context.Context, name string) error {
 	err := db.shards(ctx, func(tx pgx.Tx) error {
-		kind, err := kindOf(ctx, tx, name)
+		logs, at, err := shardsWith(ctx, tx, name)
 		if err != nil {
 			return err
 		}
-		logs, err := ofKind(ctx, tx, kind)
-		if err != nil {
-			return err
-		}
-		at := slices.IndexFunc(logs, func(r logRow) bool { return r.Name == name })
 		return setState(ctx, tx, logs[at].id, tlog.Frozen)
 	})
 	if err != nil {
@@ -179,17 +169,20 @@ func setState(ctx context.Context, tx pgx.Tx, id int64, state tlog.State) error 
 	return err
 }
 
-func kindOf(ctx context.Context, tx pgx.Tx, name string) (kind tlog.Kind, err error) {
+// shardsWith is ofKind of the kind that a log has, and says which of them it is.
+// tlog.ErrNoLog if there is none of that name.
+func shardsWith(ctx context.Context, tx pgx.Tx, name string) (logs []logRow, at int, err error) {
 	rows, err := tx.Query(ctx, `SELECT kind FROM logs WHERE name = $1`, name)
 	if err != nil {
-		return "", err
+		return nil, 0, err
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err == nil && len(found) == 0 {
+	kinds, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err == nil && len(kinds) == 0 {
 		err = noLog(name)
 	}
 	if err != nil {
-		return "", err
+		return nil, 0, err
 	}
-	return tlog.Kind(found[0]), nil
+	logs, err = ofKind(ctx, tx, tlog.Kind(kinds[0]))
+	return logs, slices.IndexFunc(logs, func(r logRow) bool { return r.Name == name }), err
 }
