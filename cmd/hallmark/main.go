@@ -5,6 +5,7 @@
 //	hallmark sign IMAGE       sign an artifact of the central registry (in a CI job)
 //	hallmark attest IMAGE     attest a statement about it (in a CI job)
 //	hallmark verify IMAGE     check who signed it, and that it is logged
+//	hallmark log ...          look into the transparency logs, and check what they answer
 //	hallmark dev --dir DIR    a whole Hallmark on loopback, to try things out
 //
 // Data goes to stdout, words for people to stderr. Exit codes: 0 yes, 1 no
@@ -19,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -91,7 +93,10 @@ func run(ctx context.Context, args []string, env environment) int {
 	if err == nil {
 		return exitYes
 	}
-	_, _ = fmt.Fprintln(env.stderr, "hallmark:", err)
+	// Errors repeat what services answer, line by line if there are reasons.
+	for line := range strings.Lines("hallmark: " + err.Error()) {
+		_, _ = fmt.Fprintln(env.stderr, printable(strings.TrimSuffix(line, "\n")))
+	}
 	var a *answer
 	if errors.As(err, &a) {
 		return a.code
