@@ -23,7 +23,7 @@ const (
 // floors prints what the machine can do without Hallmark.
 func (b *bench) floors() error {
 	b.report.title("floors")
-	rate, err := pairs()
+	rate, each, err := pairs()
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (b *bench) floors() error {
 	if err != nil {
 		return err
 	}
-	b.report.say("P-256 sign+verify pairs, all cores   %.0f/s", rate)
+	b.report.say("P-256 sign+verify pairs, all cores   %.0f/s, %.0f us of processor time each", rate, us(each))
 	b.report.say("one durable commit (%d bytes)      p50 %.2f ms, p99 %.2f ms", commitBytes, ms(commits[len(commits)/2]), ms(commits[len(commits)*99/100]))
 	return nil
 }
@@ -85,7 +85,8 @@ func (b *bench) judgeWrites(t *target, kind load.Kind) error {
 
 func (b *bench) judgeClosed(name string, w written) {
 	b.report.atLeast(name+"64 clients, share of the floor", w.share(), shareLeast, "", w.String())
-	b.report.atMost(name+"CPU seconds per 1,000 entries", w.cpu.Seconds()*1000, cpuMost, "s", "64 clients")
+	b.report.atMost(name+"CPU seconds per 1,000 entries", w.cpu.Seconds()*1000, cpuMost, "s",
+		fmt.Sprintf("as much as %.1f P-256 pairs an entry", float64(w.cpu)/float64(w.pair)))
 }
 
 func (w written) String() string {

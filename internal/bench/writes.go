@@ -27,6 +27,7 @@ type written struct {
 	rate, floor float64
 	p50, p99    time.Duration
 	cpu         time.Duration // per entry, servers and database
+	pair        time.Duration // processor time of a P-256 sign+verify pair
 }
 
 func (w written) share() float64 { return w.rate / w.floor }
@@ -38,7 +39,7 @@ func (b *bench) closed(t *target, kind load.Kind, d time.Duration) (written, err
 	if err != nil {
 		return written{}, err
 	}
-	before, err := pairs()
+	before, pair, err := pairs()
 	if err != nil {
 		return written{}, err
 	}
@@ -48,14 +49,14 @@ func (b *bench) closed(t *target, kind load.Kind, d time.Duration) (written, err
 		return written{}, fmt.Errorf("%s, %s: %w", t.name, kind, err)
 	}
 	used = t.cpu() - used
-	after, err := pairs()
+	after, pairAfter, err := pairs()
 	if err != nil {
 		return written{}, err
 	}
 	b.noteRate(t, kind, r.PerSecond())
 	return written{
 		rate: r.PerSecond(), floor: (before + after) / 2, p50: r.Quantile(0.50), p99: r.Quantile(0.99),
-		cpu: used / time.Duration(max(1, len(r.Latencies))),
+		cpu: used / time.Duration(max(1, len(r.Latencies))), pair: (pair + pairAfter) / 2,
 	}, t.trust.VerifySamples(r.Samples)
 }
 
