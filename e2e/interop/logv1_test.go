@@ -61,7 +61,7 @@ func (l *memoryLogV1) Append(ctx context.Context, e signer.Entry) (attest.LogEnt
 	if err != nil {
 		return attest.LogEntry{}, err
 	}
-	checkpoint, err := util.CreateAndSignCheckpoint(ctx, l.host, treeID, uint64(l.entries), root[:], l.key) //nolint:gosec // a handful
+	checkpoint, err := util.CreateAndSignCheckpoint(ctx, l.host, treeID, uint64(l.entries), root[:], l.key)
 	if err != nil {
 		return attest.LogEntry{}, err
 	}

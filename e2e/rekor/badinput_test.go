@@ -154,8 +154,9 @@ func badInputV1(t *testing.T, l *lab.Lab) {
 		{name: "wrong verb", method: http.MethodPut, path: entries, contentType: "application/json", body: good, status: 405},
 	}, v1Error)
 
-	// A leaf that no tile could hold, because of its certificate.
-	fat := a.fatCertificate(t)
+	// A leaf that no tile could hold, because of its certificate, which is in it
+	// in base64 of PEM.
+	fat := a.fatCertificate(t, 40<<10)
 	large := bytes.Replace(a.hashedRekord(t, []byte("large")), []byte(base64.StdEncoding.EncodeToString(a.public)),
 		[]byte(base64.StdEncoding.EncodeToString(pemOf(fat))), 1)
 	refuses(t, l, []request{{name: "leaf above 65,535 bytes", path: entries, body: large, status: 413, says: "65535"}}, v1Error)
@@ -193,7 +194,7 @@ func badInputV2(t *testing.T, l *lab.Lab) {
 		{name: "no algorithm", path: entries, body: replaced(`"PKIX_ECDSA_P256_SHA_256"`, `"PUBLIC_KEY_DETAILS_UNSPECIFIED"`), status: 400},
 		{name: "64 MiB", path: entries, body: bytes.Repeat([]byte(" "), maxBody), status: 413},
 	}, v2Error)
-	fat := bytes.Replace(replaced(`"publicKey"`, `"x509Certificate"`), []byte(v2Key(good)), []byte(base64.StdEncoding.EncodeToString(a.fatCertificate(t))), 1)
+	fat := bytes.Replace(replaced(`"publicKey"`, `"x509Certificate"`), []byte(v2Key(good)), []byte(base64.StdEncoding.EncodeToString(a.fatCertificate(t, 60<<10))), 1)
 	refuses(t, l, []request{{name: "leaf above 65,535 bytes", path: entries, body: fat, status: 413, says: "65535"}}, v2Error)
 	var tiles []request
 	for _, path := range []string{

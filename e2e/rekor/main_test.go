@@ -43,6 +43,7 @@ func TestLog(t *testing.T) {
 			{"open", openLog}, {"issued", issuedLog}, {"closed", closedLog}, {"rotation", rotation}, {"backup", backup},
 		} {
 			t.Run(engine.name+"/"+scenario.name, func(t *testing.T) {
+				t.Parallel() // each has a deployment of its own, and waits for one client at a time
 				scenario.run(t, func(o lab.Options) deployment {
 					if engine.pg != nil {
 						o.Database = engine.pg.NewDatabase(t)

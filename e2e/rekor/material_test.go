@@ -82,10 +82,9 @@ func (a *author) certificate(t testing.TB, email string) []byte {
 	return pemOf(a.certify(t, &x509.Certificate{EmailAddresses: []string{email}}))
 }
 
-// fatCertificate is one whose entry is larger than a leaf may be, DER.
-func (a *author) fatCertificate(t testing.TB) []byte {
+// fatCertificate is one of at least so many bytes, DER.
+func (a *author) fatCertificate(t testing.TB, fat int) []byte {
 	t.Helper()
-	const fat = 60 << 10
 	return a.certify(t, &x509.Certificate{
 		EmailAddresses:  []string{"fat@example.com"},
 		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, 1}, Value: make([]byte, fat)}},
