@@ -249,13 +249,13 @@ func keysOf(body string) []string {
 }
 
 // errOf says whether an append may have ended so.
-func (m *model) errOf(body string, err error, broken bool) error {
+func (m *model) errOf(err error, body string, known, broken bool) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, tlog.ErrUnavailable) && broken:
 		return nil
-	case errors.Is(err, tlog.ErrFrozen) && !m.active && m.acked[body] == place{}:
+	case errors.Is(err, tlog.ErrFrozen) && !m.active && !known:
 		return nil
 	}
 	return fmt.Errorf("append %q: %w", body, err)

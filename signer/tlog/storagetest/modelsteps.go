@@ -55,6 +55,10 @@ func (m *model) all(sends []send, broken bool, meanwhile func()) {
 		err error
 	}
 	results := make([]result, len(sends))
+	known := make([]bool, len(sends)) // acknowledged before, so it must be again
+	for i, s := range sends {
+		_, known[i] = m.acked[s.body]
+	}
 	each(len(sends)+1, func(i int) {
 		if i == len(sends) {
 			meanwhile()
@@ -68,7 +72,7 @@ func (m *model) all(sends []send, broken bool, meanwhile func()) {
 		}
 	})
 	for i, r := range results {
-		m.must(m.errOf(sends[i].body, r.err, broken))
+		m.must(m.errOf(r.err, sends[i].body, known[i], broken))
 		if r.err == nil {
 			m.remember(sends[i].body, r.log, r.in)
 		}

@@ -72,56 +72,63 @@ func (m *Memory) nextIndex(kind tlog.Kind) int64 {
 	return next
 }
 
-// Search implements tlog.Storage by looking at everything.
+// Search implements tlog.Storage by looking at every entry.
 func (m *Memory) Search(_ context.Context, q tlog.Query) ([]tlog.Position, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	after := -1 // where in the order
 	if q.After != nil {
-		if _, err := m.log(q.After.Log); err != nil {
+		l, err := m.log(q.After.Log)
+		if err != nil {
 			return nil, err
 		}
+		after = slices.Index(m.order, l)
 	}
 	var found []tlog.Position
-	for _, p := range m.positions(q.Newest) {
-		if len(found) < q.Limit && (q.After == nil || m.before(*q.After, p) != q.Newest && p != *q.After) && m.matches(q, p) {
-			found = append(found, p)
+	for n := range m.order {
+		if q.Newest {
+			n = len(m.order) - 1 - n
+		}
+		name := m.order[n].row.Name
+		past := q.After != nil && (n < after) != q.Newest && n != after
+		if past || len(q.Logs) > 0 && !slices.Contains(q.Logs, name) {
+			continue
+		}
+		from, to := 0, len(m.order[n].keys)
+		switch {
+		case n == after && q.Newest:
+			to = min(to, int(q.After.Index))
+		case n == after:
+			from = max(from, int(min(q.After.Index, int64(to)))+1)
+		}
+		for _, index := range m.order[n].matches(q, from, to) {
+			if len(found) == q.Limit {
+				return found, nil
+			}
+			found = append(found, tlog.Position{Log: name, Index: int64(index)})
 		}
 	}
 	return found, nil
 }
 
-// positions lists every entry. It needs mu.
-func (m *Memory) positions(newest bool) []tlog.Position {
-	var all []tlog.Position
-	for _, l := range m.order {
-		for index := range l.keys {
-			all = append(all, tlog.Position{Log: l.row.Name, Index: int64(index)})
+// matches returns up to a page of the entries from <= index < to that a query
+// asks for, in its order.
+func (l *memoryLog) matches(q tlog.Query, from, to int) []int {
+	var found []int
+	for n := from; n < to && len(found) < q.Limit; n++ {
+		index := n
+		if q.Newest {
+			index = from + to - 1 - n
+		}
+		hits := 0
+		for _, key := range q.Keys {
+			if l.keys[index][key] {
+				hits++
+			}
+		}
+		if hits > 0 && (!q.All || hits == len(q.Keys)) {
+			found = append(found, index)
 		}
 	}
-	if newest {
-		slices.Reverse(all)
-	}
-	return all
-}
-
-// before says whether a comes before b, oldest first. It needs mu.
-func (m *Memory) before(a, b tlog.Position) bool {
-	if a.Log == b.Log {
-		return a.Index < b.Index
-	}
-	return slices.Index(m.order, m.logs[a.Log]) < slices.Index(m.order, m.logs[b.Log])
-}
-
-// matches needs mu.
-func (m *Memory) matches(q tlog.Query, p tlog.Position) bool {
-	if len(q.Logs) > 0 && !slices.Contains(q.Logs, p.Log) {
-		return false
-	}
-	hits := 0
-	for _, key := range q.Keys {
-		if m.logs[p.Log].keys[p.Index][key] {
-			hits++
-		}
-	}
-	return hits > 0 && (!q.All || hits == len(q.Keys))
+	return found
 }
