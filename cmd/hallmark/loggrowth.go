@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -97,7 +98,13 @@ func (g growth) print(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "consistent\t%s\tfrom %d to %d entries\n", g.Origin, g.Older.Size, g.Newer.Size)
 		return
 	}
-	_, _ = fmt.Fprintf(w, "not consistent\t%s\n\n%s\n%s", g.Origin, g.Older.Checkpoint, g.Newer.Checkpoint)
+	_, _ = fmt.Fprintf(w, "not consistent\t%s\n", g.Origin)
+	for _, evidence := range []string{g.Older.Checkpoint, g.Newer.Checkpoint} {
+		_, _ = fmt.Fprintln(w)
+		for line := range strings.Lines(evidence) { // lines of witnesses are anybody's
+			_, _ = fmt.Fprintln(w, printable(strings.TrimSuffix(line, "\n")))
+		}
+	}
 }
 
 // replaceFile writes a file under another name and renames it, so that a
