@@ -73,6 +73,10 @@ func printLogs(w io.Writer, logs []listedLog) {
 		if l.Problem != "" {
 			says = "not checked: " + l.Problem
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\tfrom %d\t%s\t%s\n", printable(l.Name), printable(l.Kind), printable(l.State), l.FirstIndex, printable(l.Origin), printable(says))
+		from := fmt.Sprintf("from %d", l.FirstIndex)
+		if l.FirstIndex < 0 {
+			from = "not in use"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(l.Name), printable(l.Kind), printable(l.State), from, printable(l.Origin), printable(says))
 	}
 }
