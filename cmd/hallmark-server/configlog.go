@@ -95,7 +95,7 @@ type LogConfig struct {
 
 // WriterKey is a key outside this service that may add entries to the logs.
 type WriterKey struct {
-	// Name is what logs call the key; unique.
+	// Name is what refusals call the key; unique.
 	Name string `yaml:"name"`
 	// Owner is who answers for it, for example an address.
 	Owner string `yaml:"owner"`
