@@ -4,8 +4,11 @@ package chaos
 
 import (
 	"math/rand/v2"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/hallmark-dev/hallmark/internal/lab"
 	"github.com/hallmark-dev/hallmark/internal/pglab"
@@ -21,10 +24,32 @@ type fault struct {
 type world struct {
 	servers  []*lab.Lab
 	database *pglab.Server // nil for SQLite
+	url      string        // of the database
 }
 
-// maxDown is how long a killed server stays down at most.
-const maxDown = 400 * time.Millisecond
+// backends are the processes of the database that serve the servers; none
+// while it recovers.
+func (w *world) backends(t testing.TB) []int {
+	conn, err := pgx.Connect(t.Context(), w.url)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = conn.Close(t.Context()) }() // it was only asked
+	rows, err := conn.Query(t.Context(), "SELECT pid FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid() ORDER BY pid")
+	if err != nil {
+		return nil
+	}
+	pids, _ := pgx.CollectRows(rows, pgx.RowTo[int]) // none if it has just crashed
+	return pids
+}
+
+const (
+	// maxDown is how long a killed server stays down at most.
+	maxDown = 400 * time.Millisecond
+	// crashes and cuts are how often the faults that are quickly mended happen
+	// in a row.
+	crashes, cuts = 6, 20
+)
 
 // down lets the clients meet a dead server for a while.
 func down(random *rand.Rand) { time.Sleep(time.Duration(random.Int64N(int64(maxDown)))) }
@@ -53,6 +78,22 @@ func faults() []fault {
 			w.database.Kill(t)
 			down(random)
 			w.database.Restart(t)
+		}},
+		{"the database crashes again and again", func(t testing.TB, w *world, random *rand.Rand) {
+			for range crashes {
+				// One process that dies takes the others with it; the server
+				// recovers by itself, in less time than a start takes.
+				if pids := w.backends(t); len(pids) > 0 {
+					_ = syscall.Kill(pids[random.IntN(len(pids))], syscall.SIGKILL) // it may have ended
+				}
+				down(random)
+			}
+		}},
+		{"connections to the database are cut", func(t testing.TB, w *world, random *rand.Rand) {
+			for range cuts {
+				w.database.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user AND backend_type = 'client backend'")
+				time.Sleep(time.Duration(random.Int64N(int64(maxDown / 4))))
+			}
 		}},
 		{"kill -9 of all servers but one", func(t testing.TB, w *world, random *rand.Rand) {
 			spared := w.one(random)

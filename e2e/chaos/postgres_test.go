@@ -29,7 +29,7 @@ func startPostgres(t *testing.T) (*world, *load.Trust, string) {
 	pg := pglab.Start(t)
 	database := pg.NewDatabase(t)
 	first := lab.Start(t, lab.Options{Database: database, Writers: "open"})
-	w := &world{servers: []*lab.Lab{first}, database: pg}
+	w := &world{servers: []*lab.Lab{first}, database: pg, url: database}
 	for len(w.servers) < replicas {
 		w.servers = append(w.servers, first.Replica(t))
 	}
