@@ -70,7 +70,16 @@ func (s *Service) write(ctx context.Context, e entry) (record, error) {
 			return record{}, err
 		}
 	}
-	return s.append(ctx, e.leaf, e.keys)
+	rec, err := s.append(ctx, e.leaf, e.keys)
+	if err != nil {
+		return record{}, err
+	}
+	for _, p := range permissions {
+		if !p.AnySpelling {
+			s.cfg.Logger.InfoContext(ctx, "entry added", "writer", p.Writer, "log", rec.log.Row().Name, "index", rec.in.Index)
+		}
+	}
+	return rec, nil
 }
 
 // append logs a leaf.

@@ -87,6 +87,9 @@ func (s *Service) write(ctx context.Context, now *shards, e entry) (logged, erro
 	if err != nil {
 		return logged{}, err
 	}
+	if !permission.AnySpelling {
+		s.cfg.Logger.InfoContext(ctx, "entry added", "writer", permission.Writer, "log", log.Row().Name, "index", in.Index)
+	}
 	return logged{Inclusion: in, logID: log.ID(), leaf: e.leaf}, nil
 }
 

@@ -63,7 +63,8 @@ type Permission struct {
 	// Issuer is the key that signed the claim's certificate, if that was issued
 	// here; Spellings needs it.
 	Issuer crypto.PublicKey
-	// Writer names the writer in a refusal: "key release of team@corp.example".
+	// Writer names the writer in refusals and in the service's own log of what
+	// was added: "key release of team@corp.example".
 	Writer string
 
 	rate *bucket // of a registered key, else nil
