@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,14 +20,15 @@ func TestTerminal(t *testing.T) {
 			_, _ = w.Write([]byte(`{"detail":"\u001b[2Jverified\r","errors":[{"message":"\u001b[1ma"},{"message":"\u009bb"}],"type":"x"}`))
 			return
 		}
-		c, _, err := w.(http.Hijacker).Hijack()
-		if err == nil {
-			_, err = c.Write([]byte("HTTP/1.1 500 \x1b]0;verified\a\r\nContent-Length: 0\r\n\r\n"))
-		}
+		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
+			return
 		}
-		_ = c.(*net.TCPConn).CloseWrite()
+		if _, err := c.Write([]byte("HTTP/1.1 500 \x1b]0;verified\a\r\nContent-Length: 0\r\n\r\n")); err != nil {
+			t.Error(err)
+		}
+		_ = c.Close() // the answer is complete
 	}))
 	t.Cleanup(service.Close)
 	v1, v2 := twoLogs(t)
