@@ -186,7 +186,7 @@ func (db *DB) entryColumns(id int64, entries []tlog.Entry) ([]any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("entry %d: %w", e.Index, err)
 		}
-		ids[i], times[i], leaves[i], bodies[i] = entryID(id, e.Index), e.Time, e.Hash[:], e.Body
+		ids[i], times[i], leaves[i], bodies[i] = entryID(id, e.Index), e.Time, e.Hash[:], store.PackBody(e.Body)
 		first[i] = int32(len(keys)) //nolint:gosec // at most MaxKeys an entry
 		keys = append(keys, hashed...)
 		until[i] = int32(len(keys)) //nolint:gosec // as above

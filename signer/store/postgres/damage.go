@@ -3,11 +3,15 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	merkle "golang.org/x/mod/sumdb/tlog"
+
+	"github.com/hallmark-dev/hallmark/signer/store"
 )
 
 // maxDamage bounds how many problems of one kind are told.
@@ -21,10 +25,6 @@ const checkSettings = `SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejo
 // entries is checked by fsck.
 func checks() []string {
 	return []string{
-		// Every page of bodies and hashes is read, and with checksums of pages
-		// (initdb --data-checksums) checked by the server itself.
-		`SELECT format('entry %s of log %s: its leaf hash is not that of its body', id & (1::bigint << 40) - 1, id >> 40)
-			FROM entries WHERE leaf <> sha256('\x00'::bytea || body)`,
 		`SELECT format('log %s: it has size %s, and %s entries, %s to %s', l.name, l.size, e.n, e.lo, e.hi) FROM logs l
 			CROSS JOIN LATERAL (SELECT count(*) AS n, min(id) - (l.id << 40) AS lo, max(id) - (l.id << 40) AS hi
 				FROM entries WHERE id >= l.id << 40 AND id < (l.id + 1) << 40) AS e
@@ -69,19 +69,45 @@ func damage(ctx context.Context, conn *pgx.Conn) (problems []string, err error) 
 	if _, err := conn.Exec(ctx, checkSettings, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return nil, err
 	}
+	found, err := badLeaves(ctx, conn)
+	problems = append(problems, found...)
 	for _, sql := range checks() {
-		rows, err := conn.Query(ctx, fmt.Sprintf(`%s LIMIT %d`, sql, maxDamage))
 		if err != nil {
-			return nil, err
+			break
 		}
-		found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		problems = append(problems, found...)
-		if strings.HasPrefix(code(err), corrupt) {
-			return append(problems, "database: "+err.Error()), nil
-		}
-		if err != nil {
-			return nil, err
+		var rows pgx.Rows
+		if rows, err = conn.Query(ctx, fmt.Sprintf(`%s LIMIT %d`, sql, maxDamage)); err == nil {
+			found, err = pgx.CollectRows(rows, pgx.RowTo[string])
+			problems = append(problems, found...)
 		}
 	}
-	return problems, nil
+	if strings.HasPrefix(code(err), corrupt) {
+		return append(problems, "database: "+err.Error()), nil
+	}
+	return problems, err
+}
+
+// badLeaves compares entries with their leaf hashes. Every page of both is
+// read, and with checksums of pages (initdb --data-checksums) checked by the
+// server itself.
+func badLeaves(ctx context.Context, conn *pgx.Conn) (problems []string, err error) {
+	var (
+		id           int64
+		leaf, packed []byte
+	)
+	rows, err := conn.Query(ctx, `SELECT id, leaf, body FROM entries`)
+	if err != nil {
+		return nil, err
+	}
+	_, err = pgx.ForEachRow(rows, []any{&id, &leaf, &packed}, func() error {
+		body, err := store.UnpackBody(packed)
+		if hash := merkle.RecordHash(body); err == nil && bytes.Equal(hash[:], leaf) {
+			return nil
+		}
+		if len(problems) < maxDamage {
+			problems = append(problems, fmt.Sprintf("entry %d of log %d: its leaf hash is not that of its body", id&(1<<indexBits-1), id>>indexBits))
+		}
+		return nil
+	})
+	return problems, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
@@ -120,7 +121,10 @@ func (db *DB) Entries(ctx context.Context, log string, from, to int64) ([]tlog.E
 		return nil, fmt.Errorf("read entries %d to %d: %w", from, to, hint(err))
 	}
 	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e tlog.Entry, err error) {
-		err = row.Scan(&e.Index, &e.Time, &e.Body)
+		var packed []byte
+		if err = row.Scan(&e.Index, &e.Time, &packed); err == nil {
+			e.Body, err = store.UnpackBody(packed)
+		}
 		e.Index -= entryID(id, 0)
 		return e, err
 	})

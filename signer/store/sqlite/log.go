@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -91,7 +92,7 @@ func (t *tx) append(id int64, secret [32]byte, write tlog.Write) error {
 		if err != nil {
 			return fmt.Errorf("write entry %d: %w", e.Index, err)
 		}
-		entries = append(entries, entryID(id, e.Index), e.Time, encodeKeys(keys), e.Body)
+		entries = append(entries, entryID(id, e.Index), e.Time, encodeKeys(keys), store.PackBody(e.Body))
 		leaves = append(leaves, id, e.Hash[:], e.Index)
 	}
 	if err := insertEntries.run(t, entries); err != nil {
@@ -187,7 +188,11 @@ func (q queryer) entries(id, from, to int64) ([]tlog.Entry, error) {
 		[]any{entryID(id, from), entryID(id, to)},
 		func(scan func(...any) error) error {
 			var e tlog.Entry
-			err := scan(&e.Index, &e.Time, &e.Body)
+			var packed sql.RawBytes
+			err := scan(&e.Index, &e.Time, &packed)
+			if err == nil {
+				e.Body, err = store.UnpackBody(packed)
+			}
 			e.Index -= entryID(id, 0)
 			entries = append(entries, e)
 			return err

@@ -42,8 +42,9 @@ CREATE UNIQUE INDEX logs_active ON logs (kind) WHERE state = 'active';
 
 -- id = log << 40 | index. The leaf hash stands here, not in a table of its own:
 -- PostgreSQL has no tables without a heap, and a second row would cost 80 bytes.
--- Bodies are not compressed: they hold hashes and signatures, and a page more
--- of disk is cheaper than the attempt.
+-- Bodies are as store.PackBody makes them, and not compressed beyond that: they
+-- hold hashes and signatures, and a page more of disk is cheaper than the
+-- attempt.
 CREATE TABLE entries (
     id   bigint   PRIMARY KEY,
     time bigint   NOT NULL,

@@ -31,7 +31,7 @@ CREATE TABLE entries (
     id   INTEGER PRIMARY KEY,
     time INTEGER NOT NULL,
     keys BLOB    NOT NULL, -- 8 bytes each, ascending: what the entry is found by
-    body BLOB    NOT NULL
+    body BLOB    NOT NULL  -- store.PackBody
 ) STRICT;
 
 -- A leaf is in a log once.
