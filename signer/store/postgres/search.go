@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
@@ -72,26 +73,98 @@ func (db *DB) Search(ctx context.Context, q tlog.Query) ([]tlog.Position, error)
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
-	var found []tlog.Position
-	for _, p := range parts {
-		hits, err := db.searchLog(ctx, p, keys, q, q.Limit-len(found))
-		if err != nil {
-			return nil, fmt.Errorf("search log %q: %w", p.log.Name, hint(err))
-		}
-		for _, id := range hits {
-			found = append(found, tlog.Position{Log: p.log.Name, Index: id - entryID(p.log.id, 0)})
-		}
-		if len(found) == q.Limit {
-			break
-		}
+	s := search{reads: db.reads, parts: parts, keys: keys, query: q}
+	if err := s.run(ctx); err != nil {
+		return nil, fmt.Errorf("search: %w", hint(err))
 	}
-	return found, nil
+	return s.found(), nil
 }
 
-// part is what of a log a query asks about: ids from <= id < until.
+// part is what of a log a query asks about, ids from <= id < until, and what
+// was found. The bounds move as windows of it are searched.
 type part struct {
 	log         *logRow
 	from, until int64
+	rarest      int64 // key, if the query is for all
+	hits        []int64
+}
+
+// search is a query under way. Each step asks about all parts at once.
+type search struct {
+	reads *pgxpool.Pool
+	parts []part // in the query's order
+	keys  []int64
+	query tlog.Query
+}
+
+func (s *search) run(ctx context.Context) error {
+	all := s.query.All && len(s.keys) > 1
+	if all {
+		if err := s.findRarest(ctx); err != nil {
+			return err
+		}
+	}
+	for width := int64(firstWindow); ; width *= windowGrowth {
+		batch := new(pgx.Batch)
+		for i, need := 0, s.query.Limit; i < len(s.parts) && need > 0; i++ {
+			p := &s.parts[i]
+			if p.from < p.until && len(p.hits) < need {
+				s.queue(batch, p, width, need-len(p.hits), all)
+			}
+			need -= len(p.hits)
+		}
+		if batch.Len() == 0 {
+			return nil
+		}
+		if err := s.reads.SendBatch(ctx, batch).Close(); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *search) findRarest(ctx context.Context) error {
+	batch := new(pgx.Batch)
+	for i := range s.parts {
+		p := &s.parts[i]
+		batch.Queue(sqlRarest, entryID(p.log.id, 0), s.keys).QueryRow(func(row pgx.Row) error { return row.Scan(&p.rarest) })
+	}
+	return s.reads.SendBatch(ctx, batch).Close()
+}
+
+// queue asks for at most limit entries of the next window of a part.
+func (s *search) queue(batch *pgx.Batch, p *part, width int64, limit int, all bool) {
+	sql, from, until := sqlOldest, p.from, p.until
+	if s.query.Newest {
+		sql, from = sqlNewest, max(from, until-width)
+		p.until = from
+	} else {
+		until = min(until, from+width)
+		p.from = until
+	}
+	keys, every := s.keys, []int64(nil)
+	// So many rows of a key fill the page: of the first, in either order, most
+	// pairs may be outside the window.
+	rowLimit := any(limit/pairsPerRow + 2)
+	if all {
+		keys, every, rowLimit = []int64{p.rarest}, s.keys, nil
+	}
+	batch.Queue(sql, from, until, keys, every, limit, rowLimit, entryID(p.log.id, 0)).Query(func(rows pgx.Rows) error {
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		p.hits = append(p.hits, ids...)
+		return err
+	})
+}
+
+// found is what all parts have, in order. A part behind one that was not
+// searched to its end has nothing that fits.
+func (s *search) found() (found []tlog.Position) {
+	for i := range s.parts {
+		p := &s.parts[i]
+		for _, id := range p.hits[:min(len(p.hits), s.query.Limit-len(found))] {
+			found = append(found, tlog.Position{Log: p.log.Name, Index: id - entryID(p.log.id, 0)})
+		}
+	}
+	return found
 }
 
 // cut returns the parts that a query asks about, in its order.
@@ -126,43 +199,4 @@ func cut(logs []logRow, q tlog.Query) ([]part, error) {
 		slices.Reverse(parts)
 	}
 	return parts, nil
-}
-
-// searchLog returns the ids of at most limit entries.
-func (db *DB) searchLog(ctx context.Context, p part, keys []int64, q tlog.Query, limit int) (hits []int64, err error) {
-	sql, begin := sqlOldest, entryID(p.log.id, 0)
-	if q.Newest {
-		sql = sqlNewest
-	}
-	// So many rows of a key fill the page: of the first, in either order, most
-	// pairs may be outside the window.
-	rowLimit := any(limit/pairsPerRow + 2)
-	var all []int64
-	if q.All && len(keys) > 1 {
-		var rarest int64
-		if err := db.reads.QueryRow(ctx, sqlRarest, begin, keys).Scan(&rarest); err != nil {
-			return nil, err
-		}
-		all, keys, rowLimit = keys, []int64{rarest}, nil
-	}
-	for width := int64(firstWindow); p.from < p.until && len(hits) < limit; width *= windowGrowth {
-		from, until := p.from, p.until
-		if q.Newest {
-			from = max(from, until-width)
-			p.until = from
-		} else {
-			until = min(until, from+width)
-			p.from = until
-		}
-		rows, err := db.reads.Query(ctx, sql, from, until, keys, all, limit-len(hits), rowLimit, begin)
-		if err != nil {
-			return nil, err
-		}
-		ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-		if err != nil {
-			return nil, err
-		}
-		hits = append(hits, ids...)
-	}
-	return hits, nil
 }
