@@ -104,8 +104,8 @@ bench: build postgresql ## Measure signing and the log, each beside its floor: 1
 CHAOS_ENTRIES ?= 20000
 
 .PHONY: chaos
-chaos: build ## 20,000 entries while servers and databases are killed: 3 minutes
-	@HALLMARK_BIN=$(CURDIR)/bin HALLMARK_CHAOS_ENTRIES=$(CHAOS_ENTRIES) $(GO) test -count=1 -v -timeout $(TEST_TIMEOUT) ./e2e/chaos
+chaos: build ## 20,000 entries while servers and databases are killed: some minutes
+	@HALLMARK_BIN=$(CURDIR)/bin HALLMARK_CHAOS_ENTRIES=$(CHAOS_ENTRIES) HALLMARK_CHAOS_OUTAGE=60 $(GO) test -count=1 -v -timeout $(TEST_TIMEOUT) ./e2e/chaos
 
 ##@ House
 

@@ -16,8 +16,9 @@
 //
 // The order of everything follows from a seed, which is printed. Kills come
 // after so many answers, not after so many seconds, so that a slow machine sees
-// the same test. HALLMARK_CHAOS_ENTRIES and HALLMARK_CHAOS_SEED change size and
-// seed; `make chaos` runs the full size.
+// the same test. HALLMARK_CHAOS_ENTRIES, HALLMARK_CHAOS_OUTAGE (seconds without a
+// database) and HALLMARK_CHAOS_SEED change size, patience and seed; `make chaos`
+// runs the full size.
 package chaos
 
 import (
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 // defaultEntries keeps the tests of this folder within a minute on two cores.
-const defaultEntries = 6000
+const defaultEntries = 4000
 
 // entries is how many different entries the test on PostgreSQL writes.
 func entries(t *testing.T) int { return number(t, "HALLMARK_CHAOS_ENTRIES", defaultEntries) }

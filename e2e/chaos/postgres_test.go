@@ -96,8 +96,9 @@ func TestPostgres(t *testing.T) {
 	t.Logf("fsck took %v", time.Since(began).Round(time.Millisecond))
 }
 
-// outage is how long the database is gone: longer than any wait of the service.
-const outage = 10 * time.Second
+// defaultOutage is how long the database is gone, seconds: longer than any wait
+// of the service.
+const defaultOutage = 10
 
 // TestDatabaseGone takes the database away. The service says 503, to writers
 // at least, and goes on by itself when it is back.
@@ -106,6 +107,7 @@ func TestDatabaseGone(t *testing.T) {
 	before := start(t, w.urls(), trust, 1, requests(t, 1, 100))
 	before.end()
 	w.database.Stop(t)
+	outage := time.Duration(number(t, "HALLMARK_CHAOS_OUTAGE", defaultOutage)) * time.Second
 	reqs := requests(t, 2, 300)
 	for i, back := 0, time.Now().Add(outage); time.Now().Before(back) && i < len(reqs); i++ {
 		conn := load.NewConn(w.servers[i%replicas].URL)
