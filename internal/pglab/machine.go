@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const (
@@ -90,7 +91,8 @@ func privateDir(who *syscall.Credential) (string, error) {
 	if who != nil && !reachable(base) {
 		base = "/tmp"
 	}
-	dir, err := os.MkdirTemp(base, "hallmark-pg-")
+	sweep(base)
+	dir, err := os.MkdirTemp(base, dirPrefix)
 	if err != nil {
 		return "", err
 	}
@@ -100,6 +102,45 @@ func privateDir(who *syscall.Credential) (string, error) {
 		}
 	}
 	return dir, nil
+}
+
+const (
+	dirPrefix = "hallmark-pg-"
+	// lockName is a file in the folder that the test binary holds a lock on,
+	// which the kernel releases when it ends, however it ends.
+	lockName = "owner"
+	// sweepAge keeps sweep from folders whose owner has not locked them yet.
+	sweepAge = time.Minute
+)
+
+// lockDir marks a folder as in use until the file is closed.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // our own folder
+	if err != nil {
+		return nil, err
+	}
+	return f, syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+}
+
+// sweep removes the folders of test binaries that were killed. What cannot be
+// removed is somebody else's.
+func sweep(base string) {
+	dirs, err := filepath.Glob(filepath.Join(base, dirPrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range dirs {
+		info, err := os.Stat(filepath.Join(dir, lockName))
+		if err != nil || time.Since(info.ModTime()) < sweepAge {
+			continue
+		}
+		if f, err := lockDir(dir); err == nil {
+			_ = os.RemoveAll(dir) // best effort
+			_ = f.Close()         // of what is gone
+		} else if f != nil {
+			_ = f.Close() // it lives
+		}
+	}
 }
 
 // reachable says whether everybody may enter a folder and all above it.

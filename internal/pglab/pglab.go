@@ -77,8 +77,12 @@ func Start(t testing.TB) *Server {
 	if s.dir, err = privateDir(s.credential); err != nil {
 		t.Fatal(err)
 	}
+	lock, err := lockDir(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if err := errors.Join(s.end(syscall.SIGQUIT), os.RemoveAll(s.dir)); err != nil {
+		if err := errors.Join(s.end(syscall.SIGQUIT), os.RemoveAll(s.dir), lock.Close()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -111,5 +112,46 @@ func TestServerEndsWithTheTest(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the server outlives its test")
 		}
+	}
+}
+
+// What a killed test has left is removed by the next one, and nothing that is in
+// use.
+func TestSweep(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	first := pglab.Start(t)
+	url := first.NewDatabase(t)
+	stale := filepath.Join(os.TempDir(), "hallmark-pg-stale")
+	fresh := filepath.Join(os.TempDir(), "hallmark-pg-fresh")
+	for _, dir := range []string{stale, fresh} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "owner"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-time.Hour)
+	used, err := filepath.Glob(filepath.Join(os.TempDir(), "hallmark-pg-*", "owner"))
+	if err != nil || len(used) != 3 {
+		t.Fatalf("%v, %v", used, err)
+	}
+	for _, file := range used {
+		if filepath.Dir(file) == fresh {
+			continue
+		}
+		if err := os.Chtimes(file, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pglab.Start(t)
+	if n := count(t, url, "SELECT 1"); n != 1 {
+		t.Error(n)
+	}
+	if _, err := os.Stat(stale); err == nil {
+		t.Error("the folder of a dead test is left")
+	}
+	if _, err := os.Stat(fresh); err != nil {
+		t.Errorf("a folder that may be somebody's was removed: %v", err)
 	}
 }
