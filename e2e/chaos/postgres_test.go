@@ -109,12 +109,13 @@ func TestDatabaseGone(t *testing.T) {
 	w.database.Stop(t)
 	outage := time.Duration(number(t, "HALLMARK_CHAOS_OUTAGE", defaultOutage)) * time.Second
 	reqs := requests(t, 2, 300)
-	for i, back := 0, time.Now().Add(outage); time.Now().Before(back) && i < len(reqs); i++ {
+	for i, back := 0, time.Now().Add(outage); time.Now().Before(back); i++ {
+		req := &reqs[i%len(reqs)]
 		conn := load.NewConn(w.servers[i%replicas].URL)
-		status, body, err := conn.Post(t.Context(), &reqs[i])
+		status, body, err := conn.Post(t.Context(), req)
 		conn.Close()
 		if err != nil || status != http.StatusServiceUnavailable {
-			t.Errorf("%s without a database: status %d, %v, %.300s", reqs[i].Kind, status, err, body)
+			t.Errorf("%s without a database: status %d, %v, %.300s", req.Kind, status, err, body)
 		}
 	}
 	w.database.Restart(t)

@@ -175,7 +175,7 @@ func unpackText(to, packed []byte, depth int) ([]byte, error) {
 // bytes.
 func sized(packed []byte, flags int) (size uint64, b, rest []byte, err error) {
 	size, n := binary.Uvarint(packed)
-	if n <= 0 || size>>flags > uint64(len(packed)-n) {
+	if n <= 0 || size>>flags > uint64(len(packed)-n) { //nolint:gosec // n is not more than len(packed)
 		return 0, nil, nil, errPacked
 	}
 	end := n + int(size>>flags) //nolint:gosec // not more than len(packed)
