@@ -81,7 +81,7 @@ func TestServer(t *testing.T) {
 // A server whose test is killed ends too.
 func TestServerEndsWithTheTest(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServer$", "-test.v") //nolint:gosec // ourselves
-	cmd.Env = append(os.Environ(), childEnv+"=1", "TMPDIR="+t.TempDir())                     // its files are removed here
+	cmd.Env = append(os.Environ(), childEnv+"=1", "TMPDIR="+temporary(t))                     // its files are removed here
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -115,10 +115,20 @@ func TestServerEndsWithTheTest(t *testing.T) {
 	}
 }
 
+// temporary is a temporary folder that the server's user may enter.
+func temporary(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // What a killed test has left is removed by the next one, and nothing that is in
 // use.
 func TestSweep(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("TMPDIR", temporary(t))
 	first := pglab.Start(t)
 	url := first.NewDatabase(t)
 	stale := filepath.Join(os.TempDir(), "hallmark-pg-stale")
