@@ -81,7 +81,7 @@ func TestServer(t *testing.T) {
 // A server whose test is killed ends too.
 func TestServerEndsWithTheTest(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServer$", "-test.v") //nolint:gosec // ourselves
-	cmd.Env = append(os.Environ(), childEnv+"=1", "TMPDIR="+temporary(t))                     // its files are removed here
+	cmd.Env = append(os.Environ(), childEnv+"=1", "TMPDIR="+temporary(t))                    // its files are removed here
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
