@@ -60,8 +60,8 @@ func BenchmarkLogIdle(b *testing.B) {
 	db, _ := create(b)
 	l := startLog(b, db, newKey(b))
 	floorCfg := logConfig(newKey(b))
-	floorCfg.Name = "floor"
-	if err := tlog.Create(context.Background(), db, floorCfg, tlog.Birth{Kind: tlog.V2, TreeID: 1, State: tlog.Active}); err != nil {
+	floorCfg.Name, floorCfg.Origin = "floor", "floor.example"
+	if err := tlog.Create(context.Background(), db, floorCfg, tlog.Birth{Kind: tlog.V2, TreeID: 2, State: tlog.Pending}); err != nil {
 		b.Fatal(err)
 	}
 	write := tlog.Write{Head: tlog.Head{Checkpoint: make([]byte, 230)}}
