@@ -117,8 +117,7 @@ func (b *bench) weighPostgres(pg *pglab.Server, kind load.Kind) error {
 		return err
 	}
 	b.report.say("filled in process: %d entries, %.0f/s, bodies of %d bytes", filled.entries, float64(filled.entries)/filled.took.Seconds(), len(like))
-	b.report.atMost(fmt.Sprintf("%s: disk per entry beyond its canonical body, PostgreSQL", kind), float64(after-before-filled.bodies)/float64(filled.entries), postgresDiskMost, "B",
-		fmt.Sprintf("%d entries, WAL not counted", filled.entries))
+	b.judgeDisk(fmt.Sprintf("%s: disk per entry, PostgreSQL (WAL not counted)", kind), after-before, filled, postgresDiskMost)
 	return b.sayRelations(database, filled.entries)
 }
 
