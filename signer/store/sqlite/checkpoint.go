@@ -11,10 +11,10 @@ const (
 	// checkpointPages is about how many pages (8 MiB) are written before they
 	// are copied into the database file.
 	checkpointPages = 1000
-	// maxWALPages bounds the WAL (32 MiB, and what is written between two
+	// maxWALPages bounds the WAL (16 MiB, and what is written between two
 	// looks at it): beyond it a checkpoint waits for the readers that keep it
 	// from starting over. After a crash that much is read again.
-	maxWALPages = 4 << 10
+	maxWALPages = 2 << 10
 	// fewPages is what is copied while writes wait: a few milliseconds.
 	fewPages = 128
 	// maxPasses bounds how often the copier runs after what is written

@@ -123,8 +123,7 @@ func (w *writer) loop() {
 			}
 			return
 		case <-w.copier.done:
-			w.copying = false
-			w.checkpoint()
+			w.copied()
 		case fn := <-w.single:
 			fn()
 		case o := <-w.queue:
@@ -133,12 +132,28 @@ func (w *writer) loop() {
 			for _, o := range ops {
 				close(o.done)
 			}
-			if w.dirty >= checkpointPages && !w.copying {
-				w.dirty, w.copying = 0, true
-				w.copier.start <- struct{}{}
+			if w.dirty >= checkpointPages {
+				w.copyWAL()
 			}
 		}
 	}
+}
+
+// copyWAL has the WAL copied. If that is under way, and as much again has been
+// written meanwhile, writes wait for its end: the disk cannot keep up.
+func (w *writer) copyWAL() {
+	if w.copying {
+		<-w.copier.done
+		w.copied()
+	}
+	w.dirty, w.copying = 0, true
+	w.copier.start <- struct{}{}
+}
+
+// copied ends a pass of the copier.
+func (w *writer) copied() {
+	w.copying = false
+	w.checkpoint()
 }
 
 // gather adds the writes that are waiting already.
@@ -194,9 +209,36 @@ func (w *writer) transact(ops []*op) {
 	}
 }
 
-// runAll runs each op under a savepoint. An error means that the transaction
-// as a whole is lost.
+// runAll runs what is to be committed. An error means that the transaction as a
+// whole is lost.
 func (t *tx) runAll(ops []*op) error {
+	run := t.runEach
+	if len(ops) == 1 {
+		run = t.runOnly
+	}
+	if err := run(ops); err != nil {
+		return err
+	}
+	for _, o := range ops {
+		if o.err == nil && o.beforeCommit != nil {
+			if err := o.beforeCommit(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// runOnly runs an op that has the transaction to itself, as an append to a log
+// mostly has: the transaction serves as its savepoint, and SQLite need not keep
+// the pages as they were before.
+func (t *tx) runOnly(ops []*op) error {
+	ops[0].err = ops[0].run(t)
+	return ops[0].err
+}
+
+// runEach runs each op under a savepoint.
+func (t *tx) runEach(ops []*op) error {
 	for _, o := range ops {
 		if err := t.exec("SAVEPOINT op"); err != nil {
 			return err
@@ -210,13 +252,6 @@ func (t *tx) runAll(ops []*op) error {
 		}
 		if err := t.exec("RELEASE op"); err != nil {
 			return err
-		}
-	}
-	for _, o := range ops {
-		if o.err == nil && o.beforeCommit != nil {
-			if err := o.beforeCommit(); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

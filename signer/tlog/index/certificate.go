@@ -4,6 +4,9 @@ package index
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"slices"
 	"strings"
 
 	"github.com/sigstore/fulcio/pkg/certificate"
@@ -28,7 +31,7 @@ func OfCertificate(cert *x509.Certificate) []string {
 		}
 	}
 	add(Identity, cryptoutils.GetSubjectAlternateNames(cert)...)
-	ext, err := certificate.ParseExtensions(cert.Extensions)
+	ext, err := certificate.ParseExtensions(indexed(cert.Extensions))
 	if err != nil {
 		return Collect(keys)
 	}
@@ -44,4 +47,23 @@ func OfCertificate(cert *x509.Certificate) []string {
 		add(Workflow, uri, withoutRef)
 	}
 	return Collect(keys)
+}
+
+// indexedIDs are the extensions that OfCertificate reads, of some twenty.
+var indexedIDs = []asn1.ObjectIdentifier{
+	certificate.OIDIssuer, certificate.OIDIssuerV2, certificate.OIDTokenSubject,
+	certificate.OIDSourceRepositoryURI, certificate.OIDGitHubWorkflowRepository,
+	certificate.OIDSourceRepositoryDigest, certificate.OIDGitHubWorkflowSHA,
+	certificate.OIDBuildSignerURI, certificate.OIDBuildConfigURI,
+}
+
+// indexed picks them out.
+func indexed(all []pkix.Extension) []pkix.Extension {
+	some := make([]pkix.Extension, 0, len(indexedIDs))
+	for _, e := range all {
+		if slices.ContainsFunc(indexedIDs, e.Id.Equal) {
+			some = append(some, e)
+		}
+	}
+	return some
 }

@@ -15,29 +15,6 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
-// The JSON of an answered entry, LogEntryAnon of Rekor's openapi.yaml. Clients
-// dereference every part of verification without a check.
-type (
-	entryJSON struct {
-		Body           []byte           `json:"body"`
-		IntegratedTime int64            `json:"integratedTime"`
-		LogID          string           `json:"logID"`
-		LogIndex       int64            `json:"logIndex"`
-		Verification   verificationJSON `json:"verification"`
-	}
-	verificationJSON struct {
-		InclusionProof       proofJSON `json:"inclusionProof"`
-		SignedEntryTimestamp []byte    `json:"signedEntryTimestamp"`
-	}
-	proofJSON struct {
-		Checkpoint string   `json:"checkpoint"`
-		Hashes     []string `json:"hashes"`
-		LogIndex   int64    `json:"logIndex"`
-		RootHash   string   `json:"rootHash"`
-		TreeSize   int64    `json:"treeSize"`
-	}
-)
-
 // id is the entry id of a record.
 func (rec record) id() entryID {
 	return entryID{tree: rec.log.Row().TreeID, leaf: merkle.RecordHash(rec.body)}
@@ -56,49 +33,79 @@ func (rec record) timestamp() ([]byte, error) {
 // (rekor, SignedEntryTimestamp). Verifiers rebuild these bytes, so neither index
 // nor time may change once they have been told.
 func EntryTimestamp(l *tlog.Log, e tlog.Entry) ([]byte, error) {
-	b64 := base64.StdEncoding
 	const frame = 200 // what is not the body
-	b := make([]byte, 0, frame+b64.EncodedLen(len(e.Body)))
-	b = append(b, `{"body":"`...)
-	b = b64.AppendEncode(b, e.Body)
-	b = append(b, `","integratedTime":`...)
+	return signTimestamp(l, appendTimestamped(make([]byte, 0, frame+b64Len(e.Body)), l, e))
+}
+
+// appendTimestamped writes what an entry timestamp is made over.
+func appendTimestamped(b []byte, l *tlog.Log, e tlog.Entry) []byte {
+	b = append(b, `{"body":`...)
+	b = appendBase64(b, e.Body)
+	b = append(b, `,"integratedTime":`...)
 	b = strconv.AppendInt(b, e.Time, 10)
 	b = append(b, `,"logID":"`...)
 	b = hex.AppendEncode(b, l.ID())
 	b = append(b, `","logIndex":`...)
 	b = strconv.AppendInt(b, l.Row().FirstIndex+e.Index, 10)
-	b = append(b, '}')
-	set, err := l.Sign(b)
+	return append(b, '}')
+}
+
+func signTimestamp(l *tlog.Log, timestamped []byte) ([]byte, error) {
+	set, err := l.Sign(timestamped)
 	if err != nil {
 		return nil, fmt.Errorf("sign entry timestamp: %w", err)
 	}
 	return set, nil
 }
 
-// encode returns {"<entry id>": entry} and the entry id.
+// encode returns {"<entry id>": entry}, LogEntry of Rekor's openapi.yaml, and
+// the entry id. Clients dereference every part of verification without a check.
+// What is timestamped is the beginning of the entry as it is answered, and so
+// written once.
 func (rec record) encode() (body []byte, id string, err error) {
-	set, err := rec.timestamp()
+	const frame = 1024 // what is neither body, proof nor checkpoint
+	id = rec.id().String()
+	b := make([]byte, 0, frame+b64Len(rec.body)+len(rec.in.Proof)*(2*len(tlog.Hash{})+3)+len(rec.in.Checkpoint)*5/4)
+	b = append(b, `{"`+id+`":`...)
+	start := len(b)
+	b = appendTimestamped(b, rec.log, tlog.Entry{Index: rec.in.Index, Time: rec.in.Time, Body: rec.body})
+	set, err := signTimestamp(rec.log, b[start:])
 	if err != nil {
 		return nil, "", err
 	}
-	id = rec.id().String()
-	body, err = json.Marshal(map[string]entryJSON{id: {
-		Body:           rec.body,
-		IntegratedTime: rec.in.Time,
-		LogID:          hex.EncodeToString(rec.log.ID()),
-		LogIndex:       rec.globalIndex(),
-		Verification: verificationJSON{
-			InclusionProof: proofJSON{
-				Checkpoint: string(rec.in.Checkpoint),
-				Hashes:     hexHashes(rec.in.Proof),
-				LogIndex:   rec.in.Index,
-				RootHash:   hex.EncodeToString(rec.in.Root[:]),
-				TreeSize:   rec.in.TreeSize,
-			},
-			SignedEntryTimestamp: set,
-		},
-	}})
-	return body, id, err
+	checkpoint, err := json.Marshal(string(rec.in.Checkpoint))
+	if err != nil {
+		return nil, "", fmt.Errorf("encode checkpoint: %w", err)
+	}
+	b = append(b[:len(b)-1], `,"verification":{"inclusionProof":{"checkpoint":`...)
+	b = append(b, checkpoint...)
+	b = append(b, `,"hashes":[`...)
+	for i := range rec.in.Proof {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = hex.AppendEncode(b, rec.in.Proof[i][:])
+		b = append(b, '"')
+	}
+	b = append(b, `],"logIndex":`...)
+	b = strconv.AppendInt(b, rec.in.Index, 10)
+	b = append(b, `,"rootHash":"`...)
+	b = hex.AppendEncode(b, rec.in.Root[:])
+	b = append(b, `","treeSize":`...)
+	b = strconv.AppendInt(b, rec.in.TreeSize, 10)
+	b = append(b, `},"signedEntryTimestamp":`...)
+	b = appendBase64(b, set)
+	return append(b, "}}}"...), id, nil
+}
+
+func b64Len(data []byte) int { return base64.StdEncoding.EncodedLen(len(data)) }
+
+// appendBase64 writes a JSON string.
+func appendBase64(b, data []byte) []byte {
+	b = append(b, '"')
+	b = base64.StdEncoding.AppendEncode(b, data)
+	return append(b, '"')
 }
 
 // logEntry is a record as a bundle carries it.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -98,6 +99,13 @@ func parsePEM(content []byte) (v verifier, canonical []byte, ok bool) {
 	if len(content) > maxPart {
 		return verifier{}, nil, false // a certificate with a million names
 	}
+	if der, ok := decodeCanonicalPEM(content, pemCertificate); ok {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return verifier{}, nil, false
+		}
+		return verifierOfCertificate(cert), content, true
+	}
 	block, rest := pem.Decode(content)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 || len(block.Headers) > 0 || !bytes.HasPrefix(content, []byte("-----BEGIN ")) {
 		return verifier{}, nil, false
@@ -122,6 +130,30 @@ func parsePEM(content []byte) (v verifier, canonical []byte, ok bool) {
 		return verifier{}, nil, false
 	}
 	return v, canonical, err == nil
+}
+
+// pemLine is how many characters encoding/pem puts on a line.
+const pemLine = 64
+
+// decodeCanonicalPEM reads a block in the one form that encodePEM writes, which
+// is what clients send; false for any other. encoding/pem looks for the block
+// in what may be a letter, and takes several times as long.
+func decodeCanonicalPEM(content []byte, kind string) (der []byte, ok bool) {
+	text, begins := bytes.CutPrefix(content, []byte("-----BEGIN "+kind+"-----\n"))
+	text, ends := bytes.CutSuffix(text, []byte("-----END "+kind+"-----\n"))
+	if !begins || !ends || bytes.IndexByte(text, '\r') >= 0 {
+		return nil, false
+	}
+	b64 := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		line, rest, ended := bytes.Cut(text, []byte{'\n'})
+		if !ended || len(line) == 0 || len(line) > pemLine || len(line) < pemLine && len(rest) > 0 {
+			return nil, false
+		}
+		b64, text = append(b64, line...), rest
+	}
+	der, err := base64.StdEncoding.Strict().AppendDecode(nil, b64)
+	return der, err == nil
 }
 
 func encodePEM(kind string, der []byte) []byte {
