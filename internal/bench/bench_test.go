@@ -3,6 +3,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,10 +86,15 @@ func TestPlayClearsAway(t *testing.T) {
 }
 
 func TestScrambleKeepsTheShape(t *testing.T) {
-	long := `"0123456789012345678901234567890123456789=="`
-	text := `{"algorithm":"SHA2_256","digest":` + long + `}`
+	digest := sha256.Sum256(nil)
+	long := base64.StdEncoding.EncodeToString(digest[:])
+	text := `{"algorithm":"SHA2_256","digest":"` + long + `"}`
 	got := string(scramble([]byte(text)))
-	if len(got) != len(text) || got == text || got[:33] != text[:33] || got[len(got)-4:] != text[len(text)-4:] {
+	if len(got) != len(text) || got == text || got[:34] != text[:34] || got[len(got)-4:] != text[len(text)-4:] {
 		t.Errorf("%s became %s", text, got)
+	}
+	// What is kept packed of a real entry must be packed of a made-up one.
+	if _, err := base64.StdEncoding.Strict().DecodeString(got[34 : 34+len(long)]); err != nil {
+		t.Errorf("%s: %v", got, err)
 	}
 }

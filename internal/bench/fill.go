@@ -100,8 +100,11 @@ func scramble(text []byte) []byte {
 			break
 		}
 		if length >= long {
-			padding := bytes.Count(out[at:at+length], []byte("="))
-			copy(out[at:at+length-padding], random[at:])
+			end := at + length
+			if out[end-1] == '=' {
+				end -= 4 // the last group: bits that say nothing are 0 in it, or it would be no base64 to undo
+			}
+			copy(out[at:end], random[at:])
 		}
 		at += length + 1
 	}
