@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -28,6 +29,10 @@ var errStale = errors.New("edge in memory is far behind")
 func (l *Log) run() {
 	defer close(l.idle)
 	for {
+		// Who is ready to run gets in first: on a busy machine batches become as
+		// large as there is work, and share what each costs. An idle one does not
+		// notice.
+		runtime.Gosched()
 		waiters := l.pool.take(maxBatch)
 		if len(waiters) == 0 {
 			return

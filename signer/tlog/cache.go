@@ -4,10 +4,11 @@ package tlog
 
 import "sync"
 
-// cachedTiles is how many full tiles are kept at least: 512 tiles of 8.5 KB
-// are 4.4 MB (twice that at most), and hold the upper levels of a tree of a
-// hundred million entries together with the tiles in use.
-const cachedTiles = 512
+// cachedTiles is how many full tiles are kept at least: 256 tiles of 8.5 KB
+// are 2.2 MB (twice that at most, and twice again until they are collected), and
+// hold the upper levels of a tree of ten million entries together with the
+// tiles in use.
+const cachedTiles = 256
 
 // tileCache keeps full tiles, which never change. It has two generations: a
 // tile that is used moves to the young one, and when that is full the old one

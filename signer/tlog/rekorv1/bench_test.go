@@ -49,22 +49,29 @@ func BenchmarkRead(b *testing.B) {
 func BenchmarkCreate(b *testing.B) {
 	e := newEnv(b, options{})
 	s := newSigner(b)
-	verifier := s.publicPEM(b)
-	bodies := make([]string, 2000)
-	for i := range bodies {
-		bodies[i] = string(compact(b, s.hashedrekord(b, fmt.Sprint(i), verifier)))
-	}
-	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/api/v1/log/entries", strings.NewReader(bodies[i%len(bodies)]))
-		r.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		e.service.ServeHTTP(w, r)
-		if w.Code != http.StatusCreated {
-			b.Fatal(w.Body)
-		}
-		i++
+	cert := certPEM(s.certificate(b, newIssuer(b)))
+	for name, propose := range map[string]func(i int) obj{
+		"hashedrekord": func(i int) obj { return s.hashedrekord(b, fmt.Sprint(i), s.publicPEM(b)) },
+		"dsse":         func(i int) obj { return dsse(s.envelope(b, statement(fmt.Sprint(i))), cert) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			bodies := make([]string, 2000)
+			for i := range bodies {
+				bodies[i] = string(compact(b, propose(i)))
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/api/v1/log/entries", strings.NewReader(bodies[i%len(bodies)]))
+				r.Header.Set("Content-Type", "application/json")
+				w := httptest.NewRecorder()
+				e.service.ServeHTTP(w, r)
+				if w.Code != http.StatusCreated {
+					b.Fatal(w.Body)
+				}
+				i++
+			}
+		})
 	}
 }
 

@@ -187,7 +187,8 @@ func (p *parser) value(depth int) (value, error) {
 }
 
 func (p *parser) object(depth int) (value, error) {
-	v := value{kind: isObject}
+	const usual = 3 // members; append would take them one, two and four at a time
+	v := value{kind: isObject, names: make([]string, 0, usual), items: make([]value, 0, usual)}
 	p.rest = p.rest[1:]
 	for first := true; !p.take('}'); first = false {
 		if !first && !p.take(',') {
