@@ -13,11 +13,16 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/store"
 )
 
-// readers are the connections that read.
+// readers are the connections that read. The one that was used last is used
+// next: its page cache is warm, and those of connections that only a crowd needs
+// stay small.
 type readers struct {
 	pool *sql.DB
-	// idle has a place for each connection; nil is one not made yet.
-	idle chan *conn
+	// turns has a token for each connection that may be in use.
+	turns chan struct{}
+
+	mu   sync.Mutex // guards idle
+	idle []*conn    // the last one was used last
 
 	closing sync.Once
 	closed  chan struct{}
@@ -29,10 +34,7 @@ func newReaders(ctx context.Context, dsn string) (*readers, error) {
 		return nil, err
 	}
 	pool.SetMaxOpenConns(maxReaders)
-	r := &readers{pool: pool, idle: make(chan *conn, maxReaders), closed: make(chan struct{})}
-	for range maxReaders {
-		r.idle <- nil
-	}
+	r := &readers{pool: pool, turns: make(chan struct{}, maxReaders), closed: make(chan struct{})}
 	if err := pool.PingContext(ctx); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
@@ -44,9 +46,10 @@ func (r *readers) close() error {
 	r.closing.Do(func() {
 		close(r.closed)
 		for range maxReaders {
-			if c := <-r.idle; c != nil {
-				c.close()
-			}
+			r.turns <- struct{}{}
+		}
+		for _, c := range r.idle {
+			c.close()
 		}
 	})
 	return r.pool.Close()
@@ -59,28 +62,48 @@ func (r *readers) do(ctx context.Context, fn func(*conn) error) (err error) {
 		return store.ErrClosed
 	default:
 	}
-	var c *conn
 	select {
-	case c = <-r.idle:
+	case r.turns <- struct{}{}:
+		defer func() { <-r.turns }()
 	case <-r.closed:
 		return store.ErrClosed
 	case <-ctx.Done():
 		return fmt.Errorf("wait for database: %w", context.Cause(ctx))
 	}
-	defer func() {
-		// A statement that was interrupted leaves a connection in doubt.
-		if c != nil && (ctx.Err() != nil || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone)) {
-			c.discard()
-			c = nil
-		}
-		r.idle <- c
-	}()
+	c := r.take()
 	if c == nil {
 		if c, err = newConn(ctx, r.pool); err != nil {
 			return err
 		}
 	}
+	defer func() {
+		// A statement that was interrupted leaves a connection in doubt.
+		if ctx.Err() != nil || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
+			c.discard()
+			return
+		}
+		r.give(c)
+	}()
 	return fn(c)
+}
+
+// take returns an idle connection, nil if there is none.
+func (r *readers) take() *conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := len(r.idle) - 1
+	if last < 0 {
+		return nil
+	}
+	c := r.idle[last]
+	r.idle = r.idle[:last]
+	return c
+}
+
+func (r *readers) give(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.idle = append(r.idle, c)
 }
 
 // read calls fn with a connection that sees committed data: each query what is

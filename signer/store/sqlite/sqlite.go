@@ -43,10 +43,10 @@ const (
 	// page and its header are a little more than pageBytes, and the allocator
 	// gives them twice that, so memory is twice these figures. With a million
 	// entries a writer's cache of 6 MiB costs a tenth of processor time for
-	// reading again, one of 16 MiB saves nothing; reads of an index in runs need
-	// the same few pages.
-	writerCacheKiB = 10 << 10
-	readerCacheKiB = 1 << 10
+	// reading again, one of 16 MiB saves nothing; readers with 1 MiB take twice
+	// as long to search.
+	writerCacheKiB = 8 << 10
+	readerCacheKiB = 2 << 10
 	// pageBytes is the size of a page: a page for each key of an entry that is
 	// looked up by a random key (leaves) speaks for small ones, bodies of two
 	// kilobytes, of which one page of 4 KiB holds one, for large ones. Measured
