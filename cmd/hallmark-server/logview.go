@@ -78,16 +78,27 @@ func describeLog(row tlog.LogRow) (api.Log, error) {
 	}, nil
 }
 
-// log returns an open log by its name.
-func (v logView) log(ctx context.Context, name string) (*tlog.Log, error) {
-	logs, err := v.set.Logs(ctx, "")
+// logs returns the open logs by their names.
+func (v logView) logs(ctx context.Context) (map[string]*tlog.Log, error) {
+	open, err := v.set.Logs(ctx, "")
 	if err != nil {
 		return nil, logError(err)
 	}
-	for _, l := range logs {
-		if l.Row().Name == name {
-			return l, nil
-		}
+	logs := make(map[string]*tlog.Log, len(open))
+	for _, l := range open {
+		logs[l.Row().Name] = l
+	}
+	return logs, nil
+}
+
+// log returns an open log by its name.
+func (v logView) log(ctx context.Context, name string) (*tlog.Log, error) {
+	logs, err := v.logs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if l, ok := logs[name]; ok {
+		return l, nil
 	}
 	return nil, fmt.Errorf("%w: log %q (hint: GET /hallmark/v1/logs lists them; a pending log is not read yet)", api.ErrNotFound, name)
 }
@@ -169,12 +180,13 @@ func (v logView) Search(ctx context.Context, q api.LogQuery) (api.LogPage, error
 	if err != nil {
 		return api.LogPage{}, logError(err)
 	}
+	logs, err := v.logs(ctx)
+	if err != nil {
+		return api.LogPage{}, err
+	}
 	page := api.LogPage{Entries: []api.LogPosition{}}
 	for _, p := range found {
-		l, err := v.log(ctx, p.Log)
-		if err != nil {
-			return api.LogPage{}, err
-		}
+		l := logs[p.Log] // Set.Search knows it
 		entry, _, err := l.Entry(ctx, p.Index)
 		if err != nil {
 			return api.LogPage{}, logError(err)

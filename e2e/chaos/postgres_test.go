@@ -118,6 +118,16 @@ func TestDatabaseGone(t *testing.T) {
 			t.Errorf("%s without a database: status %d, %v, %.300s", req.Kind, status, err, body)
 		}
 	}
+	for _, server := range w.servers {
+		for _, path := range checkpointPaths { // another server may know a newer one
+			conn := load.NewConn(server.URL)
+			status, body, err := conn.Do(t.Context(), path, nil)
+			conn.Close()
+			if err != nil || status != http.StatusServiceUnavailable {
+				t.Errorf("%s without a database: status %d, %v, %.300s", path, status, err, body)
+			}
+		}
+	}
 	w.database.Restart(t)
 	readers := readAlong(t, trust, w.urls())
 	after := start(t, w.urls(), trust, 2, reqs) // those that were refused among them

@@ -31,3 +31,24 @@ func TestLinks(t *testing.T) {
 		t.Error("no document points to another: the expression is wrong")
 	}
 }
+
+// TestDemo: what the README says of the end of `make demo` is what it says.
+func TestDemo(t *testing.T) {
+	source, err := os.ReadFile(root + "/internal/demo/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, f := range fences(t, "text") {
+		if filepath.Base(f.file) != "README.md" {
+			continue
+		}
+		shown++
+		if line := strings.TrimSpace(f.text); !strings.Contains(string(source), `"`+line+`"`) {
+			t.Errorf("%s: the demo does not say %q", f, line)
+		}
+	}
+	if shown != 1 {
+		t.Errorf("the README shows %d texts", shown)
+	}
+}

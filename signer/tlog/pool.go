@@ -4,6 +4,7 @@ package tlog
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 
 	merkle "golang.org/x/mod/sumdb/tlog"
@@ -76,7 +77,7 @@ func (p *pool) remove(w *waiter) bool {
 	defer p.mu.Unlock()
 	for i := range p.waiting {
 		if p.waiting[i] == w {
-			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
+			p.waiting = slices.Delete(p.waiting, i, i+1)
 			p.bytes -= w.size
 			return true
 		}
@@ -102,7 +103,7 @@ func (p *pool) takeNow(limit int) (batch []*waiter, closed bool) {
 	defer p.mu.Unlock()
 	n := min(limit, len(p.waiting))
 	batch = append(batch, p.waiting[:n]...)
-	p.waiting = append(p.waiting[:0], p.waiting[n:]...)
+	p.waiting = slices.Delete(p.waiting, 0, n) // which forgets them: a crowd's bodies do not stay
 	for _, w := range batch {
 		p.bytes -= w.size
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ const (
 	connectTimeout = 5 * time.Second
 	// pingTimeout bounds the question whether an idle connection still lives.
 	pingTimeout = 2 * time.Second
+	// oldest is the first version of PostgreSQL that the tests run with.
+	oldest = 15
 	// applicationName is what pg_stat_activity shows.
 	applicationName = "hallmark"
 )
@@ -108,6 +111,7 @@ func newConnector(cfg Config) (*connector, error) {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
 	config.PingTimeout = pingTimeout
+	config.ConnConfig.AfterConnect = checkVersion
 	for name, value := range settings() {
 		config.ConnConfig.RuntimeParams[name] = value
 	}
@@ -118,6 +122,17 @@ func newConnector(cfg Config) (*connector, error) {
 	cc := config.ConnConfig
 	c.where = fmt.Sprintf("database %q of %s as %q", cc.Database, address(cc.Host, cc.Port), cc.User)
 	return c, nil
+}
+
+// checkVersion refuses a server that is too old, before anything of it is used. A
+// server that says something else than a version is taken for one.
+func checkVersion(_ context.Context, conn *pgconn.PgConn) error {
+	said := conn.ParameterStatus("server_version")
+	major, _, _ := strings.Cut(said, ".")
+	if n, err := strconv.Atoi(major); err == nil && n < oldest {
+		return fmt.Errorf("the server is PostgreSQL %s (hint: use %d or newer)", said, oldest)
+	}
+	return nil
 }
 
 func address(host string, port uint16) string {

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/hallmark-dev/hallmark/internal/pglab"
 	"github.com/hallmark-dev/hallmark/signer/store"
@@ -18,6 +21,94 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/store/storetest"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
+
+// TestVersion plays servers of many ages, which say who they are and nothing
+// more.
+func TestVersion(t *testing.T) {
+	const tooOld = "use 15 or newer"
+	for version, refused := range map[string]bool{
+		"9.6.24": true, "14.13": true, "14.13 (Debian 14.13-1.pgdg120+1)": true,
+		"15.0": false, "15.8 (Debian 15.8-0+deb12u1)": false, "17.2": false, "18beta1": false, "a fork of its own": false,
+	} {
+		cfg := postgres.Config{URL: "postgres://hallmark@" + greeter(t, version) + "/hallmark?sslmode=disable&target_session_attrs=any"}
+		for verb, open := range map[string]func(context.Context, postgres.Config) (*postgres.DB, error){"create": postgres.Create, "open": postgres.Open} {
+			db, err := open(t.Context(), cfg)
+			if err == nil {
+				closeDB(t, db)
+			}
+			if err == nil || strings.Contains(err.Error(), tooOld) != refused {
+				t.Errorf("%s on PostgreSQL %s: %v", verb, version, err)
+			}
+		}
+	}
+}
+
+// greeter lets everybody in and ends when it is asked something.
+func greeter(t *testing.T, version string) (address string) {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() }) // the test is over
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			greet(conn, version)
+			_ = conn.Close() // the client has had what it gets
+		}
+	}()
+	return l.Addr().String()
+}
+
+func greet(conn net.Conn, version string) {
+	b := pgproto3.NewBackend(conn, conn)
+	if _, err := b.ReceiveStartupMessage(); err != nil {
+		return
+	}
+	b.Send(&pgproto3.AuthenticationOk{})
+	b.Send(&pgproto3.ParameterStatus{Name: "server_version", Value: version})
+	b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+	if b.Flush() == nil {
+		_, _ = b.Receive() // whatever it is
+	}
+}
+
+// docs/LOG.md tells operators how many connections a process takes.
+func TestConnections(t *testing.T) {
+	pg := pglab.Start(t)
+	db, cfg := create(t, pg)
+	w := newWorld(t, db)
+	l := w.Load(db, w.Config)
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			in := storetest.Intent(fmt.Sprint("intent ", i), fmt.Sprint("request ", i))
+			if _, _, err := db.Begin(context.Background(), in, storetest.Event("granted", in.ID)); err != nil {
+				t.Error(err)
+			}
+			if err := w.Append(context.Background(), l, fmt.Sprint("entry ", i)); err != nil {
+				t.Error(err)
+			}
+			if _, err := db.Logs(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait() // connections that are idle stay for long
+	var n int
+	err := connect(t, cfg).QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hallmark' AND datname = current_database()`).Scan(&n)
+	if err != nil || n > 11 || n < 5 {
+		t.Errorf("%d connections, %v", n, err)
+	}
+	manual, err := os.ReadFile("../../../docs/LOG.md")
+	if err != nil || !strings.Contains(string(manual), "Each process opens at most 11 connections") {
+		t.Errorf("docs/LOG.md says another number: %v", err)
+	}
+}
 
 // Whoever cannot open the database is told what to do, and no password.
 func TestOpenErrors(t *testing.T) {

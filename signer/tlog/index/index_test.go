@@ -5,12 +5,15 @@ package index_test
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -154,9 +157,52 @@ func TestPublicKeys(t *testing.T) {
 	if got, err := index.PublicKey(key.Public()); err != nil || got != want || index.RawKey(spki) != want {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := index.PublicKey("no key"); err == nil {
-		t.Error("a key that is none has a key")
+	for name, none := range map[string]crypto.PublicKey{
+		"text":                "no key",
+		"point off the curve": &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, //nolint:staticcheck // that is the point
+		"no point":            &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)},   //nolint:staticcheck // as above
+	} {
+		if key, err := index.PublicKey(none); err == nil {
+			t.Errorf("%s has the key %q", name, key)
+		}
 	}
+}
+
+// Keys of any kind are found by the hash of what crypto/x509 writes, whoever
+// wrote it.
+func TestPublicKeysAreSPKI(t *testing.T) {
+	var keys []crypto.PublicKey
+	for range 64 { // now and then one coordinate is short
+		keys = append(keys, keyOn(t, elliptic.P256()).Public())
+	}
+	for _, curve := range []elliptic.Curve{elliptic.P224(), elliptic.P384(), elliptic.P521()} {
+		keys = append(keys, keyOn(t, curve).Public())
+	}
+	base := elliptic.P256().Params()
+	minusY := new(big.Int).Sub(base.P, base.Gy)
+	keys = append(keys,
+		&ecdsa.PublicKey{Curve: elliptic.P256(), X: base.Gx, Y: base.Gy}, //nolint:staticcheck // a point that is known
+		&ecdsa.PublicKey{Curve: elliptic.P256(), X: base.Gx, Y: minusY},  //nolint:staticcheck // as above
+		ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)), &rsa.PublicKey{N: base.N, E: 65537},
+	)
+	for i, key := range keys {
+		spki, err := x509.MarshalPKIXPublicKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := index.PublicKey(key); err != nil || got != index.RawKey(spki) {
+			t.Errorf("key %d, %T: %q, %v", i, key, got, err)
+		}
+	}
+}
+
+func keyOn(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func TestPayload(t *testing.T) {

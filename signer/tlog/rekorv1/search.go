@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -136,9 +135,6 @@ func (s *Service) search(ctx context.Context, keys []string, all bool) ([]string
 			continue
 		}
 		leaf, err := leaves.read(ctx, l, hit.Index)
-		if errors.Is(err, tlog.ErrNotFound) {
-			continue // committed and not yet published
-		}
 		if err != nil {
 			return nil, err
 		}
@@ -147,8 +143,9 @@ func (s *Service) search(ctx context.Context, keys []string, all bool) ([]string
 	return ids, nil
 }
 
-// leafReader reads leaf hashes, a tile at a time. Hits come in order, so it
-// keeps the last one.
+// leafReader reads leaf hashes of entries that a search has found, a tile at a
+// time. Hits come in order, so it keeps the last one. All of them are published:
+// the log need not be asked for news.
 type leafReader struct {
 	log  *tlog.Log
 	n    int64
@@ -157,16 +154,13 @@ type leafReader struct {
 
 func (t *leafReader) read(ctx context.Context, l *tlog.Log, i int64) (tlog.Hash, error) {
 	n, at := i/tlog.TileWidth, int(i%tlog.TileWidth)*len(tlog.Hash{})
-	if t.log != l || t.n != n || len(t.tile) <= at {
-		width := min(l.Size()-n*tlog.TileWidth, tlog.TileWidth)
+	if t.log != l || t.n != n {
+		width := min(l.Row().Head.Size-n*tlog.TileWidth, tlog.TileWidth)
 		tile, err := l.Tile(ctx, 0, n, int(width))
 		if err != nil {
 			return tlog.Hash{}, err
 		}
 		*t = leafReader{log: l, n: n, tile: tile}
-	}
-	if len(t.tile) <= at {
-		return tlog.Hash{}, fmt.Errorf("%w: entry %d", tlog.ErrNotFound, i)
 	}
 	return tlog.Hash(t.tile[at:]), nil
 }

@@ -38,6 +38,8 @@ type options struct {
 	config  tlog.Config
 	maxBody int64
 	empty   bool // without a genesis entry
+	// storage, if set, is put in front of the one in memory.
+	storage func(tlog.Storage) tlog.Storage
 }
 
 // env is a service over logs in memory, on a real listener.
@@ -63,7 +65,11 @@ func newEnv(t testing.TB, o options) *env {
 		tlog.Birth{Kind: tlog.V2, TreeID: 4, State: tlog.Active}))
 	var err error
 	o.config.Shared = true // rotations are what another process does
-	e.set, err = tlog.LoadSet(t.Context(), e.storage, tlog.SetConfig{Signer: e.signer, Config: o.config})
+	var st tlog.Storage = e.storage
+	if o.storage != nil {
+		st = o.storage(st)
+	}
+	e.set, err = tlog.LoadSet(t.Context(), st, tlog.SetConfig{Signer: e.signer, Config: o.config})
 	e.must(err)
 	t.Cleanup(func() { e.must(e.set.Close(context.Background())) })
 	if !o.empty {

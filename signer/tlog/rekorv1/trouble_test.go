@@ -52,6 +52,46 @@ func TestStorageGone(t *testing.T) {
 	e.submit(p, http.StatusCreated)
 }
 
+// cut is a storage that can be away.
+type cut struct {
+	tlog.Storage
+	away atomic.Bool
+}
+
+func (c *cut) Logs(ctx context.Context) ([]tlog.LogRow, error) {
+	if c.away.Load() {
+		return nil, errors.New("dial tcp 192.0.2.1:5432: connection refused")
+	}
+	return c.Storage.Logs(ctx)
+}
+
+// While storage cannot be read, nobody is told that something is not there, or
+// what an older answer would be.
+func TestReadingWithoutStorage(t *testing.T) {
+	st := &cut{}
+	e := newEnv(t, options{storage: func(s tlog.Storage) tlog.Storage { st.Storage = s; return st }})
+	st.away.Store(true)
+	for _, tc := range []struct{ method, path, body string }{
+		{http.MethodGet, "/api/v1/log", ""},
+		{http.MethodGet, "/api/v1/log/proof?lastSize=1", ""},
+		{http.MethodGet, "/api/v1/log/publicKey", ""},
+		{http.MethodGet, "/api/v1/log/entries?logIndex=0", ""},
+		{http.MethodGet, "/api/v1/log/entries/" + zeros64, ""},
+		{http.MethodPost, "/api/v1/log/entries/retrieve", `{"logIndexes":[0]}`},
+		{http.MethodPost, "/api/v1/index/retrieve", `{"email":"a@b.example"}`},
+	} {
+		got := e.call(tc.method, tc.path, tc.body)
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" ||
+			got.body != `{"code":503,"message":"the transparency log is not available; retry"}` {
+			t.Errorf("%s %s: %+v", tc.method, tc.path, got)
+		}
+	}
+	st.away.Store(false)
+	if got := e.call(http.MethodGet, "/api/v1/log/entries?logIndex=0", ""); got.status != http.StatusOK {
+		t.Errorf("after it: %+v", got)
+	}
+}
+
 // A pool that has no room for one entry is a full one.
 func TestFullPool(t *testing.T) {
 	e := newEnv(t, options{empty: true, config: tlog.Config{MaxWaitingBytes: 1}})
