@@ -187,7 +187,7 @@ func TestOpenReadOnly(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, _, err := ro.Begin(t.Context(), storetest.Intent("a", "b"), storetest.Event("granted", "a")); err == nil {
+	if _, _, err := ro.Begin(t.Context(), storetest.Intent("a", "b"), storetest.Use("a token"), storetest.Event("granted", "a")); err == nil {
 		t.Error("it begins")
 	}
 	if _, err := ro.Unfinished(t.Context()); err == nil {

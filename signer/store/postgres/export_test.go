@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,7 +21,7 @@ const (
 )
 
 // Tables are those of a backup.
-func Tables() []string { return tables() }
+func Tables() []string { return tables(math.MaxInt64) }
 
 // Show reads a setting of a writing connection.
 func (db *DB) Show(ctx context.Context, name string) (value string, err error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,13 @@ func TestAppendOnly(t *testing.T) {
 		`UPDATE audit SET event = '{}'`,
 		`DELETE FROM audit`,
 		`TRUNCATE audit`,
+		`DELETE FROM token_uses`,
+		`TRUNCATE token_uses`,
+		`UPDATE token_uses SET until = 0`,
+		`UPDATE token_uses SET holder = token`,
+		`UPDATE token_clock SET time = time - 1`,
+		`DELETE FROM token_clock`,
+		`TRUNCATE token_clock`,
 		`DELETE FROM intents`,
 		`TRUNCATE intents`,
 		`UPDATE secret SET index_key = sha256('')`,
@@ -83,6 +91,23 @@ func TestTables(t *testing.T) {
 	}
 }
 
+// migrations is the text of all of them.
+func migrations(t *testing.T) (all string) {
+	t.Helper()
+	files, err := filepath.Glob("migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file) //nolint:gosec // our own
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(text)
+	}
+	return all
+}
+
 // The privileges that the schema's first lines list are enough to serve, and no
 // more: that role changes no table.
 func TestPrivileges(t *testing.T) {
@@ -90,16 +115,13 @@ func TestPrivileges(t *testing.T) {
 	owner, cfg := create(t, pg)
 	w := newWorld(t, owner)
 	pg.Exec(t, `CREATE ROLE hallmark_serve LOGIN PASSWORD 'serve'`)
-	schema, err := os.ReadFile("migrations/00001_start.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := migrations(t)
 	manual, err := os.ReadFile("../../../docs/LOG.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	grants := 0
-	for line := range strings.Lines(string(schema)) {
+	for line := range strings.Lines(schema) {
 		if grant, ok := strings.CutPrefix(line, "--     GRANT "); ok {
 			if _, err := connect(t, cfg).Exec(t.Context(), "GRANT "+grant); err != nil {
 				t.Fatal(err)
@@ -110,7 +132,7 @@ func TestPrivileges(t *testing.T) {
 			grants++
 		}
 	}
-	if grants < 3 {
+	if grants < 6 {
 		t.Fatalf("%d grants are documented", grants)
 	}
 	cfg.URL = strings.Replace(cfg.URL, pglab.User+"@", "hallmark_serve@", 1)
