@@ -64,3 +64,21 @@ func (db *DB) Fold(ctx context.Context) (levels map[int]int, err error) {
 	}
 	return levels, err
 }
+
+// BackupOld makes an older schema in an empty database and backs it up, as an
+// older program would.
+func BackupOld(ctx context.Context, cfg Config, version int64, file string) error {
+	c, err := newConnector(cfg)
+	if err != nil {
+		return err
+	}
+	if err := c.migrate(ctx, mustBeEmpty, version); err != nil {
+		return err
+	}
+	db := new(DB)
+	if db.reads, err = c.pool(ctx, readOnly, maxReads); err != nil {
+		return err
+	}
+	defer db.reads.Close()
+	return db.Backup(ctx, file)
+}

@@ -224,3 +224,19 @@ func commitEntries(t testing.TB, db *postgres.DB, name string, n int) {
 		}
 	}
 }
+
+// A backup of an older schema, which lacks the tables of later ones, is restored
+// and brought up to date.
+func TestRestoreOlder(t *testing.T) {
+	pg := pglab.Start(t)
+	file := filepath.Join(t.TempDir(), "old")
+	if err := postgres.BackupOld(t.Context(), config(t, pg.NewDatabase(t)), 1, file); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(t, pg.NewDatabase(t))
+	if err := postgres.Restore(t.Context(), file, cfg); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, cfg)
+	storetest.To(t, db, storetest.Intent("intent", "request"), "finished")
+}
