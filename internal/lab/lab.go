@@ -207,10 +207,16 @@ func (l *Lab) Hallmark(t testing.TB, token string, args ...string) Result {
 	return Run(t, "", env, Program(t, "hallmark"), args...)
 }
 
+// NewRegistry is go-containerregistry's registry, empty, in memory, with the
+// referrers API.
+func NewRegistry() http.Handler {
+	return registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0)))
+}
+
 // serveRegistry runs go-containerregistry's registry.
 func serveRegistry(t testing.TB, wrap func(http.Handler) http.Handler) string {
 	t.Helper()
-	handler := registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0)))
+	handler := NewRegistry()
 	if wrap != nil {
 		handler = wrap(handler)
 	}

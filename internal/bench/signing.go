@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/e2e/stock"
+	"github.com/hallmark-dev/hallmark/internal/devissuer"
+	"github.com/hallmark-dev/hallmark/internal/lab"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+// Targets of signing, everything on the same two cores.
+const (
+	signingClients  = 16
+	imagesLeast     = 60.0   // images a second, each with a signature and three attestations
+	imageMost       = 1000.0 // ms, p99 of all four
+	refusalMost     = 2.0    // ms of CPU
+	ofCosignMost    = 0.1    // CPU seconds of an image, of cosign's
+	inFlight        = 1000
+	inFlightMost    = 200.0 // MB
+	refusals        = 400
+	inFlightSeconds = 3
+)
+
+// signing measures images that are signed and attested, beside stock cosign
+// doing the same, refusals, and what a thousand requests at a time cost.
+func (b *bench) signing() error {
+	b.report.title(fmt.Sprintf("images, each with a signature and three attestations, %d clients", signingClients))
+	three, err := attestations()
+	if err != nil {
+		return err
+	}
+	l := lab.Start(b.stage, lab.Options{Writers: "open", BundleLog: b.bundleLog})
+	if err := b.images(l, three); err != nil {
+		return err
+	}
+	if err := b.besideCosign(l, three); err != nil {
+		return err
+	}
+	if err := b.refused(l); err != nil {
+		return err
+	}
+	l.Stop(b.stage)
+	return b.crowded(three)
+}
+
+// clientOf is a client that keeps its connections.
+func clientOf(connections int) *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+}
+
+// images is the closed loop.
+func (b *bench) images(l *lab.Lab, three []attestation) error {
+	refs, err := push(b.ctx, l.Registry, "acme/images", b.scale.images)
+	if err != nil {
+		return err
+	}
+	tokens := make([]string, len(refs)) // a job's each
+	for i := range tokens {
+		tokens[i] = l.Token(b.stage, devissuer.GitHub)
+	}
+	client := clientOf(signingClients)
+	before, own := cpuOf([]int{l.PID()}), cpuOf([]int{os.Getpid()})
+	r, err := loop(b.ctx, signingClients, len(refs), func(ctx context.Context, i int) error {
+		if err := post(ctx, client, l.URL+"/hallmark/v1/sign", tokens[i], []byte(`{"image":"`+refs[i]+`"}`), http.StatusOK); err != nil {
+			return err
+		}
+		for _, a := range three {
+			if err := post(ctx, client, l.URL+"/hallmark/v1/attest", tokens[i], a.attestBody(refs[i]), http.StatusOK); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	perImage := func(d time.Duration) float64 { return ms(d) / float64(len(refs)) }
+	note := fmt.Sprintf("p50 %.0f ms; CPU of an image: service %.1f ms, registry and load generator %.1f ms",
+		ms(r.p50()), perImage(cpuOf([]int{l.PID()})-before), perImage(cpuOf([]int{os.Getpid()})-own))
+	b.report.atLeast("images a second", r.perSecond(), imagesLeast, "/s", note)
+	b.report.atMost("an image, p99", ms(r.p99()), imageMost, "ms", "")
+	return nil
+}
+
+// besideCosign compares the processor time of an image: hallmark's four commands
+// and the service, cosign's four and the log's. They take turns.
+func (b *bench) besideCosign(l *lab.Lab, three []attestation) error {
+	dir := b.TempDir()
+	files := make([]string, len(three))
+	for i, a := range three {
+		files[i] = filepath.Join(dir, fmt.Sprintf("predicate-%d.json", i))
+		if err := os.WriteFile(files[i], a.predicate, 0o600); err != nil {
+			return err
+		}
+	}
+	cosign := func(args ...string) {
+		got := stock.Command{Tool: stock.CosignV2, Dir: dir, Env: []string{"COSIGN_PASSWORD="}}.Run(b.stage, args...)
+		if got.Code != 0 {
+			b.Fatalf("cosign %s: %s", strings.Join(args, " "), got.Stderr)
+		}
+	}
+	cosign("generate-key-pair")
+	const flags = "--key=cosign.key --yes --allow-http-registry --allow-insecure-registry"
+	ours := func(image string) {
+		token := l.Token(b.stage, devissuer.GitHub)
+		commands := [][]string{{"sign", image}}
+		for i, a := range three {
+			commands = append(commands, []string{"attest", image, "--type", a.kind, "--predicate", files[i]})
+		}
+		for _, c := range commands {
+			if got := l.Hallmark(b.stage, token, c...); got.Code != 0 {
+				b.Fatalf("hallmark %s: %s", strings.Join(c, " "), got.Stderr)
+			}
+		}
+	}
+	theirs := func(image string) {
+		common := append(strings.Fields(flags), "--rekor-url="+l.URL)
+		cosign(append(append([]string{"sign"}, common...), image)...)
+		for i, a := range three {
+			cosign(append(append([]string{"attest", "--type", a.kind, "--predicate", files[i]}, common...), image)...)
+		}
+	}
+	refs, err := push(b.ctx, l.Registry, "acme/compared", 2*b.scale.compared)
+	if err != nil {
+		return err
+	}
+	var hallmark, stockCosign time.Duration
+	for i := range b.scale.compared {
+		hallmark += b.cpuOfCommands(l, func() { ours(refs[2*i]) })
+		stockCosign += b.cpuOfCommands(l, func() { theirs(refs[2*i+1]) })
+	}
+	n := float64(b.scale.compared)
+	b.report.atMost("CPU of an image, client, service and log, of cosign's", float64(hallmark)/float64(stockCosign), ofCosignMost, "",
+		fmt.Sprintf("%.0f ms, cosign sign and three cosign attest %.0f ms", ms(hallmark)/n, ms(stockCosign)/n))
+	return nil
+}
+
+// cpuOfCommands is the processor time of the programs that f runs to their ends
+// and of the service meanwhile.
+func (b *bench) cpuOfCommands(l *lab.Lab, f func()) time.Duration {
+	sum := func() time.Duration {
+		own, _ := readStat(os.Getpid()) // we exist
+		return own.reaped + cpuOf([]int{l.PID()})
+	}
+	before := sum()
+	f()
+	return sum() - before
+}
+
+// refused measures requests that policy refuses.
+func (b *bench) refused(l *lab.Lab) error {
+	refs, err := push(b.ctx, l.Registry, "acme/refused", 1)
+	if err != nil {
+		return err
+	}
+	token := l.Token(b.stage, devissuer.GitHub, "event_name=pull_request")
+	client := clientOf(signingClients)
+	for _, tc := range []struct {
+		what, token string
+		want        int
+	}{{"policy refuses", token, http.StatusForbidden}, {"the token is no good", token[:len(token)-4] + "AAAA", http.StatusUnauthorized}} {
+		before, n := cpuOf([]int{l.PID()}), refusals
+		if tc.want == http.StatusUnauthorized {
+			n = 100 // more in a row are answered 429
+		}
+		_, err := loop(b.ctx, signingClients, n, func(ctx context.Context, _ int) error {
+			return post(ctx, client, l.URL+"/hallmark/v1/sign", tc.token, []byte(`{"image":"`+refs[0]+`"}`), tc.want)
+		})
+		if err != nil {
+			return err
+		}
+		b.report.atMost("CPU of a request that is refused: "+tc.what, ms(cpuOf([]int{l.PID()})-before)/float64(n), refusalMost, "ms", "")
+	}
+	return nil
+}
+
+// stall is a registry that answers nobody before it is told to.
+type stall struct {
+	arrived atomic.Int64
+	open    chan struct{}
+	once    sync.Once
+}
+
+func (s *stall) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v2/acme/crowd") && r.Method == http.MethodGet {
+			s.arrived.Add(1)
+			<-s.open
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// crowded has a thousand jobs ask at once, each for an image and an SBOM of its
+// own, while the registry is slow.
+func (b *bench) crowded(three []attestation) error {
+	slow := &stall{open: make(chan struct{})}
+	backing := httptest.NewServer(slow.wrap(lab.NewRegistry()))
+	b.Cleanup(backing.Close)
+	b.Cleanup(func() { slow.once.Do(func() { close(slow.open) }) })
+	l := lab.Start(b.stage, lab.Options{Registry: strings.TrimPrefix(backing.URL, "http://"), BundleLog: b.bundleLog, MaxUses: signer.HighestMaxUses})
+	idle := residentMost(l.PID())
+	refs, err := push(b.ctx, l.Registry, "acme/crowd", inFlight)
+	if err != nil {
+		return err
+	}
+	token := l.Token(b.stage, devissuer.GitHub)
+	client := clientOf(inFlight)
+	var largest, begun atomic.Int64
+	go func() {
+		for begun.Load() < inFlight && b.ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(inFlightSeconds * time.Second)
+		largest.Store(residentNow(l.PID()))
+		slow.once.Do(func() { close(slow.open) })
+	}()
+	r, err := loop(b.ctx, inFlight, len(refs), func(ctx context.Context, i int) error {
+		begun.Add(1)
+		if i%2 == 0 {
+			return post(ctx, client, l.URL+"/hallmark/v1/sign", token, []byte(`{"image":"`+refs[i]+`"}`), http.StatusOK)
+		}
+		return post(ctx, client, l.URL+"/hallmark/v1/attest", token, three[0].attestBody(refs[i]), http.StatusOK)
+	})
+	if err != nil {
+		return err
+	}
+	b.report.atMost(fmt.Sprintf("RSS with %d requests in flight, the most", inFlight), mb(residentMost(l.PID())), inFlightMost, "MB",
+		fmt.Sprintf("%.0f MB while the registry stood still, %.0f MB idle; all answered after %.1f s", mb(largest.Load()), mb(idle), r.took.Seconds()))
+	return nil
+}
