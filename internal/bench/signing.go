@@ -31,6 +31,7 @@ const (
 	inFlightMost    = 200.0 // MB
 	refusals        = 400
 	inFlightSeconds = 3
+	inFlightRetries = 5
 )
 
 // signing measures images that are signed and attested, beside stock cosign
@@ -42,6 +43,9 @@ func (b *bench) signing() error {
 		return err
 	}
 	l := lab.Start(b.stage, lab.Options{Writers: "open", BundleLog: b.bundleLog})
+	if os.Getenv("CROWD") != "" {
+		return b.crowded(three)
+	}
 	if err := b.images(l, three); err != nil {
 		return err
 	}
@@ -218,7 +222,7 @@ func (b *bench) crowded(three []attestation) error {
 	}
 	token := l.Token(b.stage, devissuer.GitHub)
 	client := clientOf(inFlight)
-	var largest, begun atomic.Int64
+	var largest, begun, again atomic.Int64
 	go func() {
 		for begun.Load() < inFlight && b.ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
@@ -229,15 +233,23 @@ func (b *bench) crowded(three []attestation) error {
 	}()
 	r, err := loop(b.ctx, inFlight, len(refs), func(ctx context.Context, i int) error {
 		begun.Add(1)
+		path, body := "/hallmark/v1/sign", []byte(`{"image":"`+refs[i]+`"}`)
 		if i%2 == 0 {
-			return post(ctx, client, l.URL+"/hallmark/v1/sign", token, []byte(`{"image":"`+refs[i]+`"}`), http.StatusOK)
+			path, body = "/hallmark/v1/attest", three[0].attestBody(refs[i])
 		}
-		return post(ctx, client, l.URL+"/hallmark/v1/attest", token, three[0].attestBody(refs[i]), http.StatusOK)
+		// Who waits too long is told to come again.
+		err := post(ctx, client, l.URL+path, token, body, http.StatusOK)
+		for retries := 0; err != nil && strings.Contains(err.Error(), "problem:busy") && retries < inFlightRetries; retries++ {
+			again.Add(1)
+			time.Sleep(time.Second)
+			err = post(ctx, client, l.URL+path, token, body, http.StatusOK)
+		}
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	b.report.atMost(fmt.Sprintf("RSS with %d requests in flight, the most", inFlight), mb(residentMost(l.PID())), inFlightMost, "MB",
-		fmt.Sprintf("%.0f MB while the registry stood still, %.0f MB idle; all answered after %.1f s", mb(largest.Load()), mb(idle), r.took.Seconds()))
+		fmt.Sprintf("%.0f MB while the registry stood still, %.0f MB idle; all answered after %.1f s, %d of them told 503 before", mb(largest.Load()), mb(idle), r.took.Seconds(), again.Load()))
 	return nil
 }

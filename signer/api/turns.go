@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -22,10 +23,12 @@ import (
 // bodies are read and after their tokens were looked at: strangers take no
 // turns.
 const (
-	// maxWorking is how many requests are worked on. Most of the time of one is
-	// spent waiting for the registry: with 50 ms a round trip this many are 250
-	// signatures a second, more than two cores can make.
-	maxWorking = 128
+	// workingPerCore is how many requests are worked on, for each core. Most of
+	// the time of one is spent waiting for the registry: with 25 ms a round trip
+	// this many are 150 signatures a second, more than a core can make.
+	workingPerCore = 32
+	// leastWorking is for machines with one core.
+	leastWorking = 64
 	// maxWaiting is how many wait for a turn. Two seconds' work and room for a
 	// thousand that come at once; more are told to come again.
 	maxWaiting = 2048
@@ -48,8 +51,11 @@ type turns struct {
 }
 
 func newTurns() *turns {
-	return &turns{working: semaphore.NewWeighted(maxWorking), bodies: semaphore.NewWeighted(maxBodies)}
+	return &turns{working: semaphore.NewWeighted(maxWorking()), bodies: semaphore.NewWeighted(maxBodies)}
 }
+
+// maxWorking is how many requests are worked on at a time.
+func maxWorking() int64 { return int64(max(leastWorking, workingPerCore*runtime.GOMAXPROCS(0))) }
 
 // take waits for a turn for a request with so many bytes of body.
 func (t *turns) take(ctx context.Context, body int64) (giveBack func(), err error) {

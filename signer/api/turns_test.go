@@ -5,6 +5,7 @@ package api_test
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,7 +18,8 @@ const smallAttest = `{"image":"i","predicateType":"p","predicate":{}}`
 // TestRequestsTakeTurns: so many are worked on at a time, the others wait, and
 // nothing of their bodies is read meanwhile.
 func TestRequestsTakeTurns(t *testing.T) {
-	const turns, requests = 128, 1000
+	const requests = 1000
+	turns := int64(max(64, 32*runtime.GOMAXPROCS(0)))
 	var atWork, most atomic.Int64
 	full, finish := make(chan struct{}, requests), make(chan struct{})
 	handler := newHandler(t, func(signer.Request) (signer.Receipt, error) {
