@@ -69,6 +69,7 @@ func (s *Service) recoverOne(ctx context.Context, seen Intent) (string, error) {
 	if errors.Is(err, ErrNoIntent) {
 		return "", nil // the request voided it
 	}
+	faultPoint("voided")
 	return DecisionVoided, err
 }
 

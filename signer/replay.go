@@ -97,14 +97,19 @@ func (u TokenUse) Verdict(seen time.Time, requests int, thisOne, otherHolders bo
 
 // tokenUse is what the journal is told of the token of a request.
 func (s *Service) tokenUse(p Principal) TokenUse {
-	most := DefaultMaxUses
-	if configured := s.cfg.MaxUses[p.Identity]; configured > 0 {
-		most = configured
+	return NewTokenUse(p, s.cfg.MaxUses[p.Identity], s.cfg.Clock())
+}
+
+// NewTokenUse is a use of the token of a principal, which may serve most
+// different requests (0: DefaultMaxUses) and was found valid at now.
+func NewTokenUse(p Principal, most int, now time.Time) TokenUse {
+	if most == 0 {
+		most = DefaultMaxUses
 	}
 	return TokenUse{
 		Token:  hashOf("hallmark token v1", p.Issuer, p.TokenID),
 		Holder: hashOf("hallmark holder v1", p.Identity, p.SAN, Project(p)),
-		Most:   most, Until: p.Expiry.Add(tokenSkew), Now: s.cfg.Clock(),
+		Most:   most, Until: p.Expiry.Add(tokenSkew), Now: now,
 	}
 }
 

@@ -48,7 +48,7 @@ type step struct {
 func steps() []step {
 	return []step{
 		{"granted", "", false},
-		{"intent recorded", "", false},
+		{"intent recorded", "voided", false},
 		{"signed", "", false},
 		{"signature kept", "logged", true},
 		{"logged", "logged:2", true},
