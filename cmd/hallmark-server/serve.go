@@ -82,11 +82,11 @@ func untilClosed(ctx context.Context, r io.Reader) context.Context {
 
 // serve runs the service until ctx ends, then lets running requests finish.
 func serve(ctx context.Context, cfg *Config, logger *slog.Logger, stdout io.Writer) (err error) {
-	boundMemory()
 	s, err := assemble(ctx, cfg, logger)
 	if err != nil {
 		return err
 	}
+	boundMemory()
 	defer func() { err = errors.Join(err, s.close()) }()
 
 	tlsConfig, err := loadTLS(cfg.TLS)

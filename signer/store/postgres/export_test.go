@@ -14,6 +14,9 @@ import (
 const (
 	SQLFind      = sqlFind
 	SQLOldest    = sqlHits
+	SQLForget    = sqlForget
+	SQLUse       = sqlUse
+	SQLJudge     = sqlJudge
 	SpanEntries  = spanEntries
 	FanOut       = fanOut
 	HoldTimeout  = 2500 * time.Millisecond // idle_in_transaction_session_timeout
@@ -22,6 +25,15 @@ const (
 
 // Tables are those of a backup.
 func Tables() []string { return tables(math.MaxInt64) }
+
+// Settings are those of every connection that choose plans.
+func Settings() map[string]string {
+	plans := map[string]string{}
+	for _, name := range []string{"enable_seqscan", "enable_memoize", "plan_cache_mode", "jit"} {
+		plans[name] = settings()[name]
+	}
+	return plans
+}
 
 // Show reads a setting of a writing connection.
 func (db *DB) Show(ctx context.Context, name string) (value string, err error) {

@@ -199,6 +199,49 @@ func TestPlanOfDuplicates(t *testing.T) {
 	}
 }
 
+// Uses of tokens are looked up in their indexes, however many are kept and
+// whether the table was analyzed or not.
+func TestPlanOfTokens(t *testing.T) {
+	db, cfg := create(t, pglab.Start(t))
+	if err := db.UseToken(t.Context(), storetest.Use("token"), "request"); err != nil {
+		t.Fatal(err)
+	}
+	other := connect(t, cfg)
+	exec := func(query string) {
+		t.Helper()
+		if _, err := other.Exec(t.Context(), query, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	exec(`ALTER TABLE token_uses SET (autovacuum_enabled = off)`)
+	exec(`INSERT INTO token_uses SELECT sha256(n::text::bytea), 'request', sha256(''), n FROM generate_series(1, 20000) n`)
+	for name, value := range postgres.Settings() {
+		exec(`SET ` + name + ` = '` + value + `'`)
+	}
+	for range 2 {
+		for query, args := range map[string]string{
+			"(bigint) AS " + postgres.SQLForget:                          "(8)",
+			"(bytea, text, bytea, bigint, bigint) AS " + postgres.SQLUse: `('\x00', 'r', '\x00', 1, 1)`,
+			"(bytea, text, bytea) AS " + postgres.SQLJudge:               `('\x00', 'r', '\x00')`,
+		} {
+			exec(`PREPARE tokens ` + query)
+			rows, err := other.Query(t.Context(), `EXPLAIN EXECUTE tokens `+args, pgx.QueryExecModeSimpleProtocol)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if plan := strings.Join(lines, "\n"); strings.Contains(plan, "Seq Scan on token_uses") || strings.Contains(plan, "Hash ") || strings.Contains(plan, "Merge ") {
+				t.Errorf("%s:\n%s", query, plan)
+			}
+			exec(`DEALLOCATE tokens`)
+		}
+		exec(`ANALYZE token_uses`)
+	}
+}
+
 // commitEntries appends n made-up entries to a log of that name, which it makes
 // if there is none, in large batches. Entry i has the keys of numbered(i).
 func commitEntries(t testing.TB, db *postgres.DB, name string, n int) {

@@ -22,7 +22,7 @@ const (
 	sqlClock = `INSERT INTO token_clock (id, time) VALUES (1, least($1::bigint, extract(epoch FROM now())::bigint))
 		ON CONFLICT (id) DO UPDATE SET time = excluded.time WHERE excluded.time >= token_clock.time + $2`
 	sqlForget = `DELETE FROM token_uses WHERE (token, request) IN (
-		SELECT token, request FROM token_uses WHERE until < (SELECT time FROM token_clock) ORDER BY until LIMIT $1)`
+		SELECT token, request FROM token_uses WHERE until < (SELECT time FROM token_clock WHERE id = 1) ORDER BY until LIMIT $1)`
 	// sqlUse counts a use that may be counted, unless its request has an intent
 	// that is not void.
 	sqlUse = `INSERT INTO token_uses (token, request, holder, until)

@@ -57,7 +57,7 @@ func (t *tx) forget(now int64) error {
 		return err
 	}
 	return t.exec(`DELETE FROM token_uses WHERE (token, request) IN (
-		SELECT token, request FROM token_uses WHERE until < (SELECT time FROM token_clock) ORDER BY until LIMIT ?)`, store.TokenPrune)
+		SELECT token, request FROM token_uses WHERE until < (SELECT time FROM token_clock WHERE id = 1) ORDER BY until LIMIT ?)`, store.TokenPrune)
 }
 
 func (t *tx) count(use signer.TokenUse, request string) error {
