@@ -13,19 +13,27 @@ type attestation struct {
 	predicate []byte
 }
 
-// attestations are the three of an image: an SBOM of 250 packages (60 KB), a
-// scan with 40 findings (10 KB), and test results.
-func attestations() ([]attestation, error) {
+// Images by how much is in them, packages: a service on a small base image, and
+// one on a whole distribution.
+const (
+	smallImage = 30
+	largeImage = 300
+)
+
+// attestations are the three of an image: an SBOM, a scan with a finding in
+// every sixth package, and test results. Those of a small image are 9 KB, of a
+// large one 90 KB.
+func attestations(inImage int) ([]attestation, error) {
 	type object = map[string]any
 	var packages, findings []object
-	for i := range 250 {
+	for i := range inImage {
 		packages = append(packages, object{
 			"SPDXID": fmt.Sprintf("SPDXRef-Package-%d", i), "name": fmt.Sprintf("library-%d", i), "versionInfo": fmt.Sprintf("1.%d.0-r1", i),
 			"downloadLocation": "NOASSERTION", "licenseDeclared": "MIT",
 			"externalRefs": []object{{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": fmt.Sprintf("pkg:apk/alpine/library-%d@1.%d.0-r1", i, i)}},
 		})
 	}
-	for i := range 40 {
+	for i := range inImage / 6 {
 		findings = append(findings, object{"id": fmt.Sprintf("CVE-2026-%05d", i), "severity": []object{{"method": "nvd", "score": "5.3"}}, "package": fmt.Sprintf("library-%d", i), "description": "a finding of the middling sort, which a later version of the library has not"})
 	}
 	var all []attestation

@@ -103,7 +103,7 @@ func (b *bench) profiles(dir string) error {
 
 // profileSigning writes a CPU profile of the server while it signs images.
 func (b *bench) profileSigning(dir string) error {
-	three, err := attestations()
+	three, err := attestations(smallImage)
 	if err != nil {
 		return err
 	}
