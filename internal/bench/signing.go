@@ -27,7 +27,6 @@ const (
 	imageMost       = 1000.0 // ms, p99 of all four
 	refusalMost     = 2.0    // ms of CPU
 	ofCosignMost    = 0.1    // CPU seconds of an image, of cosign's
-	inFlight        = 1000
 	inFlightMost    = 200.0 // MB
 	refusals        = 400
 	inFlightSeconds = 3
@@ -254,28 +253,29 @@ func (s *stall) wrap(next http.Handler) http.Handler {
 // crowded has a thousand jobs ask at once, each for an image and an SBOM of its
 // own, while the registry is slow.
 func (b *bench) crowded(three []attestation) error {
+	n := b.scale.inFlight
 	slow := &stall{open: make(chan struct{})}
 	backing := httptest.NewServer(slow.wrap(lab.NewRegistry()))
 	b.Cleanup(backing.Close)
 	b.Cleanup(func() { slow.once.Do(func() { close(slow.open) }) })
 	l := lab.Start(b.stage, lab.Options{Registry: strings.TrimPrefix(backing.URL, "http://"), BundleLog: b.bundleLog, MaxUses: signer.HighestMaxUses})
 	idle := residentMost(l.PID())
-	refs, err := push(b.ctx, l.Registry, "acme/crowd", inFlight)
+	refs, err := push(b.ctx, l.Registry, "acme/crowd", n)
 	if err != nil {
 		return err
 	}
 	token := l.Token(b.stage, devissuer.GitHub)
-	client := clientOf(inFlight)
+	client := clientOf(n)
 	var largest, begun, again atomic.Int64
 	go func() {
-		for begun.Load() < inFlight && b.ctx.Err() == nil {
+		for begun.Load() < int64(n) && b.ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(inFlightSeconds * time.Second)
 		largest.Store(residentNow(l.PID()))
 		slow.once.Do(func() { close(slow.open) })
 	}()
-	r, err := loop(b.ctx, inFlight, len(refs), func(ctx context.Context, i int) error {
+	r, err := loop(b.ctx, n, len(refs), func(ctx context.Context, i int) error {
 		begun.Add(1)
 		path, body := "/hallmark/v1/sign", []byte(`{"image":"`+refs[i]+`"}`)
 		if i%2 == 0 {
@@ -293,7 +293,7 @@ func (b *bench) crowded(three []attestation) error {
 	if err != nil {
 		return err
 	}
-	b.report.atMost(fmt.Sprintf("RSS with %d requests in flight, the most", inFlight), mb(residentMost(l.PID())), inFlightMost, "MB",
+	b.report.atMost(fmt.Sprintf("RSS with %d requests in flight, the most", n), mb(residentMost(l.PID())), inFlightMost, "MB",
 		fmt.Sprintf("%.0f MB while the registry stood still, %.0f MB idle; all answered after %.1f s, %d of them told 503 before", mb(largest.Load()), mb(idle), r.took.Seconds(), again.Load()))
 	return nil
 }
