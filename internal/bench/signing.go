@@ -27,7 +27,7 @@ const (
 	imageMost       = 1000.0 // ms, p99 of all four
 	refusalMost     = 2.0    // ms of CPU
 	ofCosignMost    = 0.1    // CPU seconds of an image, of cosign's
-	inFlightMost    = 200.0 // MB
+	inFlightMost    = 200.0  // MB
 	refusals        = 400
 	inFlightSeconds = 3
 	inFlightRetries = 5
