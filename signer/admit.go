@@ -4,12 +4,40 @@ package signer
 
 import "context"
 
-// Admit tells whether run would accept the token of req, so that a stranger's
-// large body is not even read. It needs neither image nor predicate. A refusal
-// is recorded as run records it; what Admit accepts is asked again by run.
-func (s *Service) Admit(ctx context.Context, req Request) error {
-	if _, err := s.authenticate(ctx, req.Token); err != nil {
-		return s.refuse(ctx, s.newEvent(req), stageAuthenticate, err)
+// Admission says that Admit has accepted a request's token and counted the
+// request. Only Admit makes one.
+type Admission struct {
+	token     string
+	principal Principal
+}
+
+// Admit tells whether run would go beyond its first step: whether the token of
+// req is good and its quotas have room, so that a body which would be refused is
+// not even read. It needs neither image nor predicate. A refusal is recorded as
+// run records it. What Admit returns goes into the request, which is then not
+// asked and not counted again.
+func (s *Service) Admit(ctx context.Context, req Request) (*Admission, error) {
+	p, err := s.admit(ctx, req)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return &Admission{token: req.Token, principal: p}, nil
+}
+
+// admit is the first step of run: who asks, and do they not ask too often? Its
+// errors are recorded.
+func (s *Service) admit(ctx context.Context, req Request) (Principal, error) {
+	if a := req.Admission; a != nil && a.token != "" && a.token == req.Token {
+		return a.principal, nil
+	}
+	ev := s.newEvent(req)
+	p, err := s.authenticate(ctx, req.Token)
+	if err != nil {
+		return Principal{}, s.refuse(ctx, ev, stageAuthenticate, err)
+	}
+	ev.Requester = requesterOf(p)
+	if over, record, unrecorded := s.buckets.take(p, ev.Time); over != nil {
+		return Principal{}, s.refuseQuota(ctx, ev, over, record, unrecorded)
+	}
+	return p, nil
 }

@@ -20,7 +20,7 @@ func (s *Service) Attest(ctx context.Context, req Request) (Receipt, error) {
 	predicateType, err := attestationType(req.PredicateType)
 	if err != nil {
 		// Only callers with a valid token get a record of their own.
-		if refused := s.Admit(ctx, req); refused != nil {
+		if _, refused := s.admit(ctx, req); refused != nil {
 			return Receipt{}, refused
 		}
 		return Receipt{}, s.refuse(ctx, s.newEvent(req), stageRequest, err)

@@ -27,7 +27,7 @@ type AuditEvent struct {
 	Time     time.Time `json:"time"`
 	Decision string    `json:"decision"`
 	// Stage names the step of the flow that decided: request, authenticate,
-	// resolve, policy, intent, sign, log, attach.
+	// quota, resolve, policy, replay, intent, sign, log, attach.
 	Stage         string    `json:"stage,omitempty"`
 	Action        Action    `json:"action"`
 	Image         string    `json:"image" doc:"as asked, at most 512 bytes of JSON"`
@@ -42,7 +42,8 @@ type AuditEvent struct {
 	RequestID     string    `json:"requestId,omitempty"`
 	RemoteAddr    string    `json:"remoteAddr,omitempty"`
 	// Unrecorded is how many callers without a valid token were refused since
-	// the refusal recorded before, and not recorded one by one.
+	// the refusal recorded before, and not recorded one by one; at stage quota,
+	// how many requests of this project above a quota.
 	Unrecorded int `json:"unrecorded,omitempty"`
 }
 

@@ -119,11 +119,12 @@ var ErrNoIntent = errors.New("no such open intent")
 // states alone: of two processes at one intent, one moves it, the other gets
 // ErrNoIntent, from Sign before its signature has left the process.
 type Journal interface {
-	// Begin stores the intent in state recorded. If an intent with the same
-	// RequestKey exists that is not void, nothing is stored and that one is
-	// returned with created false. It belongs to this process from then on if
-	// its process is dead; else both work on it.
-	Begin(ctx context.Context, in Intent, ev AuditEvent) (stored Intent, created bool, err error)
+	// Begin counts the use of the request's token and stores the intent in state
+	// recorded. If an intent with the same RequestKey exists that is not void,
+	// nothing is counted or stored and that one is returned with created false.
+	// It belongs to this process from then on if its process is dead; else both
+	// work on it. A *Replayed means that the token may not be used for this.
+	Begin(ctx context.Context, in Intent, use TokenUse, ev AuditEvent) (stored Intent, created bool, err error)
 	// Sign moves a recorded intent to signed. ErrNoIntent if it is not in that
 	// state.
 	Sign(ctx context.Context, id string, s Signed) error

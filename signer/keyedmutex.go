@@ -8,7 +8,8 @@ import (
 )
 
 // keyedMutex is a set of mutexes by name, each of which exists only while it
-// is used. Waiting ends with the context.
+// is used. Waiting ends with the context. Who has one may leave a receipt to
+// those who wait for it.
 type keyedMutex struct {
 	mu      sync.Mutex
 	holders map[string]*holder // guarded by mu
@@ -17,9 +18,37 @@ type keyedMutex struct {
 type holder struct {
 	token chan struct{} // holds one value while the key is free
 	users int           // guarded by keyedMutex.mu
+	// What was left, and for the holder of which token; belong to whoever has
+	// token.
+	receipt *Receipt
+	of      string
 }
 
-func (k *keyedMutex) lock(ctx context.Context, key string) (unlock func(), err error) {
+// held is a locked mutex.
+type held struct {
+	mutex *keyedMutex
+	key   string
+	*holder
+}
+
+func (h held) unlock() {
+	h.token <- struct{}{}
+	h.mutex.leave(h.key, h.holder)
+}
+
+// left returns the receipt that was left, while this one waited, by a request
+// with the same token: a copy of this one.
+func (h held) left(token string) *Receipt {
+	if h.receipt == nil || h.of != token {
+		return nil
+	}
+	return h.receipt
+}
+
+// leaveReceipt leaves a receipt to those who wait.
+func (h held) leaveReceipt(token string, r Receipt) { h.receipt, h.of = &r, token }
+
+func (k *keyedMutex) lock(ctx context.Context, key string) (held, error) {
 	k.mu.Lock()
 	if k.holders == nil {
 		k.holders = map[string]*holder{}
@@ -35,10 +64,10 @@ func (k *keyedMutex) lock(ctx context.Context, key string) (unlock func(), err e
 
 	select {
 	case <-h.token:
-		return func() { h.token <- struct{}{}; k.leave(key, h) }, nil
+		return held{k, key, h}, nil
 	case <-ctx.Done():
 		k.leave(key, h)
-		return nil, ctx.Err()
+		return held{}, ctx.Err()
 	}
 }
 

@@ -45,6 +45,7 @@ func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause
 	var (
 		unauthenticated *Unauthenticated
 		refused         *Refused
+		replayed        *Replayed
 	)
 	switch {
 	case errors.As(cause, &unauthenticated):
@@ -52,6 +53,8 @@ func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause
 		ev.Requester.Issuer, ev.Requester.Subject = clip(unauthenticated.Issuer), clip(unauthenticated.Subject)
 	case errors.As(cause, &refused):
 		ev.Decision, ev.Reasons = DecisionRefused, refused.Reasons
+	case errors.As(cause, &replayed):
+		ev.Decision, ev.Stage, ev.Reasons = DecisionRefused, stageReplay, []string{replayed.Error()}
 	case isNo(cause):
 		ev.Decision = DecisionRefused
 	}

@@ -48,11 +48,11 @@ func (s *Service) Recover(ctx context.Context) (finished, voided int, err error)
 // have been one that a request was working on: what counts is what the journal
 // says under the lock.
 func (s *Service) recoverOne(ctx context.Context, seen Intent) (string, error) {
-	unlock, err := s.inflight.lock(ctx, seen.RequestKey)
+	hold, err := s.inflight.lock(ctx, seen.RequestKey)
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
+	defer hold.unlock()
 	in, err := s.cfg.Journal.Intent(ctx, seen.ID)
 	switch {
 	case err != nil:
@@ -69,6 +69,7 @@ func (s *Service) recoverOne(ctx context.Context, seen Intent) (string, error) {
 	if errors.Is(err, ErrNoIntent) {
 		return "", nil // the request voided it
 	}
+	faultPoint("voided")
 	return DecisionVoided, err
 }
 

@@ -17,8 +17,8 @@ import (
 // registry and leaves no request hanging.
 const finishTimeout = 30 * time.Second
 
-// Config is what a Service is made of. Every member is compulsory but Logger
-// and Clock.
+// Config is what a Service is made of. Every member is compulsory but MaxUses,
+// Quotas, Logger and Clock.
 type Config struct {
 	// Origin is the service's public URL without a path, for example
 	// https://hallmark.corp.example. Attestations are made by the identity
@@ -36,8 +36,14 @@ type Config struct {
 	Verifier Verifier
 	Journal  Journal
 	Audit    Audit
-	Logger   *slog.Logger
-	Clock    func() time.Time
+	// MaxUses is how many different requests a token serves, by the name of its
+	// identity source; others have DefaultMaxUses.
+	MaxUses map[string]int
+	// Quotas bound how often identity sources and projects may ask. Default: no
+	// bound.
+	Quotas Quotas
+	Logger *slog.Logger
+	Clock  func() time.Time
 }
 
 // Service signs. It is safe for concurrent use.
@@ -48,6 +54,10 @@ type Service struct {
 	inflight keyedMutex
 	// strangers bounds what callers without a valid token make it record.
 	strangers *strangers
+	// buckets bounds what each identity source and project makes it do.
+	buckets *buckets
+	// resolves spares the registry the same question at the same time.
+	resolves resolves
 	// retries spaces the attempts of Recover.
 	retries *retries
 }
@@ -73,7 +83,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	return &Service{cfg: cfg, strangers: newStrangers(), retries: newRetries()}, nil
+	return &Service{cfg: cfg, strangers: newStrangers(), buckets: newBuckets(cfg.Quotas), retries: newRetries()}, nil
 }
 
 // AttestorSAN is the identity of attestations made by the service at origin.

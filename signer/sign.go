@@ -18,8 +18,10 @@ import (
 const (
 	stageRequest      = "request"
 	stageAuthenticate = "authenticate"
+	stageQuota        = "quota"
 	stageResolve      = "resolve"
 	stagePolicy       = "policy"
+	stageReplay       = "replay"
 	stageIntent       = "intent"
 	stageSign         = "sign"
 	stageLog          = "log"
@@ -55,22 +57,23 @@ func (s *Service) draftSignature(p Principal, a oci.Artifact, _ Request) (draft,
 }
 
 // run is the flow, for signatures and attestations alike; compose makes the
-// statement that is signed. Its errors are an
-// *Unauthenticated, a *Refused, ErrBadRequest, one of package oci's, or
-// anything else for "could not finish".
+// statement that is signed. Its errors are an *Unauthenticated, an *OverQuota, a
+// *Refused, a *Replayed, ErrBadRequest, one of package oci's, or anything else
+// for "could not finish".
 func (s *Service) run(ctx context.Context, req Request, compose func(Principal, oci.Artifact, Request) (draft, error)) (Receipt, error) {
 	ev := s.newEvent(req)
 
-	// 1. Who asks? Nothing of the request is believed before this.
-	principal, err := s.authenticate(ctx, req.Token)
+	// 1. Who asks, and not too often? Nothing of the request is believed before
+	// this.
+	principal, err := s.admit(ctx, req)
 	if err != nil {
-		return Receipt{}, s.refuse(ctx, ev, stageAuthenticate, err)
+		return Receipt{}, err
 	}
 	ev.Requester = requesterOf(principal)
 
 	// 2. About what? The manifest's bytes are read from the central registry
 	// and re-hashed; from here on only the digest counts.
-	artifact, err := s.cfg.Registry.Resolve(ctx, req.Image)
+	artifact, err := s.resolve(ctx, req.Image)
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageResolve, err)
 	}
@@ -91,20 +94,35 @@ func (s *Service) run(ctx context.Context, req Request, compose func(Principal, 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 
-	// Two identical requests at a time would both see no receipt.
+	// Two identical requests at a time would both see no receipt. The one that
+	// waits gets what the other was given.
 	key := requestKey(principal, artifact, req)
-	unlock, err := s.inflight.lock(ctx, key)
+	hold, err := s.inflight.lock(ctx, key)
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageIntent, err)
 	}
-	defer unlock()
+	defer hold.unlock()
+	if receipt := hold.left(principal.TokenID); receipt != nil {
+		return *receipt, nil
+	}
+	receipt, err := s.serve(ctx, key, ev, grant, d, principal, artifact)
+	if err == nil {
+		hold.leaveReceipt(principal.TokenID, receipt)
+	}
+	return receipt, err
+}
 
-	// 4. Record the intent. Power fails here: an intent without a signature,
-	// which start-up voids.
-	intent, err := s.begin(ctx, key, ev, grant, d, principal, artifact)
+// serve is the part of the flow that changes the world: one request at a time
+// of those with the same key.
+func (s *Service) serve(ctx context.Context, key string, ev AuditEvent, grant *policy.Grant, d draft, p Principal, a oci.Artifact) (Receipt, error) {
+	// 4. Count the use of the token and record the intent. Power fails here: an
+	// intent without a signature, which start-up voids.
+	faultPoint("granted")
+	intent, err := s.begin(ctx, key, ev, grant, d, p, a)
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageIntent, err)
 	}
+	faultPoint("intent recorded")
 	if intent.Receipt != nil {
 		return s.repeat(ctx, intent)
 	}
@@ -116,11 +134,13 @@ func (s *Service) run(ctx context.Context, req Request, compose func(Principal, 
 		if err != nil {
 			return Receipt{}, s.void(ctx, intent, ev, err)
 		}
+		faultPoint("signed")
 		// Power fails here, before the write returns: as above. After it: the
 		// signature is kept, and finish brings it into the log exactly once.
 		if intent, err = s.keep(ctx, intent, signed); err != nil {
 			return Receipt{}, fmt.Errorf("record signature of intent %s: %w", intent.ID, err)
 		}
+		faultPoint("signature kept")
 	}
 
 	// 6. Log, check as a stranger would, attach, receipt.
@@ -144,6 +164,7 @@ func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
 		if err != nil {
 			return Receipt{}, s.fail(ctx, ev, stageLog, err)
 		}
+		faultPoint("logged")
 		// 6b. Check the whole bundle with the published trusted root.
 		encoded, err := s.bundle(ctx, in, entry)
 		if err != nil {
@@ -151,6 +172,7 @@ func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
 		}
 		attached[i] = attachedOf(entry, encoded)
 	}
+	faultPoint("checked")
 
 	// 6c. Attach and read back. Power fails here: start-up attaches the same
 	// bytes again (a grown log gives another proof, hence a second referrer of
@@ -161,6 +183,7 @@ func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
 			return Receipt{}, s.fail(ctx, ev, stageAttach, err)
 		}
 		attached[i].Manifest = manifest
+		faultPoint("attached")
 	}
 
 	// 6d. Receipt and audit record in one transaction. Power fails here: the
@@ -174,6 +197,7 @@ func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, fmt.Errorf("record receipt of intent %s: %w", in.ID, err)
 	}
+	faultPoint("finished")
 	return receipt, nil
 }
 
@@ -203,7 +227,7 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 	// An identical request that a crash or a fault stopped has left its intent:
 	// the flow goes on from there. Nobody else in this process works on it, its
 	// key is locked; for other processes see elsewhere.go.
-	stored, _, err := s.cfg.Journal.Begin(ctx, in, ev)
+	stored, _, err := s.cfg.Journal.Begin(ctx, in, s.tokenUse(p), ev)
 	if err != nil {
 		return Intent{}, fmt.Errorf("record intent: %w", err)
 	}

@@ -16,9 +16,10 @@
 //     one signature.
 //  2. Nothing leaves before it is in the transparency log.
 //  3. Decisions, grants and refusals alike, are recorded before they take
-//     effect. A Service cannot be constructed without an Audit. The one
-//     exception is a flood of callers without a valid token: it is refused,
-//     counted, and the next recorded refusal carries the count.
+//     effect. A Service cannot be constructed without an Audit. The
+//     exceptions are floods, of callers without a valid token and of projects
+//     above their quota: they are refused, counted, and the next recorded
+//     refusal carries the count.
 package signer
 
 import (
@@ -56,6 +57,8 @@ type Request struct {
 	Predicate     []byte
 	// Origin tells the audit record where the request came from.
 	Origin Origin
+	// Admission is what Admit said of this request; nil: it was not asked.
+	Admission *Admission
 }
 
 // Origin is what is known of a request before anything about it is believed.

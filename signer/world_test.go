@@ -54,13 +54,38 @@ type world struct {
 	subject string           // what bad tokens say of themselves
 	clock   func() time.Time // nil: the real one
 	logger  *slog.Logger     // nil: none
+	maxUses map[string]int
+	quotas  signer.Quotas
+	// principal changes who holds a good token; nil: nothing.
+	principal func(*signer.Principal)
 
+	uses     map[[32]byte][]counted
 	intents  map[string]signer.Intent
 	order    []string
 	void     map[string]bool
 	audit    []signer.AuditEvent
 	logs     []*journaled
 	attached map[attest.Digest][]byte
+}
+
+// counted is a use of a token.
+type counted struct {
+	request string
+	holder  [32]byte
+}
+
+// count counts the use of a token.
+func (w *world) count(use signer.TokenUse, request string) error {
+	thisOne, others := false, false
+	for _, c := range w.uses[use.Token] {
+		thisOne = thisOne || c.request == request
+		others = others || c.holder != use.Holder
+	}
+	err := use.Verdict(time.Time{}, len(w.uses[use.Token]), thisOne, others)
+	if err == nil && !thisOne {
+		w.uses[use.Token] = append(w.uses[use.Token], counted{request, use.Holder})
+	}
+	return err
 }
 
 // journaled is one log of the world.
@@ -74,7 +99,7 @@ type powerCut struct{}
 
 func newWorld(t *testing.T) *world {
 	w := &world{
-		t: t, subject: longSubject, down: map[string]error{}, intents: map[string]signer.Intent{}, void: map[string]bool{}, attached: map[attest.Digest][]byte{},
+		t: t, subject: longSubject, down: map[string]error{}, uses: map[[32]byte][]counted{}, intents: map[string]signer.Intent{}, void: map[string]bool{}, attached: map[attest.Digest][]byte{},
 	}
 	w.logs = []*journaled{{w: w, number: 1}}
 	return w
@@ -114,10 +139,15 @@ func (w *world) Authenticate(_ context.Context, token string) (signer.Principal,
 	if token != "good" {
 		return signer.Principal{}, &signer.Unauthenticated{Reason: "bad_signature", Detail: fmt.Sprintf("%q is not one of ours", w.subject), Issuer: w.subject, Subject: w.subject}
 	}
-	return signer.Principal{
+	p := signer.Principal{
 		Identity: "github", Provider: "github", Issuer: ciIssuer, Subject: "repo:acme/app", SAN: workflow, Run: "run-1", TokenID: "jti:1",
 		Extensions: certificate.Extensions{Issuer: ciIssuer}, Claims: map[string]any{"repository": "acme/app"},
-	}, nil
+		Expiry: time.Now().Add(5 * time.Minute),
+	}
+	if w.principal != nil {
+		w.principal(&p)
+	}
+	return p, nil
 }
 
 func (w *world) Resolve(_ context.Context, ref string) (a oci.Artifact, err error) {
@@ -241,8 +271,11 @@ func (w *world) logged(b attest.Bundle) bool {
 	return false
 }
 
-func (w *world) Begin(_ context.Context, in signer.Intent, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
+func (w *world) Begin(_ context.Context, in signer.Intent, use signer.TokenUse, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
 	err = w.do("journal", func() error {
+		if err := w.count(use, in.RequestKey); err != nil {
+			return err
+		}
 		for _, id := range w.order {
 			if old := w.intents[id]; old.RequestKey == in.RequestKey && !w.void[id] {
 				stored = old
@@ -331,7 +364,10 @@ rules:
 `
 
 // start boots a service on the world, as a new process would.
-func (w *world) start() *signer.Service {
+func (w *world) start() *signer.Service { return w.startWith(func(*signer.Config) {}) }
+
+// startWith is start with another configuration.
+func (w *world) startWith(change func(*signer.Config)) *signer.Service {
 	w.t.Helper()
 	p, err := policy.ParseSigningPolicy([]byte(testPolicy))
 	if err != nil {
@@ -342,10 +378,12 @@ func (w *world) start() *signer.Service {
 	for _, l := range w.logs {
 		logs = append(logs, l)
 	}
-	s, err := signer.New(signer.Config{
+	cfg := signer.Config{
 		Origin: origin, Authenticator: w, Registry: w, Policy: p, Certificates: w, Timestamper: w, Logs: logs, Verifier: w, Journal: w, Audit: w,
-		Clock: w.clock, Logger: w.logger,
-	})
+		Clock: w.clock, Logger: w.logger, MaxUses: w.maxUses, Quotas: w.quotas,
+	}
+	change(&cfg)
+	s, err := signer.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -115,7 +115,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	s, err := signer.New(signer.Config{
 		Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
 		Certificates: authority, Timestamper: timestamper, Logs: logs.forSigner(cfg), Verifier: trust,
-		Journal: db, Audit: db, Logger: logger,
+		Journal: db, Audit: db, Logger: logger, MaxUses: cfg.maxUses(), Quotas: cfg.Quotas.quotas(),
 	})
 	if err != nil {
 		return nil, err

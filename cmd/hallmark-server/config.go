@@ -46,6 +46,8 @@ type Config struct {
 	Audience string `yaml:"audience,omitempty"`
 	// Identities are the CI systems whose tokens are accepted.
 	Identities []identity.Source `yaml:"identities"`
+	// Quotas bound how often identity sources and projects may ask.
+	Quotas QuotasConfig `yaml:"quotas,omitempty"`
 	// Database is a PostgreSQL database, which any number of servers share.
 	// Without it the database is the SQLite file hallmark.db, for one server.
 	Database *DatabaseConfig `yaml:"database,omitempty"`
@@ -177,7 +179,7 @@ func (c *Config) check() error {
 	if _, err := oci.New(oci.Config{Registries: []oci.Registry{c.Registry.client()}}); err != nil {
 		return fmt.Errorf("registry: %w (hint: host is host[:port], without https://)", err)
 	}
-	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check())
+	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities))
 }
 
 // listenAt replaces the addresses of the configuration by those that are not

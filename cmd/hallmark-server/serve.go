@@ -87,6 +87,7 @@ func serve(ctx context.Context, cfg *Config, logger *slog.Logger, stdout io.Writ
 	if err != nil {
 		return err
 	}
+	boundMemory()
 	defer func() { err = errors.Join(err, s.close()) }()
 	// Opening the keys took 16 MB each, on purpose. Without this the heap stays
 	// that large until requests have filled it.

@@ -46,7 +46,7 @@ func ask(l *lab.Lab, token, image string) (r signer.Receipt, ok bool) {
 // was given is true, and each request has exactly one signature.
 func TestKill9(t *testing.T) {
 	const rounds, perRound = 8, 6
-	l := lab.Start(t, lab.Options{})
+	l := lab.Start(t, lab.Options{MaxUses: rounds * perRound})
 	token := l.Token(t, devissuer.GitHub)
 	var images []string
 	given := map[string]signer.Receipt{}

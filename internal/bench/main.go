@@ -39,6 +39,8 @@ func run(ctx context.Context, args []string) error {
 	scale := full()
 	flags.Int64Var(&scale.million, "entries", scale.million, "how large the large log is")
 	flags.Int64Var(&scale.postgres, "postgres-entries", scale.postgres, "how many entries PostgreSQL's disk use is taken from")
+	bundleLog := flags.String("bundle-log", "", "signing.bundleLog of the part signing: v1, v2 or both; default that of the service")
+	flags.IntVar(&scale.images, "images", scale.images, "how many images the part signing signs")
 	kind := flags.String("kind", "", "one kind of entry only: "+string(load.V2)+", "+string(load.V1DSSE)+" or "+string(load.V1Hashed))
 	flags.DurationVar(&scale.loop, "loop", scale.loop, "how long one loop runs")
 	flags.IntVar(&scale.rounds, "rounds", scale.rounds, "how often a comparison is repeated; the median counts")
@@ -66,6 +68,7 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
+		b.bundleLog = *bundleLog
 		if *profile != "" {
 			return b.profiles(*profile)
 		}
@@ -88,6 +91,7 @@ func parts() []part {
 	return []part{
 		{"floors", (*bench).floors},
 		{"signatures", (*bench).signatures},
+		{"signing", (*bench).signing},
 		{"log", (*bench).writes},
 		{"million", (*bench).large},
 		{"postgres-disk", (*bench).postgresDisk},
@@ -128,6 +132,8 @@ type bench struct {
 	made   int
 	rates  map[string]float64
 	keys   map[string]crypto.Signer // of logs, by file
+	// bundleLog is that of the part signing.
+	bundleLog string
 }
 
 func newBench(s *stage, sc scale) (*bench, error) {

@@ -61,7 +61,7 @@ func toggleProfile(pid int) error {
 }
 
 // profiles writes a CPU profile of the server under the crowd for every kind
-// of entry.
+// of entry, and while it signs images.
 func (b *bench) profiles(dir string) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
@@ -98,5 +98,26 @@ func (b *bench) profiles(dir string) error {
 		b.judgeClosed(string(kind)+": ", w)
 		b.report.say("go tool pprof -top -cum %s", path)
 	}
-	return nil
+	return b.profileSigning(dir)
+}
+
+// profileSigning writes a CPU profile of the server while it signs images.
+func (b *bench) profileSigning(dir string) error {
+	three, err := attestations(smallImage)
+	if err != nil {
+		return err
+	}
+	l := lab.Start(b.stage, lab.Options{BundleLog: b.bundleLog})
+	if err := toggleProfile(l.PID()); err != nil {
+		return err
+	}
+	if err := b.images(l, three); err != nil {
+		return err
+	}
+	if err := toggleProfile(l.PID()); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "signing.pprof")
+	b.report.say("go tool pprof -top -cum %s", path)
+	return os.Rename(os.Getenv(profileEnv), path) //nolint:gosec // the caller names the folder
 }

@@ -6,11 +6,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -19,7 +17,9 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
-	"github.com/hallmark-dev/hallmark/internal/devrun"
+	"github.com/hallmark-dev/hallmark/internal/devissuer"
+	"github.com/hallmark-dev/hallmark/internal/lab"
+	"github.com/hallmark-dev/hallmark/signer"
 )
 
 const (
@@ -35,30 +35,23 @@ const (
 
 // signatures measures signing end to end: from the token to the attachment
 // that was read back, beside what the registry alone takes.
-func (b *bench) signatures() (err error) {
+func (b *bench) signatures() error {
 	b.report.title("signatures, end to end over HTTP: token to read-back attachment")
-	dev, err := devrun.Start(b.ctx, os.Getenv("HALLMARK_BIN"))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dev.Stop()) }()
-	alone, err := registryAlone(b.ctx, dev.Env["REGISTRY"], b.scale.signatures)
+	l := lab.Start(b.stage, lab.Options{MaxUses: signer.HighestMaxUses})
+	alone, err := registryAlone(b.ctx, l.Registry, b.scale.signatures)
 	if err != nil {
 		return err
 	}
 	b.report.say("%s", row("the registry alone: resolve, attach, read back", alone, fmt.Sprintf("%d bytes, no signature", bundleBytes)))
-	token, err := dev.Token(b.ctx)
-	if err != nil {
-		return err
-	}
+	token := l.Token(b.stage, devissuer.GitHub)
 	for _, load := range []struct{ clients, n int }{{1, 1}, {8, 4}, {32, 8}} {
-		refs, err := push(b.ctx, dev.Env["REGISTRY"], fmt.Sprintf("acme/bench%d", load.clients), load.n*b.scale.signatures)
+		refs, err := push(b.ctx, l.Registry, fmt.Sprintf("acme/bench%d", load.clients), load.n*b.scale.signatures)
 		if err != nil {
 			return err
 		}
 		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: load.clients}}
 		r, err := loop(b.ctx, load.clients, len(refs), func(ctx context.Context, i int) error {
-			return post(ctx, client, dev.Env["HALLMARK_URL"]+"/hallmark/v1/sign", token, []byte(`{"image":"`+refs[i]+`"}`), http.StatusOK)
+			return post(ctx, client, l.URL+"/hallmark/v1/sign", token, []byte(`{"image":"`+refs[i]+`"}`), http.StatusOK)
 		})
 		if err != nil {
 			return err
@@ -69,11 +62,7 @@ func (b *bench) signatures() (err error) {
 			b.report.atMost("one signature, p50, without the registry's own time", ms(own), signIdleMost, "ms", fmt.Sprintf("the registry's %.1f ms", ms(alone.p50())))
 		}
 	}
-	server, err := onlyChild(dev.PID())
-	if err != nil {
-		return fmt.Errorf("find the service's process: %w", err)
-	}
-	b.report.atMost("largest resident set of the service", mb(residentMost(server)), serviceResidentMost, "MB", "")
+	b.report.atMost("largest resident set of the service", mb(residentMost(l.PID())), serviceResidentMost, "MB", "")
 	return nil
 }
 
@@ -103,7 +92,7 @@ func registryAlone(ctx context.Context, registry string, n int) (result, error) 
 }
 
 // push pushes n small images and returns their references by digest. Each gets
-// a repository of its own: the registry of `hallmark dev` looks through all
+// a repository of its own: the registry looks through all
 // manifests of a repository to list referrers, and that is not what is measured.
 func push(ctx context.Context, registry, prefix string, n int) ([]string, error) {
 	refs := make([]string, n)
@@ -146,13 +135,4 @@ func post(ctx context.Context, client *http.Client, url, token string, body []by
 		err = fmt.Errorf("POST %s: %s: %s", url, resp.Status, answer)
 	}
 	return err
-}
-
-// onlyChild finds the one child of a process.
-func onlyChild(pid int) (int, error) {
-	children := childrenOf(pid)
-	if len(children) != 1 {
-		return 0, fmt.Errorf("process %d has %d children, want 1", pid, len(children))
-	}
-	return children[0], nil
 }

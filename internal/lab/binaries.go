@@ -62,6 +62,9 @@ func Program(t testing.TB, name string) string {
 
 // Cleanup removes what Program built. Call it at the end of TestMain.
 func Cleanup() {
+	if faulty {
+		cleanupFaulty()
+	}
 	if dir, err := build(); err == nil && os.Getenv("HALLMARK_BIN") == "" {
 		_ = os.RemoveAll(dir) // a temporary folder
 	}

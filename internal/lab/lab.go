@@ -54,6 +54,11 @@ type Options struct {
 	Database string
 	// BundleLog is signing.bundleLog; default that of the service.
 	BundleLog string
+	// Config is YAML of more members of hallmark.yaml.
+	Config string
+	// MaxUses is how many requests a token of the lab's issuers serves; default
+	// that of the service.
+	MaxUses int
 	// LogKeys is YAML of registered keys, one "- {…}" a line. Paths in it are
 	// relative to the deployment's folder, or absolute.
 	LogKeys string
@@ -131,15 +136,18 @@ registry: {host: "%s", insecure: true}
 password: {file: password}
 policy: signing-policy.yaml
 identities:
-- {name: github, provider: github, issuer: "%s", url: https://github.com}
-- {name: gitlab, provider: gitlab, issuer: "%s", url: https://gitlab.com}
-%s
+- {name: github, provider: github, issuer: "%s", url: https://github.com, maxUses: %[7]d}
+- {name: gitlab, provider: gitlab, issuer: "%[6]s", url: https://gitlab.com, maxUses: %[7]d}
+%[8]s
 log:
-  writers: %s
-`, l.Origin, l.listen, l.admin, l.Registry, l.Issuer.URL(devissuer.GitHub), l.Issuer.URL(devissuer.GitLab), o.Identities, o.Writers)
+  writers: %[9]s
+`, l.Origin, l.listen, l.admin, l.Registry, l.Issuer.URL(devissuer.GitHub), l.Issuer.URL(devissuer.GitLab), o.MaxUses, o.Identities, o.Writers)
 	files := map[string]string{"password": "correct horse battery staple\n", "signing-policy.yaml": string(o.Policy)}
 	if o.LogKeys != "" {
 		config += "  keys:\n  " + strings.ReplaceAll(strings.TrimSpace(o.LogKeys), "\n", "\n  ") + "\n"
+	}
+	if o.Config != "" {
+		config += o.Config + "\n"
 	}
 	if o.BundleLog != "" {
 		config += "signing: {bundleLog: " + o.BundleLog + "}\n"
@@ -199,10 +207,16 @@ func (l *Lab) Hallmark(t testing.TB, token string, args ...string) Result {
 	return Run(t, "", env, Program(t, "hallmark"), args...)
 }
 
+// NewRegistry is go-containerregistry's registry, empty, in memory, with the
+// referrers API.
+func NewRegistry() http.Handler {
+	return registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0)))
+}
+
 // serveRegistry runs go-containerregistry's registry.
 func serveRegistry(t testing.TB, wrap func(http.Handler) http.Handler) string {
 	t.Helper()
-	handler := registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0)))
+	handler := NewRegistry()
 	if wrap != nil {
 		handler = wrap(handler)
 	}

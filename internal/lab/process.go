@@ -47,9 +47,19 @@ func (b *lockedBuffer) String() string {
 // Serve starts the service and waits until it is ready. The test ends it.
 func (l *Lab) Serve(t testing.TB) {
 	t.Helper()
-	cmd := exec.Command(Program(t, "hallmark-server"), "serve", "--dir", l.Dir, "--listen", l.listen, "--admin", l.admin) //nolint:noctx // our own program; it is ended by Stop or Kill
+	l.launch(t, Program(t, "hallmark-server"))
+	if !l.waitReady(t) {
+		t.Fatalf("hallmark-server ended:\n%s", l.server.stderr)
+	}
+}
+
+// launch starts a program as the service, with more variables in its
+// environment.
+func (l *Lab) launch(t testing.TB, program string, env ...string) {
+	t.Helper()
+	cmd := exec.Command(program, "serve", "--dir", l.Dir, "--listen", l.listen, "--admin", l.admin) //nolint:noctx,gosec // our own program; it is ended by Stop or Kill
 	p := &process{cmd: cmd, stderr: &lockedBuffer{}, done: make(chan struct{})}
-	p.cmd.Stderr = p.stderr
+	p.cmd.Stderr, p.cmd.Env = p.stderr, append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +69,12 @@ func (l *Lab) Serve(t testing.TB) {
 	}()
 	l.server = p
 	t.Cleanup(func() { l.Kill(t) })
+}
+
+// waitReady returns when the service is ready, or, with false, when it has
+// ended.
+func (l *Lab) waitReady(t testing.TB) bool {
+	t.Helper()
 	deadline := time.After(startTimeout)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -67,14 +83,14 @@ func (l *Lab) Serve(t testing.TB) {
 		if err == nil {
 			_ = resp.Body.Close() // nothing in it
 			if resp.StatusCode == http.StatusOK {
-				return
+				return true
 			}
 		}
 		select {
-		case <-p.done:
-			t.Fatalf("hallmark-server ended:\n%s", p.stderr)
+		case <-l.server.done:
+			return false
 		case <-deadline:
-			t.Fatalf("hallmark-server is not ready:\n%s", p.stderr)
+			t.Fatalf("hallmark-server is not ready:\n%s", l.server.stderr)
 		case <-tick.C:
 		}
 	}

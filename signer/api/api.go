@@ -33,7 +33,7 @@ const (
 
 // Signer is what the API calls; *signer.Service is one.
 type Signer interface {
-	Admit(ctx context.Context, req signer.Request) error
+	Admit(ctx context.Context, req signer.Request) (*signer.Admission, error)
 	Sign(ctx context.Context, req signer.Request) (signer.Receipt, error)
 	Attest(ctx context.Context, req signer.Request) (signer.Receipt, error)
 }
@@ -59,14 +59,17 @@ type Config struct {
 	Logger    *slog.Logger
 }
 
-type server struct{ Config }
+type server struct {
+	Config
+	turns *turns
+}
 
 // New returns the handler of everything under /hallmark/v1/.
 func New(cfg Config) (http.Handler, error) {
 	if cfg.Signer == nil || cfg.Receipts == nil || cfg.Logs == nil || cfg.Trust == nil || cfg.RequestID == nil || cfg.Logger == nil {
 		return nil, errors.New("new API: Signer, Receipts, Logs, Trust, RequestID and Logger are compulsory")
 	}
-	s := &server{cfg}
+	s := &server{Config: cfg, turns: newTurns()}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Hallmark", cfg.Version)
 	config.OpenAPIPath = "/hallmark/v1/openapi"
@@ -78,11 +81,11 @@ func New(cfg Config) (http.Handler, error) {
 	api := humago.New(mux, config)
 	huma.Register(api, huma.Operation{
 		OperationID: "sign", Method: http.MethodPost, Path: "/hallmark/v1/sign", Summary: "Sign an artifact of the central registry",
-		MaxBodyBytes: maxSignBody, Security: []map[string][]string{{"ci": {}}}, Errors: signingErrors,
+		MaxBodyBytes: maxSignBody, Middlewares: huma.Middlewares{s.gate(signer.ActionSign, maxSignBody)}, Security: []map[string][]string{{"ci": {}}}, Errors: signingErrors,
 	}, s.sign)
 	huma.Register(api, huma.Operation{
 		OperationID: "attest", Method: http.MethodPost, Path: "/hallmark/v1/attest", Summary: "Attest a statement about an artifact",
-		MaxBodyBytes: maxAttestBody, BodyReadTimeout: bodyTimeout, SkipValidateBody: true, Middlewares: huma.Middlewares{s.gate()},
+		MaxBodyBytes: maxAttestBody, BodyReadTimeout: bodyTimeout, SkipValidateBody: true, Middlewares: huma.Middlewares{s.gate(signer.ActionAttest, maxAttestBody)},
 		Security: []map[string][]string{{"ci": {}}}, Errors: signingErrors,
 	}, s.attest)
 	describeAttestBody(api.OpenAPI())

@@ -4,7 +4,6 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,17 +21,10 @@ import (
 
 // Attestations are large, and a large body must not cost much more than its
 // bytes, whoever sends it. So its token is looked at first, the bodies that
-// are in memory at a time are bounded together, and the predicate is never
-// taken apart into Go values: a JSON array of empty objects would take forty
-// times its size.
+// are in memory at a time are bounded together (turns.go), and the predicate is
+// never taken apart into Go values: a JSON array of empty objects would take
+// forty times its size.
 const (
-	// maxBodies bounds the bytes of all bodies that are worked on. A request
-	// holds about eight times its body: the buffers it is read into, the
-	// statement, the bundle and its base64.
-	maxBodies = 2 * maxAttestBody
-	// bodyWait is how long a request waits for its turn before it is told to
-	// come again.
-	bodyWait = 10 * time.Second
 	// maxLookups bounds the answers about artifacts that are in memory at a
 	// time. Each holds the bundles of all attestations of an artifact.
 	maxLookups = 4
@@ -41,23 +33,6 @@ const (
 	// bodyTimeout bounds reading a body: an SBOM over a slow line.
 	bodyTimeout = 60 * time.Second
 )
-
-// gate is a huma middleware before everything that reads the body.
-func (s *server) gate() func(huma.Context, func(huma.Context)) {
-	turns := semaphore.NewWeighted(maxBodies)
-	return func(ctx huma.Context, next func(huma.Context)) {
-		length, err := s.admit(ctx)
-		if err == nil {
-			err = wait(ctx.Context(), turns, length)
-		}
-		if err != nil {
-			writeProblem(ctx, s.problem(ctx.Context(), err))
-			return
-		}
-		defer turns.Release(length)
-		next(ctx)
-	}
-}
 
 // lookups is a huma middleware for answers that can be large. Anybody may ask
 // for them.
@@ -74,27 +49,6 @@ func (s *server) lookups() func(huma.Context, func(huma.Context)) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 		next(ctx)
 	}
-}
-
-// admit returns how much body an authenticated caller is about to send.
-func (s *server) admit(ctx huma.Context) (int64, error) {
-	err := s.Signer.Admit(ctx.Context(), signer.Request{
-		Token: bearer(ctx.Header("Authorization")), Action: signer.ActionAttest, Origin: s.origin(ctx.Context()),
-	})
-	r, _ := humago.Unwrap(ctx)
-	if r.ContentLength < 0 || r.ContentLength > maxAttestBody {
-		return maxAttestBody, err // more is never read
-	}
-	return r.ContentLength, err
-}
-
-func wait(ctx context.Context, turns *semaphore.Weighted, length int64) error {
-	ctx, cancel := context.WithTimeout(ctx, bodyWait)
-	defer cancel()
-	if err := turns.Acquire(ctx, length); err != nil {
-		return fmt.Errorf("%w with other large requests: %w", signer.ErrBusy, err)
-	}
-	return nil
 }
 
 // writeProblem answers before huma has begun to.

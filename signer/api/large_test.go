@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
@@ -27,11 +28,14 @@ type service struct {
 	trust    func() []byte
 }
 
-func (s service) Admit(_ context.Context, req signer.Request) error {
-	if req.Token != "good" {
-		return &signer.Unauthenticated{Reason: "bad_signature", Detail: "no"}
+func (s service) Admit(_ context.Context, req signer.Request) (*signer.Admission, error) {
+	switch req.Token {
+	case "good":
+		return new(signer.Admission), nil
+	case "busy":
+		return nil, &signer.OverQuota{Of: "project 1 of github", RetryAfter: 1500 * time.Millisecond}
 	}
-	return nil
+	return nil, &signer.Unauthenticated{Reason: "bad_signature", Detail: "no"}
 }
 
 func (s service) Sign(context.Context, signer.Request) (signer.Receipt, error) {
@@ -129,8 +133,14 @@ func TestBodiesTakeTurns(t *testing.T) {
 	// Without a Content-Length a body counts as the largest.
 	unsized := func() io.Reader { return io.MultiReader(strings.NewReader(body)) }
 	answers := make(chan int)
-	for range 2 {
-		go func() { answers <- post(t.Context(), handler, "good", unsized()).Code }()
+	for _, large := range []bool{true, false, false} { // small ones never wait for large ones
+		go func() {
+			r := io.Reader(strings.NewReader(body))
+			if large {
+				r = unsized()
+			}
+			answers <- post(t.Context(), handler, "good", r).Code
+		}()
 		<-working
 	}
 	gone, cancel := context.WithCancel(t.Context())
@@ -140,7 +150,7 @@ func TestBodiesTakeTurns(t *testing.T) {
 		t.Errorf("answer %d %s, headers %v", w.Code, w.Body, w.Header())
 	}
 	close(finish)
-	for range 2 {
+	for range 3 {
 		if code := <-answers; code != http.StatusOK {
 			t.Errorf("answer %d", code)
 		}

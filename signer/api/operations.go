@@ -35,7 +35,7 @@ type receiptOutput struct{ Body signer.Receipt }
 
 func (s *server) sign(ctx context.Context, in *signInput) (*receiptOutput, error) {
 	receipt, err := s.Signer.Sign(ctx, signer.Request{
-		Token: bearer(in.Authorization), Image: in.Body.Image, Origin: s.origin(ctx),
+		Token: bearer(in.Authorization), Image: in.Body.Image, Origin: s.origin(ctx), Admission: admissionOf(ctx),
 	})
 	return s.answer(ctx, receipt, err)
 }
@@ -46,7 +46,7 @@ func (s *server) attest(ctx context.Context, in *attestInput) (*receiptOutput, e
 		return nil, s.problem(ctx, err)
 	}
 	receipt, err := s.Signer.Attest(ctx, signer.Request{
-		Token: bearer(in.Authorization), Image: body.Image, Origin: s.origin(ctx),
+		Token: bearer(in.Authorization), Image: body.Image, Origin: s.origin(ctx), Admission: admissionOf(ctx),
 		PredicateType: body.PredicateType, Predicate: body.Predicate,
 	})
 	return s.answer(ctx, receipt, err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -50,12 +51,22 @@ func (s *server) problem(ctx context.Context, err error) error {
 	var (
 		unauthenticated *signer.Unauthenticated
 		refused         *signer.Refused
+		replayed        *signer.Replayed
+		over            *signer.OverQuota
 	)
 	switch {
 	case errors.As(err, &unauthenticated):
 		p := newProblem(http.StatusUnauthorized, "unauthenticated", unauthenticated.Error())
 		p.Errors = []*huma.ErrorDetail{{Message: unauthenticated.Reason, Location: "header.Authorization"}}
 		return huma.ErrorWithHeaders(p, http.Header{"WWW-Authenticate": {`Bearer realm="hallmark", error="invalid_token"`}})
+	case errors.As(err, &over):
+		p := newProblem(http.StatusTooManyRequests, "over-quota", over.Error())
+		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(over.Seconds())}})
+	case errors.As(err, &replayed):
+		// Not 401: the token is what it says, and a client must not send it again.
+		p := newProblem(http.StatusForbidden, "token-replayed", replayed.Error())
+		p.Errors = []*huma.ErrorDetail{{Message: replayed.Reason, Location: "header.Authorization"}}
+		return p
 	case errors.As(err, &refused):
 		p := newProblem(http.StatusForbidden, "refused", refused.Error())
 		for _, reason := range refused.Reasons {

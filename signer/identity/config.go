@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hallmark-dev/hallmark/signer"
 )
 
 const (
@@ -89,6 +91,10 @@ type Source struct {
 	MaxAge time.Duration `yaml:"maxAge,omitempty"`
 	// MaxLife refuses tokens whose exp - iat is longer. Default: one hour.
 	MaxLife time.Duration `yaml:"maxLife,omitempty"`
+	// MaxUses is how many different requests one token may serve until it
+	// expires; the same request again counts once. Default: 20. A job that
+	// signs more with one token, as GitLab gives it, needs more.
+	MaxUses int `yaml:"maxUses,omitempty"`
 }
 
 // algorithms are those that may be configured: asymmetric ones only.
@@ -179,6 +185,9 @@ func (s Source) check(p provider) error {
 	}
 	if s.MaxAge <= 0 || s.MaxLife <= 0 || s.MaxLife > longestLife {
 		return fmt.Errorf("maxAge %s and maxLife %s must be above zero, and maxLife at most %s", s.MaxAge, s.MaxLife, longestLife)
+	}
+	if s.MaxUses < 0 || s.MaxUses > signer.HighestMaxUses {
+		return fmt.Errorf("maxUses %d must be 1 to %d (0: %d)", s.MaxUses, signer.HighestMaxUses, signer.DefaultMaxUses)
 	}
 	return nil
 }

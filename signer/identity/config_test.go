@@ -73,6 +73,8 @@ func TestConfigRefuses(t *testing.T) {
 		"alg HS256":               {source(func(s *identity.Source) { s.Algorithms = []string{"RS256", "HS256"} }), "algorithm"},
 		"negative age":            {source(func(s *identity.Source) { s.MaxAge = -time.Minute }), "maxAge"},
 		"life of a week":          {source(func(s *identity.Source) { s.MaxLife = 7 * 24 * time.Hour }), "maxLife"},
+		"too many uses":           {source(func(s *identity.Source) { s.MaxUses = 10_001 }), "maxUses"},
+		"uses below zero":         {source(func(s *identity.Source) { s.MaxUses = -1 }), "maxUses"},
 		"negative fetch timeout":  {func(c *identity.Config) { c.FetchTimeout = -1 }, "fetchTimeout"},
 		"CA file missing":         {source(func(s *identity.Source) { s.CAFile = notPEM + ".x" }), "caFile"},
 		"CA file without PEM":     {source(func(s *identity.Source) { s.CAFile = notPEM }), "caFile"},

@@ -41,6 +41,10 @@ type Database interface {
 	signer.Journal
 	signer.Audit
 
+	// UseToken counts the use of a token for a request that makes no intent, as
+	// Begin does for one that does: in one transaction, once for each request.
+	// *signer.Replayed if the token may not be used for it.
+	UseToken(ctx context.Context, use signer.TokenUse, request string) error
 	// Receipts returns the receipts about an artifact, newest first, at most
 	// MaxReceipts.
 	Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error)

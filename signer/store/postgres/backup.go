@@ -53,9 +53,22 @@ const (
 	maxManifest = 1 << 20
 )
 
-// tables are all of the schema but goose's own, in the order of a backup.
-func tables() []string {
-	return []string{"secret", "logs", "entries", "tiles", "spans", "span_keys", "intents", "audit"}
+// tables are all of a version of the schema but goose's own, in the order of a
+// backup. A migration that makes a table adds it here, with its own number.
+func tables(schema int64) []string {
+	var names []string
+	for _, t := range []struct {
+		since int64
+		names []string
+	}{
+		{1, []string{"secret", "logs", "entries", "tiles", "spans", "span_keys", "intents", "audit"}},
+		{2, []string{"token_uses", "token_clock"}},
+	} {
+		if schema >= t.since {
+			names = append(names, t.names...)
+		}
+	}
+	return names
 }
 
 const (
@@ -133,7 +146,7 @@ func dump(ctx context.Context, conn *pgx.Conn, w io.Writer) error {
 		return err
 	}
 	archive := zip.NewWriter(w)
-	for _, name := range tables() {
+	for _, name := range tables(m.Schema) {
 		t, err := dumpTable(ctx, conn, archive, name, m.Taken)
 		if err != nil {
 			return fmt.Errorf("table %s: %w", name, err)

@@ -216,7 +216,7 @@ func TestCreate(t *testing.T) {
 		closeDB(t, db)
 		other := connect(t, cfg)
 		if _, err := other.Exec(t.Context(), `DROP TABLE `+strings.Join(postgres.Tables(), ", ")+` CASCADE; DELETE FROM goose_db_version WHERE version_id > 0;
-			DROP FUNCTION hallmark_kept; DROP FUNCTION hallmark_log_grows; DROP FUNCTION hallmark_tile_grows`); err != nil {
+			DROP FUNCTION hallmark_kept, hallmark_log_grows, hallmark_tile_grows, hallmark_use_expired, hallmark_clock_forward`); err != nil {
 			t.Fatal(err)
 		}
 		for _, open := range []func(context.Context, postgres.Config) (*postgres.DB, error){postgres.Open, postgres.OpenReadOnly} {
@@ -278,7 +278,7 @@ func TestOpenReadOnly(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, _, err := ro.Begin(t.Context(), storetest.Intent("a", "b"), storetest.Event("granted", "a")); err == nil {
+	if _, _, err := ro.Begin(t.Context(), storetest.Intent("a", "b"), storetest.Use("a token"), storetest.Event("granted", "a")); err == nil {
 		t.Error("it begins")
 	}
 	if _, err := ro.Unfinished(t.Context()); err == nil {

@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,6 +14,9 @@ import (
 const (
 	SQLFind      = sqlFind
 	SQLOldest    = sqlHits
+	SQLForget    = sqlForget
+	SQLUse       = sqlUse
+	SQLJudge     = sqlJudge
 	SpanEntries  = spanEntries
 	FanOut       = fanOut
 	HoldTimeout  = 2500 * time.Millisecond // idle_in_transaction_session_timeout
@@ -20,7 +24,16 @@ const (
 )
 
 // Tables are those of a backup.
-func Tables() []string { return tables() }
+func Tables() []string { return tables(math.MaxInt64) }
+
+// Settings are those of every connection that choose plans.
+func Settings() map[string]string {
+	plans := map[string]string{}
+	for _, name := range []string{"enable_seqscan", "enable_memoize", "plan_cache_mode", "jit"} {
+		plans[name] = settings()[name]
+	}
+	return plans
+}
 
 // Show reads a setting of a writing connection.
 func (db *DB) Show(ctx context.Context, name string) (value string, err error) {
@@ -62,4 +75,22 @@ func (db *DB) Fold(ctx context.Context) (levels map[int]int, err error) {
 		levels[level]++
 	}
 	return levels, err
+}
+
+// BackupOld makes an older schema in an empty database and backs it up, as an
+// older program would.
+func BackupOld(ctx context.Context, cfg Config, version int64, file string) error {
+	c, err := newConnector(cfg)
+	if err != nil {
+		return err
+	}
+	if err := c.migrate(ctx, mustBeEmpty, version); err != nil {
+		return err
+	}
+	db := new(DB)
+	if db.reads, err = c.pool(ctx, readOnly, maxReads); err != nil {
+		return err
+	}
+	defer db.reads.Close()
+	return db.Backup(ctx, file)
 }

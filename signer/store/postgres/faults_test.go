@@ -261,7 +261,7 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("append: %v", err)
 		}
 	}
-	if _, _, err := db.Begin(t.Context(), storetest.Intent("during", "during"), storetest.Event(signer.DecisionGranted, "during")); err == nil {
+	if _, _, err := db.Begin(t.Context(), storetest.Intent("during", "during"), storetest.Use("a token"), storetest.Event(signer.DecisionGranted, "during")); err == nil {
 		t.Error("an intent was recorded without its event")
 	}
 	if err := db.Finish(t.Context(), "before", storetest.Receipt(storetest.Intent("before", "")), storetest.Event(signer.DecisionSigned, "before")); err == nil {

@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -19,11 +20,11 @@ import (
 // before the smaller one of a slower commit.
 const (
 	sqlNumber = `SELECT pg_advisory_xact_lock($1)`
-	// sqlRecorded inserts an intent, unless there is one of its request key,
-	// and the event only with it.
+	// sqlRecorded inserts an intent, unless there is one of its request key or
+	// the use of its token is not counted, and the event only with it.
 	sqlRecorded = `WITH made AS (
 			INSERT INTO intents (seq, id, request_key, state, owner, created, action, digest, predicate_type, document, statement)
-			SELECT coalesce(max(seq), 0) + 1, $1, $2, 'recorded', $3, $4, $5, $6, $7, $8, $9 FROM intents
+			SELECT coalesce(max(seq), 0) + 1, $1, $2, 'recorded', $3, $4, $5, $6, $7, $8, $9 FROM intents HAVING ` + sqlCounted + `
 			ON CONFLICT (request_key) WHERE state <> 'void' DO NOTHING RETURNING 1)
 		INSERT INTO audit (seq, time, decision, digest, event)
 		SELECT (SELECT coalesce(max(seq), 0) + 1 FROM audit), $10, $11, $12, $13 FROM made`
@@ -43,8 +44,11 @@ const (
 
 // Begin implements signer.Journal. An intent of another process that is gone
 // becomes this one's, because its caller goes on with it.
-func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
+func (db *DB) Begin(ctx context.Context, in signer.Intent, use signer.TokenUse, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
 	doc, err := store.EncodeDocument(in)
+	if err == nil {
+		err = store.CheckTokenUse(use)
+	}
 	if err != nil {
 		return signer.Intent{}, false, err
 	}
@@ -57,19 +61,40 @@ func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent)
 	}
 	args := append([]any{in.ID, in.RequestKey, db.presence.id, in.Created.UnixNano(), string(in.Action),
 		string(in.Artifact.Digest), in.PredicateType, doc, store.NotNull(in.Statement)}, event...)
+	args = append(args, use.Token[:], use.Holder[:])
 	var n int64
+	var refused error
+	var live []signer.Intent
 	err = db.numbered(ctx, func(b *pgx.Batch) {
+		queueUse(b, use, in.RequestKey, &refused)
 		b.Queue(sqlRecorded, args...).Exec(count(&n))
 		b.Queue(sqlAdopt+` AND request_key = $2`, db.presence.id, in.RequestKey)
 		b.Queue(sqlIntents+`request_key = $1 AND state <> 'void'`, in.RequestKey).Query(func(rows pgx.Rows) (err error) {
-			stored, err = pgx.CollectExactlyOneRow(rows, scanIntent)
+			live, err = pgx.CollectRows(rows, scanIntent)
 			return err
 		})
 	})
+	if err == nil {
+		stored, err = begun(live, refused)
+	}
 	if err != nil {
 		return signer.Intent{}, false, fmt.Errorf("record intent: %w", err)
 	}
 	return stored, n == 1, nil
+}
+
+// begun returns the live intent of a request, which its token may have whatever
+// it was used for before, as long as the token itself is not refused.
+func begun(live []signer.Intent, refused error) (signer.Intent, error) {
+	var replayed *signer.Replayed
+	exhausted := errors.As(refused, &replayed) && replayed.Reason == signer.ReplayExhausted
+	switch {
+	case refused != nil && !(exhausted && len(live) == 1):
+		return signer.Intent{}, refused
+	case len(live) != 1:
+		return signer.Intent{}, fmt.Errorf("%d intents of one request", len(live))
+	}
+	return live[0], nil
 }
 
 // Sign implements signer.Journal.

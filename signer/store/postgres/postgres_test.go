@@ -158,6 +158,14 @@ func TestStore(t *testing.T) {
 			}
 			return open(t, cfg), nil
 		},
+		TokenUses: func(t testing.TB, db store.Database) (n int) {
+			t.Helper()
+			if err := connect(t, configs[db]).QueryRow(t.Context(), `SELECT count(*) FROM token_uses`).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		},
+		OwnClock: true,
 	})
 }
 

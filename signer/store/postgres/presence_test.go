@@ -53,7 +53,7 @@ func TestOwners(t *testing.T) {
 	}
 	// A job retries at another process. Both go on; what the first has stays
 	// its own.
-	got, created, err := second.Begin(t.Context(), storetest.Intent("again", "r1"), storetest.Event(signer.DecisionGranted, "again"))
+	got, created, err := second.Begin(t.Context(), storetest.Intent("again", "r1"), storetest.Use("a token"), storetest.Event(signer.DecisionGranted, "again"))
 	if err != nil || created || got.ID != "recorded" {
 		t.Errorf("%+v, created %v, %v", got, created, err)
 	}
@@ -76,7 +76,7 @@ func TestBeginTakesOver(t *testing.T) {
 	storetest.To(t, first, storetest.Intent("orphan", "r1"), "recorded")
 	closeDB(t, first)
 	eventually(t, "the intent is taken over", func() bool {
-		if _, _, err := second.Begin(t.Context(), storetest.Intent("again", "r1"), storetest.Event(signer.DecisionGranted, "again")); err != nil {
+		if _, _, err := second.Begin(t.Context(), storetest.Intent("again", "r1"), storetest.Use("a token"), storetest.Event(signer.DecisionGranted, "again")); err != nil {
 			t.Fatal(err)
 		}
 		var owner int64

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,13 @@ func TestAppendOnly(t *testing.T) {
 		`UPDATE audit SET event = '{}'`,
 		`DELETE FROM audit`,
 		`TRUNCATE audit`,
+		`DELETE FROM token_uses`,
+		`TRUNCATE token_uses`,
+		`UPDATE token_uses SET until = 0`,
+		`UPDATE token_uses SET holder = token`,
+		`UPDATE token_clock SET time = time - 1`,
+		`DELETE FROM token_clock`,
+		`TRUNCATE token_clock`,
 		`DELETE FROM intents`,
 		`TRUNCATE intents`,
 		`UPDATE secret SET index_key = sha256('')`,
@@ -83,6 +91,23 @@ func TestTables(t *testing.T) {
 	}
 }
 
+// migrations is the text of all of them.
+func migrations(t *testing.T) (all string) {
+	t.Helper()
+	files, err := filepath.Glob("migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file) //nolint:gosec // our own
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(text)
+	}
+	return all
+}
+
 // The privileges that the schema's first lines list are enough to serve, and no
 // more: that role changes no table.
 func TestPrivileges(t *testing.T) {
@@ -90,16 +115,13 @@ func TestPrivileges(t *testing.T) {
 	owner, cfg := create(t, pg)
 	w := newWorld(t, owner)
 	pg.Exec(t, `CREATE ROLE hallmark_serve LOGIN PASSWORD 'serve'`)
-	schema, err := os.ReadFile("migrations/00001_start.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := migrations(t)
 	manual, err := os.ReadFile("../../../docs/LOG.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	grants := 0
-	for line := range strings.Lines(string(schema)) {
+	for line := range strings.Lines(schema) {
 		if grant, ok := strings.CutPrefix(line, "--     GRANT "); ok {
 			if _, err := connect(t, cfg).Exec(t.Context(), "GRANT "+grant); err != nil {
 				t.Fatal(err)
@@ -110,7 +132,7 @@ func TestPrivileges(t *testing.T) {
 			grants++
 		}
 	}
-	if grants < 3 {
+	if grants < 6 {
 		t.Fatalf("%d grants are documented", grants)
 	}
 	cfg.URL = strings.Replace(cfg.URL, pglab.User+"@", "hallmark_serve@", 1)
@@ -177,6 +199,49 @@ func TestPlanOfDuplicates(t *testing.T) {
 	}
 }
 
+// Uses of tokens are looked up in their indexes, however many are kept and
+// whether the table was analyzed or not.
+func TestPlanOfTokens(t *testing.T) {
+	db, cfg := create(t, pglab.Start(t))
+	if err := db.UseToken(t.Context(), storetest.Use("token"), "request"); err != nil {
+		t.Fatal(err)
+	}
+	other := connect(t, cfg)
+	exec := func(query string) {
+		t.Helper()
+		if _, err := other.Exec(t.Context(), query, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	exec(`ALTER TABLE token_uses SET (autovacuum_enabled = off)`)
+	exec(`INSERT INTO token_uses SELECT sha256(n::text::bytea), 'request', sha256(''), n FROM generate_series(1, 20000) n`)
+	for name, value := range postgres.Settings() {
+		exec(`SET ` + name + ` = '` + value + `'`)
+	}
+	for range 2 {
+		for query, args := range map[string]string{
+			"(bigint) AS " + postgres.SQLForget:                          "(8)",
+			"(bytea, text, bytea, bigint, bigint) AS " + postgres.SQLUse: `('\x00', 'r', '\x00', 1, 1)`,
+			"(bytea, text, bytea) AS " + postgres.SQLJudge:               `('\x00', 'r', '\x00')`,
+		} {
+			exec(`PREPARE tokens ` + query)
+			rows, err := other.Query(t.Context(), `EXPLAIN EXECUTE tokens `+args, pgx.QueryExecModeSimpleProtocol)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if plan := strings.Join(lines, "\n"); strings.Contains(plan, "Seq Scan on token_uses") || strings.Contains(plan, "Hash ") || strings.Contains(plan, "Merge ") {
+				t.Errorf("%s:\n%s", query, plan)
+			}
+			exec(`DEALLOCATE tokens`)
+		}
+		exec(`ANALYZE token_uses`)
+	}
+}
+
 // commitEntries appends n made-up entries to a log of that name, which it makes
 // if there is none, in large batches. Entry i has the keys of numbered(i).
 func commitEntries(t testing.TB, db *postgres.DB, name string, n int) {
@@ -201,4 +266,20 @@ func commitEntries(t testing.TB, db *postgres.DB, name string, n int) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A backup of an older schema, which lacks the tables of later ones, is restored
+// and brought up to date.
+func TestRestoreOlder(t *testing.T) {
+	pg := pglab.Start(t)
+	file := filepath.Join(t.TempDir(), "old")
+	if err := postgres.BackupOld(t.Context(), config(t, pg.NewDatabase(t)), 1, file); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(t, pg.NewDatabase(t))
+	if err := postgres.Restore(t.Context(), file, cfg); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, cfg)
+	storetest.To(t, db, storetest.Intent("intent", "request"), "finished")
 }

@@ -51,3 +51,14 @@ func (db *DB) Runs(t testing.TB) (n int) {
 	}
 	return n
 }
+
+// TokenUses counts the uses of tokens that are kept.
+func (db *DB) TokenUses(t testing.TB) (n int) {
+	err := db.read(t.Context(), func(q queryer) error {
+		return q.each(`SELECT count(*) FROM token_uses`, nil, func(scan func(...any) error) error { return scan(&n) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

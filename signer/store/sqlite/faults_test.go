@@ -135,7 +135,7 @@ func TestDiskFull(t *testing.T) {
 				}
 				in := storetest.Intent(fmt.Sprintf("during %d", i), fmt.Sprintf("request during %d", i))
 				in.Statement = make([]byte, 20_000)
-				_, _, beginErr := db.Begin(t.Context(), in, storetest.Event(signer.DecisionGranted, in.ID))
+				_, _, beginErr := db.Begin(t.Context(), in, storetest.Use("a token"), storetest.Event(signer.DecisionGranted, in.ID))
 				if err != nil && beginErr != nil {
 					refused++
 				}

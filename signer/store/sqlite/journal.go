@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -13,19 +14,19 @@ import (
 
 // Begin implements signer.Journal. The partial unique index on the request key
 // says the same as the look-up before it, to every other program, too.
-func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
+func (db *DB) Begin(ctx context.Context, in signer.Intent, use signer.TokenUse, ev signer.AuditEvent) (stored signer.Intent, created bool, err error) {
 	doc, err := store.EncodeDocument(in)
+	if err == nil {
+		err = store.CheckTokenUse(use)
+	}
 	if err != nil {
 		return signer.Intent{}, false, err
 	}
-	err = db.write(ctx, func(t *tx) error {
-		found, err := t.query().intents(`request_key = ? AND state <> 'void'`, in.RequestKey)
-		if err != nil {
+	var refused error
+	err = db.write(ctx, func(t *tx) (err error) {
+		stored, refused, err = t.earlier(in.RequestKey, use)
+		if err != nil || refused != nil || stored.ID != "" {
 			return err
-		}
-		if len(found) > 0 {
-			stored = found[0]
-			return nil
 		}
 		stored, created = in, true
 		err = t.exec(`INSERT INTO intents (id, request_key, state, created, action, digest, predicate_type, document, statement)
@@ -37,10 +38,38 @@ func (db *DB) Begin(ctx context.Context, in signer.Intent, ev signer.AuditEvent)
 		}
 		return t.record(ev)
 	})
+	if err == nil {
+		err = refused
+	}
 	if err != nil {
 		return signer.Intent{}, false, fmt.Errorf("record intent: %w", err)
 	}
 	return stored, created, nil
+}
+
+// earlier returns the live intent of a request, if there is one, which its token
+// may have whatever it was used for before; else it counts the use.
+func (t *tx) earlier(request string, use signer.TokenUse) (stored signer.Intent, refused, err error) {
+	counted, verdict, err := t.judge(use, request)
+	if err != nil {
+		return stored, nil, err
+	}
+	var replayed *signer.Replayed
+	if errors.As(verdict, &replayed) && replayed.Reason != signer.ReplayExhausted {
+		return stored, verdict, nil
+	}
+	found, err := t.query().intents(`request_key = ? AND state <> 'void'`, request)
+	switch {
+	case err != nil:
+		return stored, nil, err
+	case len(found) > 0:
+		return found[0], nil, nil
+	case verdict != nil:
+		return stored, verdict, nil
+	case counted:
+		return stored, nil, nil
+	}
+	return stored, nil, t.count(use, request)
 }
 
 // Sign implements signer.Journal.

@@ -33,6 +33,14 @@ func TestDatabase(t *testing.T) {
 			}
 			return open(t, path), nil
 		},
+		TokenUses: func(t testing.TB, db store.Database) int {
+			t.Helper()
+			own, ok := db.(*sqlite.DB)
+			if !ok {
+				t.Fatalf("a database of type %T", db)
+			}
+			return own.TokenUses(t)
+		},
 	})
 }
 
@@ -52,6 +60,11 @@ func TestAppendOnly(t *testing.T) {
 	}
 	storetest.To(t, db, storetest.Intent("intent", "request"), "finished")
 	for _, query := range []string{
+		`DELETE FROM token_uses`,
+		`UPDATE token_uses SET until = 0`,
+		`UPDATE token_uses SET holder = token`,
+		`UPDATE token_clock SET time = time - 1`,
+		`DELETE FROM token_clock`,
 		`UPDATE entries SET body = x'00' WHERE id = (SELECT min(id) FROM entries)`,
 		`DELETE FROM entries`,
 		`UPDATE leaves SET idx = idx + 1`,

@@ -219,7 +219,7 @@ func TestWALIsBounded(t *testing.T) {
 			for i := range 120 {
 				in := storetest.Intent(fmt.Sprintf("%d %d", g, i), fmt.Sprintf("%d %d", g, i))
 				in.Rule, in.Statement = strings.Repeat("x", 60_000), make([]byte, 60_000)
-				if _, _, err := db.Begin(context.Background(), in, storetest.Event("granted", in.ID)); err != nil {
+				if _, _, err := db.Begin(context.Background(), in, storetest.Use("a token"), storetest.Event("granted", in.ID)); err != nil {
 					t.Error(err)
 				}
 				if _, err := db.Intent(context.Background(), in.ID); err != nil {

@@ -82,7 +82,7 @@ func eventsWithoutGaps(t *testing.T, e Engine) {
 		wg.Go(func() {
 			for i := range each {
 				if i%3 == 0 { // its event is lost with it
-					_, _, err := db.Begin(context.Background(), Intent("taken", fmt.Sprintf("%d %d", w, i)), Event(signer.DecisionGranted, ""))
+					_, _, err := db.Begin(context.Background(), Intent("taken", fmt.Sprintf("%d %d", w, i)), Use("a token"), Event(signer.DecisionGranted, ""))
 					if err == nil {
 						t.Error("an id was used twice")
 					}

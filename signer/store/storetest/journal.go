@@ -99,7 +99,7 @@ func repeatedRequest(t *testing.T, e Engine) {
 		before := len(Events(t, db))
 		second := Intent("second "+state, "request "+state)
 		second.Statement = []byte("another")
-		got, created, err := db.Begin(t.Context(), second, Event(signer.DecisionGranted, "second"))
+		got, created, err := db.Begin(t.Context(), second, Use("a token"), Event(signer.DecisionGranted, "second"))
 		if err != nil || created || got.ID != first.ID || string(got.Statement) != string(first.Statement) {
 			t.Errorf("%s: created %v, %+v, %v", state, created, got, err)
 		}
@@ -111,12 +111,12 @@ func repeatedRequest(t *testing.T, e Engine) {
 		}
 	}
 	To(t, db, Intent("first", "request"), "void")
-	got, created, err := db.Begin(t.Context(), Intent("second", "request"), Event(signer.DecisionGranted, "second"))
+	got, created, err := db.Begin(t.Context(), Intent("second", "request"), Use("a token"), Event(signer.DecisionGranted, "second"))
 	if err != nil || !created || got.ID != "second" {
 		t.Errorf("after void: created %v, %+v, %v", created, got, err)
 	}
 	// An intent's name is used once, whatever its request.
-	if _, _, err := db.Begin(t.Context(), Intent("first", "other"), Event(signer.DecisionGranted, "first")); err == nil {
+	if _, _, err := db.Begin(t.Context(), Intent("first", "other"), Use("a token"), Event(signer.DecisionGranted, "first")); err == nil {
 		t.Error("an id was used twice")
 	}
 }
@@ -132,7 +132,7 @@ func concurrentBegin(t *testing.T, e Engine) {
 	for i := range callers {
 		wg.Go(func() {
 			key := fmt.Sprintf("request %d", i%keys)
-			got, isNew, err := db.Begin(context.Background(), Intent(fmt.Sprintf("intent %d", i), key), Event(signer.DecisionGranted, ""))
+			got, isNew, err := db.Begin(context.Background(), Intent(fmt.Sprintf("intent %d", i), key), Use("a token"), Event(signer.DecisionGranted, ""))
 			if err != nil {
 				t.Error(err)
 				return
@@ -163,7 +163,7 @@ func failedWriteFailsAlone(t *testing.T, e Engine) {
 			if i%3 == 0 {
 				id = "taken"
 			}
-			_, _, err := db.Begin(context.Background(), Intent(id, fmt.Sprintf("request %d", i)), Event(signer.DecisionGranted, id))
+			_, _, err := db.Begin(context.Background(), Intent(id, fmt.Sprintf("request %d", i)), Use("a token"), Event(signer.DecisionGranted, id))
 			if (err != nil) != (i%3 == 0) {
 				t.Errorf("intent %d: %v", i, err)
 			}

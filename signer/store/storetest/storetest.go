@@ -8,6 +8,7 @@ package storetest
 
 import (
 	"context"
+	"crypto/sha256"
 	"testing"
 	"time"
 
@@ -27,6 +28,11 @@ type Engine struct {
 	Reopen func(t testing.TB, db store.Database) store.Database
 	// Restore returns a database made of a backup file.
 	Restore func(t testing.TB, backup string) (store.Database, error)
+	// TokenUses counts the uses of tokens that are kept.
+	TokenUses func(t testing.TB, db store.Database) int
+	// OwnClock says that the database has a clock, which it compares with those
+	// of its clients.
+	OwnClock bool
 }
 
 // Run runs the suite.
@@ -37,6 +43,14 @@ func Run(t *testing.T, e Engine) {
 		"repeated request":       repeatedRequest,
 		"begin at the same time": concurrentBegin,
 		"writes fail alone":      failedWriteFailsAlone,
+		"tokens":                 tokens,
+		"tokens of two holders":  tokenHolders,
+		"tokens expire":          tokensExpire,
+		"a clock set back":       clockSetBack,
+		"a clock ahead":          clockAhead,
+		"parallel uses":          parallelUses,
+		"uses are forgotten":     usesAreForgotten,
+		"uses without intents":   usesWithoutIntents,
 		"receipts":               receipts,
 		"audit":                  audit,
 		"events have no gaps":    eventsWithoutGaps,
@@ -74,6 +88,14 @@ func Intent(id, requestKey string) signer.Intent {
 	}
 }
 
+// Use returns a use of a token that is good for many requests.
+func Use(token string) signer.TokenUse {
+	now := time.Date(2025, 10, 1, 12, 0, 0, 0, time.UTC)
+	return signer.TokenUse{
+		Token: sha256.Sum256([]byte(token)), Holder: sha256.Sum256([]byte("acme/app")), Most: 10_000, Until: now.Add(time.Hour), Now: now,
+	}
+}
+
 // Event returns a decision about an intent.
 func Event(decision, id string) signer.AuditEvent {
 	return signer.AuditEvent{
@@ -98,7 +120,7 @@ func Receipt(in signer.Intent) signer.Receipt {
 func To(t testing.TB, db signer.Journal, in signer.Intent, state string) {
 	t.Helper()
 	ctx := context.Background()
-	_, created, err := db.Begin(ctx, in, Event(signer.DecisionGranted, in.ID))
+	_, created, err := db.Begin(ctx, in, Use("a token"), Event(signer.DecisionGranted, in.ID))
 	if err != nil || !created {
 		t.Fatalf("begin: created %v, %v", created, err)
 	}
