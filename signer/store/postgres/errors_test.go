@@ -87,7 +87,7 @@ func TestConnections(t *testing.T) {
 	for i := range 64 {
 		wg.Go(func() {
 			in := storetest.Intent(fmt.Sprint("intent ", i), fmt.Sprint("request ", i))
-			if _, _, err := db.Begin(context.Background(), in, storetest.Event("granted", in.ID)); err != nil {
+			if _, _, err := db.Begin(context.Background(), in, storetest.Use(fmt.Sprint("token ", i)), storetest.Event("granted", in.ID)); err != nil {
 				t.Error(err)
 			}
 			if err := w.Append(context.Background(), l, fmt.Sprint("entry ", i)); err != nil {
