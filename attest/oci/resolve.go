@@ -13,9 +13,11 @@ import (
 )
 
 // Resolve reads the manifest that ref names, hashes it and tells what it is.
-// Where ref has a digest its tag is not looked at. Errors: ErrBadReference,
+// Where ref has a digest its tag is not looked at. With Config.Members the
+// members of an index are read as well. Errors: ErrBadReference,
 // ErrForeignRegistry (both before any connection), ErrNotFound, ErrDenied,
-// ErrUnavailable, ErrRejected, ErrDigestMismatch, ErrBadManifest, ErrTooLarge.
+// ErrUnavailable, ErrRejected, ErrDigestMismatch, ErrBadManifest, ErrTooLarge,
+// ErrTooMany.
 func (c *Client) Resolve(ctx context.Context, ref string) (Artifact, error) {
 	r, err := ParseReference(ref)
 	if err != nil {
@@ -36,13 +38,14 @@ func (c *Client) Resolve(ctx context.Context, ref string) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, fmt.Errorf("resolve: %w", err)
 	}
-	m, err := parseManifest(got.bytes)
+	m, mediaType, err := readManifest(got)
 	if err != nil {
 		return Artifact{}, fmt.Errorf("resolve %s: %w", r, err)
 	}
-	mediaType, err := m.checkType(got.contentType)
-	if err != nil {
-		return Artifact{}, fmt.Errorf("resolve %s: %w", r, err)
+	if m.isIndex && c.members {
+		if err := c.wholeIndex(ctx, t, got.digest, m); err != nil {
+			return Artifact{}, fmt.Errorf("resolve %s: %w", r, err)
+		}
 	}
 	return Artifact{
 		Registry: r.Registry, Repository: r.Repository, Tag: r.Tag,
