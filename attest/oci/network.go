@@ -126,6 +126,7 @@ func (n Network) forbids(ip netip.Addr, named bool) string {
 	for _, e := range embedding {
 		if e.prefix.Contains(ip) {
 			b := ip.As16()
+			n.AllowLoopback = false // nobody translates to this machine
 			if why := n.forbids(netip.AddrFrom4([4]byte(b[e.at:e.at+4])), false); why != "" {
 				return "another form of " + why
 			}
