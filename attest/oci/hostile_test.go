@@ -169,7 +169,7 @@ func TestHostileAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, true)
 			f.misbehave(tc.trick)
-			c := f.client(withMembers, func(c *oci.Config) { c.Timeout = 300 * time.Millisecond })
+			c := f.client(withMembers, patience(tc.want))
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
@@ -179,7 +179,7 @@ func TestHostileAnswers(t *testing.T) {
 			if !errors.Is(err, tc.want) || got != (oci.Artifact{}) {
 				t.Errorf("%+v, %v", got, err)
 			}
-			if took > 5*time.Second {
+			if took > 20*time.Second { // on a machine that does much else
 				t.Errorf("took %s", took)
 			}
 			// Reading 4 MiB into a buffer that grows allocates several times that;
@@ -191,6 +191,15 @@ func TestHostileAnswers(t *testing.T) {
 				t.Errorf("an error of %d bytes", len(err.Error()))
 			}
 		})
+	}
+}
+
+// patience is short where it must end, and long where a limit must end it.
+func patience(want error) func(*oci.Config) {
+	return func(c *oci.Config) {
+		if errors.Is(want, oci.ErrUnavailable) {
+			c.Timeout = 300 * time.Millisecond
+		}
 	}
 }
 
@@ -240,7 +249,7 @@ func TestHostileBlobs(t *testing.T) {
 			f.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 				return strings.Contains(r.URL.Path, tc.part) && tc.trick(w, r)
 			})
-			c := f.client(func(c *oci.Config) { c.Timeout = 300 * time.Millisecond })
+			c := f.client(patience(tc.want))
 			found, err := c.Bundles(t.Context(), subject)
 			if !errors.Is(err, tc.want) || len(found) != 0 {
 				t.Errorf("%d bundles, %v", len(found), err)
