@@ -40,6 +40,10 @@ type Options struct {
 	// Registry is the host:port of a registry that runs already. Default: one
 	// in this process, with the referrers API.
 	Registry string
+	// RegistryConfig is YAML of what else the configuration says about the
+	// registry: the members behind its host, and further lines below. Default:
+	// plain HTTP.
+	RegistryConfig string
 	// Wrap stands between the service and the registry in this process, and
 	// may misbehave.
 	Wrap func(http.Handler) http.Handler
@@ -124,10 +128,13 @@ func (l *Lab) configure(t testing.TB, o Options) {
 	if o.Policy == nil {
 		o.Policy = policyfiles.SigningPolicy
 	}
+	if o.RegistryConfig == "" {
+		o.RegistryConfig = "insecure: true}"
+	}
 	config := fmt.Sprintf(`origin: %s
 listen: %s
 admin: %s
-registry: {host: "%s", insecure: true}
+registry: {host: "%s", %s
 password: {file: password}
 policy: signing-policy.yaml
 identities:
@@ -136,7 +143,7 @@ identities:
 %s
 log:
   writers: %s
-`, l.Origin, l.listen, l.admin, l.Registry, l.Issuer.URL(devissuer.GitHub), l.Issuer.URL(devissuer.GitLab), o.Identities, o.Writers)
+`, l.Origin, l.listen, l.admin, l.Registry, o.RegistryConfig, l.Issuer.URL(devissuer.GitHub), l.Issuer.URL(devissuer.GitLab), o.Identities, o.Writers)
 	files := map[string]string{"password": "correct horse battery staple\n", "signing-policy.yaml": string(o.Policy)}
 	if o.LogKeys != "" {
 		config += "  keys:\n  " + strings.ReplaceAll(strings.TrimSpace(o.LogKeys), "\n", "\n  ") + "\n"
