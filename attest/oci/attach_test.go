@@ -4,6 +4,7 @@ package oci_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -261,6 +262,52 @@ func TestConcurrentAttachLosesNothing(t *testing.T) {
 			t.Errorf("found %d of %d: %v", len(got), n, got)
 		}
 	})
+}
+
+// TestTurnsKeepOthersFromLosing: clients of several processes, which share no
+// memory but a Turn, write the list of one subject at the same time. Without it
+// one that has read the list before another wrote it takes that away, and
+// neither can see it.
+func TestTurnsKeepOthersFromLosing(t *testing.T) {
+	const clients, each = 4, 6
+	f := newFake(t, false)
+	subject := f.subject()
+	var turn sync.Mutex
+	names := map[string]bool{}
+	shared := func(c *oci.Config) {
+		c.Turn = func(_ context.Context, name string) (func(), error) {
+			turn.Lock()
+			names[name] = true
+			return turn.Unlock, nil
+		}
+	}
+	var wg sync.WaitGroup
+	for client := range clients {
+		c := f.client(shared)
+		for i := range each {
+			wg.Go(func() {
+				if _, err := c.AttachBundle(t.Context(), subject, blob(100*client+i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	found, err := f.client().Bundles(t.Context(), subject)
+	if err != nil || len(found) != clients*each {
+		t.Errorf("%d of %d bundles are listed, %v", len(found), clients*each, err)
+	}
+	if len(names) != 1 {
+		t.Errorf("turns of %v", names)
+	}
+	// A turn that cannot be had is no permission.
+	broken := func(c *oci.Config) {
+		c.Turn = func(context.Context, string) (func(), error) { return nil, errors.New("database is gone") }
+	}
+	before := f.get(fallback(subject))
+	if _, err := f.client(broken).AttachBundle(t.Context(), subject, blob(1000)); !errors.Is(err, oci.ErrUnavailable) || !bytes.Equal(before, f.get(fallback(subject))) {
+		t.Errorf("without a turn: %v", err)
+	}
 }
 
 // TestAttachSurvivesAnotherWriter: somebody who read the list before us writes

@@ -258,7 +258,7 @@ func TestTwoWriters(t *testing.T) {
 		l := []*lab.Lab{first, second}[i%2]
 		token := first.Token(t, devissuer.GitHub, fmt.Sprint("run_id=", 1000+i))
 		wg.Go(func() {
-			r := l.Hallmark(t, token, "attest", image, "--type", "https://acme.example/test/v1", "--predicate", predicate, "-o", "json")
+			r := l.Hallmark(t, token, "attest", image, "--type", "https://in-toto.io/attestation/test-result/v0.1", "--predicate", predicate, "-o", "json")
 			var receipt struct {
 				Manifest string `json:"manifest"`
 			}
