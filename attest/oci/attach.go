@@ -91,10 +91,14 @@ func (c *Client) attach(ctx context.Context, t target, subject attest.Digest, b 
 	reads, readsCtx := errgroup.WithContext(ctx)
 	reads.Go(func() error {
 		got, err := c.manifest(readsCtx, t, string(digest), ociManifest)
-		if err == nil && !bytes.Equal(got.bytes, raw) {
-			err = fmt.Errorf("read back %s: %w", digest, ErrDigestMismatch)
+		if err != nil {
+			return err
 		}
-		return err
+		defer got.release()
+		if !bytes.Equal(got.bytes, raw) {
+			return fmt.Errorf("read back %s: %w", digest, ErrDigestMismatch)
+		}
+		return nil
 	})
 	reads.Go(func() error {
 		list, err := c.referrersAPI(readsCtx, t, subject)

@@ -293,8 +293,9 @@ func TestTurnsKeepOthersFromLosing(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	found, err := f.client().Bundles(t.Context(), subject)
-	if err != nil || len(found) != clients*each {
+	reader := f.client()
+	found, err := reader.Bundles(t.Context(), subject)
+	if err != nil || len(found) != clients*each || !reader.Idle() {
 		t.Errorf("%d of %d bundles are listed, %v", len(found), clients*each, err)
 	}
 	if len(names) != 1 {

@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -117,8 +118,9 @@ type Client struct {
 	log        *slog.Logger
 	tokens     *tokens
 	subjects   *keyedLocks
-	whole      *facts // indexes whose members were all read
-	shortcuts  *facts // what repositories and hosts were seen to have or do
+	memory     *semaphore.Weighted // for manifests that are being read
+	whole      *facts              // indexes whose members were all read
+	shortcuts  *facts              // what repositories and hosts were seen to have or do
 }
 
 // New checks the configuration. It makes no connection.
@@ -132,6 +134,7 @@ func New(cfg Config) (*Client, error) {
 		turn:       cfg.Turn,
 		log:        cfg.Logger,
 		subjects:   newKeyedLocks(),
+		memory:     newMemory(),
 		whole:      newFacts(wholeLife),
 		shortcuts:  newFacts(shortcutLife),
 	}

@@ -187,6 +187,9 @@ func TestHostileAnswers(t *testing.T) {
 			if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 64<<20 {
 				t.Errorf("allocated %d MiB", grown>>20)
 			}
+			if !c.Idle() {
+				t.Error("memory stays reserved")
+			}
 			if err != nil && len(err.Error()) > 1000 {
 				t.Errorf("an error of %d bytes", len(err.Error()))
 			}
@@ -253,6 +256,9 @@ func TestHostileBlobs(t *testing.T) {
 			found, err := c.Bundles(t.Context(), subject)
 			if !errors.Is(err, tc.want) || len(found) != 0 {
 				t.Errorf("%d bundles, %v", len(found), err)
+			}
+			if !c.Idle() {
+				t.Error("memory stays reserved")
 			}
 		})
 	}

@@ -41,7 +41,7 @@ func TestWholeIndex(t *testing.T) {
 		t.Errorf("%d requests, want the index, two images and one index: %v", len(seen), seen)
 	}
 	f.misbehave(nil)
-	if _, err := c.Resolve(t.Context(), ref); err != nil || len(f.seen()) != 1 {
+	if _, err := c.Resolve(t.Context(), ref); err != nil || len(f.seen()) != 1 || !c.Idle() {
 		t.Errorf("again: %v, %v", f.seen(), err)
 	}
 	// Who only asks what it is does not pay for it.
@@ -119,8 +119,9 @@ func TestIndexMembersRefused(t *testing.T) {
 				_, _ = w.Write(tc.serve)
 				return true
 			})
-			got, err := f.client(withMembers).Resolve(t.Context(), ref)
-			if !errors.Is(err, tc.want) || got != (oci.Artifact{}) {
+			c := f.client(withMembers)
+			got, err := c.Resolve(t.Context(), ref)
+			if !errors.Is(err, tc.want) || got != (oci.Artifact{}) || !c.Idle() {
 				t.Errorf("%+v, %v", got, err)
 			}
 			if requests > 2 {
