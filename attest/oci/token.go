@@ -99,10 +99,12 @@ func (k *tokens) header(ctx context.Context, t target) (string, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
 		defer cancel()
 		h, err := k.obtain(ctx, t, ch)
-		if err == nil {
-			k.remember(t, h)
+		if err != nil {
+			k.forget(t) // the next request is challenged anew
+			return "", err
 		}
-		return h.value, err
+		k.remember(t, h)
+		return h.value, nil
 	})
 	select {
 	case r := <-result:
@@ -136,6 +138,15 @@ func (k *tokens) remember(t target, h header) {
 		clear(k.headers) // rare, and costs one request per repository in use
 	}
 	k.headers[t.key()] = h
+}
+
+// forget forgets a challenge that could not be met. It may have been somebody
+// else's, or the registry's on a bad day: held against every request from now
+// on, it would shut the registry out.
+func (k *tokens) forget(t target) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.challenges, t.registry.Host)
 }
 
 // refused takes note of a challenge: used did not do.
