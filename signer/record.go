@@ -70,7 +70,7 @@ func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause
 // isNo tells a request that cannot succeed from a registry that did not
 // answer.
 func isNo(err error) bool {
-	for _, no := range []error{ErrBadRequest, oci.ErrForeignRegistry, oci.ErrBadReference, oci.ErrNotFound, oci.ErrDigestMismatch, oci.ErrBadManifest, oci.ErrTooLarge} {
+	for _, no := range []error{ErrBadRequest, oci.ErrForeignRegistry, oci.ErrBadReference, oci.ErrNotFound, oci.ErrDigestMismatch, oci.ErrBadManifest, oci.ErrTooLarge, oci.ErrTooMany} {
 		if errors.Is(err, no) {
 			return true
 		}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,6 +15,10 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 )
+
+// shortcutLife is how long it is remembered what makes an attachment shorter.
+// The registry may be replaced by another one meanwhile.
+const shortcutLife = 10 * time.Minute
 
 // maxBundle bounds a bundle in bytes.
 const maxBundle = attest.MaxBundleBytes
@@ -44,9 +49,10 @@ type BundleBlob struct {
 // gives the same digest any number of times; repeating after an error is
 // right. Errors are those of Resolve, and ErrTooMany.
 //
-// Attachments to one subject by this Client do not lose each other in the
-// fallback tag. Other writers may: a registry has no compare-and-swap. Their
-// losses are noticed as long as they happen before the list is read back.
+// Attachments to one subject by this Client, and by those it shares
+// Config.Turn with, do not lose each other in the fallback tag. Other writers
+// may: a registry has no compare-and-swap. Their losses are noticed as long as
+// they happen before the list is read back.
 func (c *Client) AttachBundle(ctx context.Context, subject Artifact, b BundleBlob) (attest.Digest, error) {
 	t, err := c.subjectTarget(subject, pullPush)
 	if err != nil {
@@ -66,30 +72,17 @@ func (c *Client) AttachBundle(ctx context.Context, subject Artifact, b BundleBlo
 	return digest, nil
 }
 
-// attach takes five round trips with the referrers API, if connections and
-// tokens are warm: start and end of the upload, manifest, and both reads at
-// once.
+// attach takes three round trips with the referrers API and a registry that
+// takes a blob in one request, if connections and tokens are warm: the blob, the
+// manifest, and both reads at once.
 func (c *Client) attach(ctx context.Context, t target, subject attest.Digest, b BundleBlob, raw []byte) error {
 	digest := attest.DigestOf(raw)
 
 	// 1. Blobs first: registries refuse manifests whose blobs are missing.
 	// Power fails here: blobs without a manifest, which the registry collects.
-	blobs, blobsCtx := errgroup.WithContext(ctx)
-	blobs.Go(func() error { return c.putBlob(blobsCtx, t, b.Bytes) })
-	blobs.Go(func() error {
-		has, err := c.hasBlob(blobsCtx, t, attest.DigestOf(emptyJSON))
-		if err != nil || has {
-			return err
-		}
-		return c.putBlob(blobsCtx, t, emptyJSON)
-	})
-	if err := blobs.Wait(); err != nil {
-		return err
-	}
-
 	// 2. The manifest, by digest. From here on the referrers API lists it; on
 	// a registry without, nobody finds it yet, and repeating repairs that.
-	if err := c.putManifest(ctx, t, string(digest), ociManifest, raw); err != nil {
+	if err := c.write(ctx, t, b.Bytes, raw); err != nil {
 		return err
 	}
 
@@ -98,10 +91,14 @@ func (c *Client) attach(ctx context.Context, t target, subject attest.Digest, b 
 	reads, readsCtx := errgroup.WithContext(ctx)
 	reads.Go(func() error {
 		got, err := c.manifest(readsCtx, t, string(digest), ociManifest)
-		if err == nil && !bytes.Equal(got.bytes, raw) {
-			err = fmt.Errorf("read back %s: %w", digest, ErrDigestMismatch)
+		if err != nil {
+			return err
 		}
-		return err
+		defer got.release()
+		if !bytes.Equal(got.bytes, raw) {
+			return fmt.Errorf("read back %s: %w", digest, ErrDigestMismatch)
+		}
+		return nil
 	})
 	reads.Go(func() error {
 		list, err := c.referrersAPI(readsCtx, t, subject)
@@ -117,6 +114,46 @@ func (c *Client) attach(ctx context.Context, t target, subject attest.Digest, b 
 		MediaType: ociManifest, Digest: string(digest), Size: int64(len(raw)),
 		ArtifactType: attest.BundleMediaType, Annotations: bundleAnnotations(b),
 	})
+}
+
+// write stores the blobs and the manifest. That a repository has the empty
+// config is remembered. Should it have lost it since, or have taken a blob in
+// one request without keeping it, it refuses the manifest, and everything is
+// done again the long way.
+func (c *Client) write(ctx context.Context, t target, bundle, raw []byte) error {
+	short := c.shortcuts.known(hasConfig(t)) || !c.shortcuts.known(twoRequests(t))
+	err := c.writeOnce(ctx, t, bundle, raw)
+	if err == nil || !short || (!errors.Is(err, ErrRejected) && !errors.Is(err, ErrNotFound)) {
+		return err
+	}
+	c.shortcuts.forget(hasConfig(t))
+	c.shortcuts.learn(twoRequests(t))
+	return c.writeOnce(ctx, t, bundle, raw)
+}
+
+// hasConfig is the fact that a repository has the empty config.
+func hasConfig(t target) string { return "config " + t.String() }
+
+func (c *Client) writeOnce(ctx context.Context, t target, bundle, raw []byte) error {
+	blobs, blobsCtx := errgroup.WithContext(ctx)
+	blobs.Go(func() error { return c.putBlob(blobsCtx, t, bundle) })
+	if !c.shortcuts.known(hasConfig(t)) {
+		blobs.Go(func() error {
+			has, err := c.hasBlob(blobsCtx, t, attest.DigestOf(emptyJSON))
+			if err != nil || has {
+				return err
+			}
+			return c.putBlob(blobsCtx, t, emptyJSON)
+		})
+	}
+	if err := blobs.Wait(); err != nil {
+		return err
+	}
+	if err := c.putManifest(ctx, t, string(attest.DigestOf(raw)), ociManifest, raw); err != nil {
+		return err
+	}
+	c.shortcuts.learn(hasConfig(t))
+	return nil
 }
 
 // subjectTarget checks an Artifact that a caller may have kept for long.

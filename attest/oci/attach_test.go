@@ -4,8 +4,10 @@ package oci_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -70,27 +72,163 @@ func TestAttachBundle(t *testing.T) {
 	})
 }
 
-// TestAttachRoundTrips: a warm client makes six requests, no ping and no
-// token, and Resolve makes one.
+// TestAttachRoundTrips: a warm client makes four requests, no ping and no
+// token, one more where a registry takes no blob in one request, three more
+// where it has no referrers API; and Resolve makes one.
 func TestAttachRoundTrips(t *testing.T) {
+	for name, tc := range map[string]struct {
+		referrers bool
+		trick     func(http.ResponseWriter, *http.Request) bool
+		want      []string
+	}{
+		"current":        {true, nil, []string{"POST blob", "PUT manifest", "GET manifest", "GET referrers"}},
+		"no single POST": {true, inTwo(nil), []string{"POST blob", "PUT blob", "PUT manifest", "GET manifest", "GET referrers"}},
+		"no referrers API": {false, inTwo(nil), []string{"POST blob", "PUT blob", "PUT manifest", "GET manifest", "GET referrers",
+			"GET manifest", "PUT manifest", "GET manifest"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, tc.referrers)
+			c, subject := f.client(), f.subject()
+			f.misbehave(tc.trick)
+			if _, err := c.AttachBundle(t.Context(), subject, blob(1)); err != nil {
+				t.Fatal(err)
+			}
+			f.misbehave(tc.trick)
+			if _, err := c.AttachBundle(t.Context(), subject, blob(2)); err != nil {
+				t.Fatal(err)
+			}
+			got := kinds(f.seen())
+			if len(got) == len(tc.want) && got[len(got)-1] == "GET manifest" && got[len(got)-2] == "GET referrers" {
+				got[len(got)-1], got[len(got)-2] = got[len(got)-2], got[len(got)-1] // at once, in either order
+			}
+			slices.Sort(got)
+			slices.Sort(tc.want)
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("attach makes %d requests, want %d: %v", len(got), len(tc.want), f.seen())
+			}
+			f.misbehave(nil)
+			if _, err := c.Resolve(t.Context(), subject.String()); err != nil {
+				t.Fatal(err)
+			}
+			if seen := f.seen(); len(seen) != 1 {
+				t.Errorf("resolve takes %d requests: %v", len(seen), seen)
+			}
+		})
+	}
+}
+
+// kinds reduces requests to what is asked.
+func kinds(requests []string) []string {
+	var all []string
+	for _, r := range requests {
+		method, path, _ := strings.Cut(r, " ")
+		for _, kind := range []string{"blob", "manifest", "referrers"} {
+			if strings.Contains(path, "/"+kind) {
+				all = append(all, method+" "+kind)
+			}
+		}
+	}
+	return all
+}
+
+// inTwo is a registry that does not take a blob in one request, and otherwise
+// behaves as trick says.
+func inTwo(trick func(http.ResponseWriter, *http.Request) bool) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost && r.URL.RawQuery != "" {
+			_, _ = io.Copy(io.Discard, r.Body) // as if it were not there
+			r.URL.RawQuery, r.Body = "", http.NoBody
+		}
+		return trick != nil && trick(w, r)
+	}
+}
+
+// TestAttachWithoutShortcuts: a registry that has lost the empty config since,
+// or says that it has taken a blob in one request and has not, or does not know
+// the question at all, costs a longer way and nothing else.
+func TestAttachWithoutShortcuts(t *testing.T) {
+	single := func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Query().Has("digest") }
+	for name, trick := range map[string]func(f *fake) func(http.ResponseWriter, *http.Request) bool{
+		"not kept": func(*fake) func(http.ResponseWriter, *http.Request) bool {
+			return func(w http.ResponseWriter, r *http.Request) bool {
+				if single(r) {
+					w.WriteHeader(http.StatusCreated)
+				}
+				return single(r)
+			}
+		},
+		"not known": func(*fake) func(http.ResponseWriter, *http.Request) bool {
+			return func(w http.ResponseWriter, r *http.Request) bool {
+				if single(r) {
+					w.WriteHeader(http.StatusBadRequest)
+				}
+				return single(r)
+			}
+		},
+		"config lost": func(*fake) func(http.ResponseWriter, *http.Request) bool {
+			lost := true
+			return func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPost {
+					b, _ := io.ReadAll(r.Body)
+					lost = lost && string(b) != "{}"
+					r.Body = io.NopCloser(bytes.NewReader(b))
+				}
+				if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/blobs/") {
+					lost = false
+				}
+				if r.Method == http.MethodHead && lost {
+					w.WriteHeader(http.StatusNotFound)
+					return true
+				}
+				if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") && lost {
+					w.WriteHeader(http.StatusBadRequest)
+					return true
+				}
+				return false
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, true)
+			c, subject := f.client(), f.subject()
+			if _, err := c.AttachBundle(t.Context(), subject, blob(1)); err != nil {
+				t.Fatal(err)
+			}
+			// go-containerregistry's registry takes a manifest whose blobs it
+			// has not: this one does not.
+			missing := trick(f)
+			f.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") && !f.hasBlob(blob(2).Bytes) {
+					w.WriteHeader(http.StatusBadRequest)
+					return true
+				}
+				return missing(w, r)
+			})
+			if _, err := c.AttachBundle(t.Context(), subject, blob(2)); err != nil {
+				t.Errorf("%v: %v", err, f.seen())
+			}
+			if found, err := c.Bundles(t.Context(), subject); err != nil || len(found) != 2 {
+				t.Errorf("%d bundles, %v", len(found), err)
+			}
+		})
+	}
+}
+
+// TestAttachToRegistryWithStorage: a registry that answers even the question
+// whether it has a blob with its storage's address is not followed there.
+func TestAttachToRegistryWithStorage(t *testing.T) {
 	f := newFake(t, true)
-	c, subject := f.client(), f.subject()
-	if _, err := c.AttachBundle(t.Context(), subject, blob(1)); err != nil {
-		t.Fatal(err)
-	}
-	f.misbehave(nil)
-	if _, err := c.AttachBundle(t.Context(), subject, blob(2)); err != nil {
-		t.Fatal(err)
-	}
-	if seen := f.seen(); len(seen) != 6 {
-		t.Errorf("attach takes %d requests: %v", len(seen), seen)
-	}
-	f.misbehave(nil)
-	if _, err := c.Resolve(t.Context(), subject.String()); err != nil {
-		t.Fatal(err)
-	}
-	if seen := f.seen(); len(seen) != 1 {
-		t.Errorf("resolve takes %d requests: %v", len(seen), seen)
+	other, visits := stranger(t)
+	subject := f.subject()
+	f.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodHead {
+			return false
+		}
+		http.Redirect(w, r, "http://"+other+"/blob", http.StatusTemporaryRedirect)
+		return true
+	})
+	if _, err := f.client().AttachBundle(t.Context(), subject, blob(1)); err != nil || visits.Load() != 0 {
+		t.Errorf("%v, %d visits", err, visits.Load())
 	}
 }
 
@@ -124,6 +262,53 @@ func TestConcurrentAttachLosesNothing(t *testing.T) {
 			t.Errorf("found %d of %d: %v", len(got), n, got)
 		}
 	})
+}
+
+// TestTurnsKeepOthersFromLosing: clients of several processes, which share no
+// memory but a Turn, write the list of one subject at the same time. Without it
+// one that has read the list before another wrote it takes that away, and
+// neither can see it.
+func TestTurnsKeepOthersFromLosing(t *testing.T) {
+	const clients, each = 4, 6
+	f := newFake(t, false)
+	subject := f.subject()
+	var turn sync.Mutex
+	names := map[string]bool{}
+	shared := func(c *oci.Config) {
+		c.Turn = func(_ context.Context, name string) (func(), error) {
+			turn.Lock()
+			names[name] = true
+			return turn.Unlock, nil
+		}
+	}
+	var wg sync.WaitGroup
+	for client := range clients {
+		c := f.client(shared)
+		for i := range each {
+			wg.Go(func() {
+				if _, err := c.AttachBundle(t.Context(), subject, blob(100*client+i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	reader := f.client()
+	found, err := reader.Bundles(t.Context(), subject)
+	if err != nil || len(found) != clients*each || !reader.Idle() {
+		t.Errorf("%d of %d bundles are listed, %v", len(found), clients*each, err)
+	}
+	if len(names) != 1 {
+		t.Errorf("turns of %v", names)
+	}
+	// A turn that cannot be had is no permission.
+	broken := func(c *oci.Config) {
+		c.Turn = func(context.Context, string) (func(), error) { return nil, errors.New("database is gone") }
+	}
+	before := f.get(fallback(subject))
+	if _, err := f.client(broken).AttachBundle(t.Context(), subject, blob(1000)); !errors.Is(err, oci.ErrUnavailable) || !bytes.Equal(before, f.get(fallback(subject))) {
+		t.Errorf("without a turn: %v", err)
+	}
 }
 
 // TestAttachSurvivesAnotherWriter: somebody who read the list before us writes
@@ -259,7 +444,7 @@ func TestAttachErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, true)
 			subject := f.subject()
-			f.misbehave(tc.trick)
+			f.misbehave(inTwo(tc.trick))
 			if digest, err := f.client().AttachBundle(t.Context(), subject, blob(1)); !errors.Is(err, tc.want) || digest != "" {
 				t.Errorf("%s, %v", digest, err)
 			}

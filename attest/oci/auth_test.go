@@ -246,6 +246,44 @@ func TestRealm(t *testing.T) {
 	}
 }
 
+// TestOneBadChallenge: a registry that once asks for what it cannot get is asked
+// again like any other, and not shut out.
+func TestOneBadChallenge(t *testing.T) {
+	f := newFake(t, true)
+	subject := f.subject()
+	g := newGuard(f.server.URL + "/token")
+	c := f.client(withKeychain(account))
+	bad := `Bearer realm="http://169.254.169.254/token",service="x"`
+	f.misbehave(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("WWW-Authenticate", bad)
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	})
+	for range 2 {
+		if _, err := c.Resolve(t.Context(), subject.String()); !errors.Is(err, oci.ErrForeignRegistry) {
+			t.Errorf("bad challenge: %v", err)
+		}
+	}
+	f.misbehave(g.trick)
+	if _, err := c.Resolve(t.Context(), subject.String()); err != nil {
+		t.Errorf("the registry is itself again, with tokens: %v", err)
+	}
+	f.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Authorization") == "" {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", bad)
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	})
+	if _, err := c.Resolve(t.Context(), subject.String()); !errors.Is(err, oci.ErrForeignRegistry) {
+		t.Errorf("bad challenge instead of a token's: %v", err)
+	}
+	if _, err := c.Resolve(t.Context(), subject.String()); err != nil {
+		t.Errorf("the registry is itself again, for everybody: %v", err)
+	}
+}
+
 func TestBasicAndRegistryToken(t *testing.T) {
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("robot:"+password))
 	for name, tc := range map[string]struct {

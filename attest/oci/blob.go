@@ -16,7 +16,7 @@ import (
 // hasBlob asks whether the repository has the blob.
 func (c *Client) hasBlob(ctx context.Context, t target, digest attest.Digest) (bool, error) {
 	object := "blob " + t.String() + "@" + string(digest)
-	resp, err := c.send(ctx, t, request{method: http.MethodHead, url: t.url("blobs/" + string(digest)), object: object})
+	resp, err := c.send(ctx, t, request{method: http.MethodHead, url: t.url("blobs/" + string(digest)), object: object, stay: true})
 	if err != nil {
 		return false, err
 	}
@@ -27,8 +27,9 @@ func (c *Client) hasBlob(ctx context.Context, t target, digest attest.Digest) (b
 	case http.StatusNotFound:
 		return false, nil
 	}
-	// Some registries answer 403 or 405 to this question only. The upload that
-	// follows a "no" tells the truth.
+	// Some registries answer 403 or 405 to this question only, and some send
+	// the client to their storage to ask. The upload that follows a "no" tells
+	// the truth.
 	if resp.StatusCode < 500 {
 		return false, nil
 	}
@@ -64,35 +65,51 @@ func (c *Client) blob(ctx context.Context, t target, digest attest.Digest, size,
 	return b, nil
 }
 
-// putBlob uploads a blob in two requests. Uploading what is there already is
-// harmless.
+// putBlob uploads a blob. Uploading what is there already is harmless. Some
+// registries take it in one request (OCI distribution specification, "Single
+// POST"); the others answer as if there were no blob in it and get it in a
+// second one, and from then on in that way at once.
 func (c *Client) putBlob(ctx context.Context, t target, b []byte) error {
 	digest := attest.DigestOf(b)
 	object := "upload of blob " + t.String() + "@" + string(digest)
-	start := t.url("blobs/uploads/")
-	resp, err := c.send(ctx, t, request{method: http.MethodPost, url: start, object: object})
+	start := request{method: http.MethodPost, url: t.url("blobs/uploads/"), object: object}
+	once := !c.shortcuts.known(twoRequests(t))
+	if once {
+		start.url.RawQuery = url.Values{"digest": {string(digest)}}.Encode()
+		start.body, start.header = b, octets()
+	}
+	resp, err := c.send(ctx, t, start)
 	if err != nil {
 		return err
 	}
 	defer closeBody(resp)
-	if resp.StatusCode != http.StatusAccepted {
+	switch {
+	case once && resp.StatusCode == http.StatusCreated:
+		return nil
+	case once && resp.StatusCode != http.StatusAccepted && resp.StatusCode < 500 && !isDenied(resp.StatusCode):
+		c.shortcuts.learn(twoRequests(t))
+		return c.putBlob(ctx, t, b)
+	case resp.StatusCode != http.StatusAccepted:
 		return statusError(object, resp)
 	}
+	c.shortcuts.learn(twoRequests(t))
 	// The location is the registry's choice; send refuses other hosts.
 	location, err := url.Parse(resp.Header.Get("Location"))
 	if err != nil || resp.Header.Get("Location") == "" || location.User != nil {
 		return fmt.Errorf("%s: %w: it gives no usable upload location", object, ErrRejected)
 	}
-	location = start.ResolveReference(location)
+	location = start.url.ResolveReference(location)
 	location.Fragment = ""
 	query := location.Query()
 	query.Set("digest", string(digest))
 	location.RawQuery = query.Encode()
-	return c.put(ctx, t, request{
-		url: *location, object: object, body: b,
-		header: http.Header{"Content-Type": {"application/octet-stream"}},
-	})
+	return c.put(ctx, t, request{url: *location, object: object, body: b, header: octets()})
 }
+
+// twoRequests is the fact that a registry does not take a blob in one request.
+func twoRequests(t target) string { return "two requests " + t.registry.Host }
+
+func octets() http.Header { return http.Header{"Content-Type": {"application/octet-stream"}} }
 
 // putManifest stores a manifest under a tag or digest.
 func (c *Client) putManifest(ctx context.Context, t target, name, mediaType string, b []byte) error {

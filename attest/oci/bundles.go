@@ -118,6 +118,7 @@ func (c *Client) bundleLayers(ctx context.Context, t target, subject attest.Dige
 			if err != nil {
 				return err
 			}
+			defer got.release()
 			layers[i] = readBundleLayer(got, subject)
 			return nil
 		})

@@ -19,6 +19,8 @@
 //   - Hosts that are not configured are refused before a connection is made,
 //     wherever the name comes from: a reference, a redirect, an upload
 //     location, a token realm, a next page.
+//   - Names are not believed either: the address is looked at when it is
+//     connected to, and no registry is at a cloud's metadata service.
 //   - Every byte that is returned was hashed and compared; nothing is taken
 //     from a header that the bytes do not confirm.
 //   - Everything read is bounded, and above a bound is an error, never a cut.
@@ -29,15 +31,18 @@ package oci
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -55,9 +60,17 @@ type Config struct {
 	Registries []Registry
 	// Keychain finds credentials by repository and host. nil: anonymous.
 	Keychain authn.Keychain
-	// Transport carries the requests; it must not follow redirects itself.
-	// nil: NewTransport().
-	Transport http.RoundTripper
+	// Network says which addresses may be connected to.
+	Network Network
+	// Members makes Resolve read what an index lists, too, and refuse the
+	// index unless all of it is in the repository, is what the index says and
+	// could be resolved by itself. For whoever vouches for the whole of it.
+	Members bool
+	// Turn, if there is one, waits until nobody who shares it holds the turn of
+	// that name, at most as long as ctx lives. Lists of referrers that clients
+	// keep are written in turn; writers in other processes share one if it is
+	// kept where all of them look, such as a database.
+	Turn func(ctx context.Context, name string) (release func(), err error)
 	// Timeout bounds each operation as a whole. 0: ten seconds.
 	Timeout time.Duration
 	// BundleBytes bounds the bundles of one subject together, which Bundles
@@ -82,6 +95,14 @@ type Registry struct {
 	// BlobHosts are host[:port] of storage that the registry redirects blob
 	// downloads to. They get no credentials.
 	BlobHosts []string
+	// Roots are the certificates that Host and TokenHost must have theirs
+	// from, in place of the system's. Of BlobHosts either will do.
+	Roots []*x509.Certificate
+	// Proxy is what the registry is reached through, the only thing that is
+	// then connected to: addresses behind it are the proxy's to check. nil: no
+	// proxy, unless ProxyFromEnvironment lets HTTPS_PROXY and its kin say so.
+	Proxy                *url.URL
+	ProxyFromEnvironment bool
 }
 
 // Client reads from and writes to the configured registries. It is safe for
@@ -89,26 +110,36 @@ type Registry struct {
 // tokens.
 type Client struct {
 	registries map[string]Registry
-	http       http.RoundTripper
+	transports map[string]http.RoundTripper // by the registry's host
 	timeout    time.Duration
 	maxBundles int64 // bytes, of one subject
+	members    bool
+	turn       func(ctx context.Context, name string) (release func(), err error)
 	log        *slog.Logger
 	tokens     *tokens
 	subjects   *keyedLocks
+	memory     *semaphore.Weighted // for manifests that are being read
+	whole      *facts              // indexes whose members were all read
+	shortcuts  *facts              // what repositories and hosts were seen to have or do
 }
 
 // New checks the configuration. It makes no connection.
 func New(cfg Config) (*Client, error) {
 	c := &Client{
 		registries: make(map[string]Registry),
-		http:       cfg.Transport,
+		transports: make(map[string]http.RoundTripper),
 		timeout:    cfg.Timeout,
 		maxBundles: cfg.BundleBytes,
+		members:    cfg.Members,
+		turn:       cfg.Turn,
 		log:        cfg.Logger,
 		subjects:   newKeyedLocks(),
+		memory:     newMemory(),
+		whole:      newFacts(wholeLife),
+		shortcuts:  newFacts(shortcutLife),
 	}
-	if c.http == nil {
-		c.http = NewTransport()
+	if err := cfg.Network.Check(); err != nil {
+		return nil, fmt.Errorf("registry network: %w", err)
 	}
 	if c.timeout == 0 {
 		c.timeout = defaultTimeout
@@ -135,9 +166,13 @@ func New(cfg Config) (*Client, error) {
 		if _, dup := c.registries[r.Host]; dup {
 			return nil, fmt.Errorf("registry %q is configured twice", r.Host)
 		}
+		if why := cfg.Network.forbidsLiteral(r.hosts()); why != "" {
+			return nil, fmt.Errorf("registry %q: %s", r.Host, why)
+		}
 		c.registries[r.Host] = r
+		c.transports[r.Host] = NewTransport(cfg.Network, r)
 	}
-	c.tokens = newTokens(c.http, cfg.Keychain)
+	c.tokens = newTokens(c.transports, cfg.Keychain)
 	return c, nil
 }
 
@@ -148,11 +183,7 @@ func (r Registry) check() error {
 	if r.Insecure && !IsLoopback(r.Host) {
 		return errors.New("plain HTTP is for loopback only (hint: give the registry a certificate)")
 	}
-	others := r.BlobHosts
-	if r.TokenHost != "" {
-		others = append([]string{r.TokenHost}, others...)
-	}
-	for _, host := range others {
+	for _, host := range r.hosts()[1:] {
 		if err := checkHost(host); err != nil {
 			return err
 		}
@@ -160,7 +191,16 @@ func (r Registry) check() error {
 			return fmt.Errorf("host %q: a registry with plain HTTP may name loopback hosts only", host)
 		}
 	}
-	return nil
+	return checkProxy(r.Proxy)
+}
+
+// hosts are all hosts of a registry, its own first.
+func (r Registry) hosts() []string {
+	hosts := []string{r.Host}
+	if r.TokenHost != "" {
+		hosts = append(hosts, r.TokenHost)
+	}
+	return append(hosts, r.BlobHosts...)
 }
 
 func (r Registry) scheme() string {

@@ -76,7 +76,7 @@ func statusError(object string, resp *http.Response) error {
 	switch code := resp.StatusCode; {
 	case code == http.StatusNotFound:
 		kind = ErrNotFound
-	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+	case isDenied(code):
 		kind = ErrDenied
 		hint = " (hint: check the registry credentials of this service and what they may do there)"
 	case code == http.StatusRequestEntityTooLarge:
@@ -86,6 +86,8 @@ func statusError(object string, resp *http.Response) error {
 	}
 	return fmt.Errorf("%s: %w: %s%s%s", object, kind, strconv.Itoa(resp.StatusCode), errorDetail(resp.Body), hint)
 }
+
+func isDenied(code int) bool { return code == http.StatusUnauthorized || code == http.StatusForbidden }
 
 // errorDetail reads the registry's own reason: {"errors":[{"code","message"}]}.
 func errorDetail(body io.Reader) string {

@@ -24,6 +24,13 @@ func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Dig
 		return netError("turn to write referrers tag "+t.String()+":"+tag, err)
 	}
 	defer unlock()
+	if c.turn != nil {
+		release, err := c.turn(ctx, "referrers tag "+t.String()+":"+tag)
+		if err != nil {
+			return fmt.Errorf("turn to write referrers tag %s:%s: %w: %w", t, tag, ErrUnavailable, err)
+		}
+		defer release()
+	}
 	for writes := 0; ; writes++ {
 		index, err := c.fallbackIndex(ctx, t, subject)
 		if err != nil {

@@ -85,6 +85,8 @@ type descriptor struct {
 	Size         int64             `json:"size"`
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
+	URLs         []string          `json:"urls,omitempty"`
+	Data         []byte            `json:"data,omitempty"`
 }
 
 // UnmarshalJSON takes members by their exact names only, unlike encoding/json
@@ -96,7 +98,7 @@ func (d *descriptor) UnmarshalJSON(b []byte) error {
 	}
 	return m.decodeExactly(map[string]any{
 		"mediaType": &d.MediaType, "digest": &d.Digest, "size": &d.Size,
-		"artifactType": &d.ArtifactType, "annotations": &d.Annotations,
+		"artifactType": &d.ArtifactType, "annotations": &d.Annotations, "urls": &d.URLs, "data": &d.Data,
 	})
 }
 

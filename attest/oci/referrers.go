@@ -87,6 +87,11 @@ func (c *Client) referrersPage(ctx context.Context, t target, u url.URL, object 
 	if mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || mediaType != ociIndex {
 		return nil, "", nil // a page for people, from a registry that knows no such path
 	}
+	release, err := c.reserve(ctx, resp.ContentLength)
+	if err != nil {
+		return nil, "", netError(object, err)
+	}
+	defer release()
 	b, err := readAll(object, resp.Body, maxManifest)
 	if err != nil {
 		return nil, "", err
@@ -136,6 +141,7 @@ func (c *Client) fallbackIndex(ctx context.Context, t target, subject attest.Dig
 	if err != nil {
 		return manifestWithRaw{}, err
 	}
+	defer got.release()
 	m, err := parseManifest(got.bytes)
 	if err == nil && !m.isIndex {
 		err = fmt.Errorf("%w: not an index", ErrBadManifest)

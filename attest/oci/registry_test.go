@@ -123,6 +123,12 @@ func (f *fake) pushBlob(b []byte) {
 	}
 }
 
+func (f *fake) hasBlob(b []byte) bool {
+	resp := f.do(http.MethodHead, "/v2/acme/app/blobs/"+string(attest.DigestOf(b)), "", nil)
+	_ = resp.Body.Close() // nothing in it
+	return resp.StatusCode == http.StatusOK
+}
+
 // get returns a manifest as the registry has it, nil if it has not.
 func (f *fake) get(name string) []byte {
 	f.t.Helper()

@@ -13,9 +13,11 @@ import (
 )
 
 // Resolve reads the manifest that ref names, hashes it and tells what it is.
-// Where ref has a digest its tag is not looked at. Errors: ErrBadReference,
+// Where ref has a digest its tag is not looked at. With Config.Members the
+// members of an index are read as well. Errors: ErrBadReference,
 // ErrForeignRegistry (both before any connection), ErrNotFound, ErrDenied,
-// ErrUnavailable, ErrRejected, ErrDigestMismatch, ErrBadManifest, ErrTooLarge.
+// ErrUnavailable, ErrRejected, ErrDigestMismatch, ErrBadManifest, ErrTooLarge,
+// ErrTooMany.
 func (c *Client) Resolve(ctx context.Context, ref string) (Artifact, error) {
 	r, err := ParseReference(ref)
 	if err != nil {
@@ -36,18 +38,33 @@ func (c *Client) Resolve(ctx context.Context, ref string) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, fmt.Errorf("resolve: %w", err)
 	}
-	m, err := parseManifest(got.bytes)
+	a, members, err := c.inspect(r, got)
+	got.release() // before members are read
 	if err != nil {
 		return Artifact{}, fmt.Errorf("resolve %s: %w", r, err)
 	}
-	mediaType, err := m.checkType(got.contentType)
-	if err != nil {
+	if err := c.wholeIndex(ctx, t, a.Digest, members); err != nil {
 		return Artifact{}, fmt.Errorf("resolve %s: %w", r, err)
+	}
+	return a, nil
+}
+
+// inspect tells what was read, and which members of it are to be read.
+func (c *Client) inspect(r Reference, got fetched) (Artifact, []member, error) {
+	m, mediaType, err := readManifest(got)
+	if err != nil {
+		return Artifact{}, nil, err
+	}
+	var members []member
+	if c.members {
+		if members, err = m.membersOf(); err != nil {
+			return Artifact{}, nil, err
+		}
 	}
 	return Artifact{
 		Registry: r.Registry, Repository: r.Repository, Tag: r.Tag,
 		Digest: got.digest, MediaType: mediaType, Size: int64(len(got.bytes)), Kind: m.kind(),
-	}, nil
+	}, members, nil
 }
 
 func (c *Client) target(r Reference, actions string) (target, error) {
@@ -55,8 +72,10 @@ func (c *Client) target(r Reference, actions string) (target, error) {
 	return target{registry: registry, repository: r.Repository, actions: actions}, err
 }
 
-// fetched is a manifest as it came. Its digest was computed here.
+// fetched is a manifest as it came. Its digest was computed here. Whoever has
+// one calls release when nothing refers to its bytes any more.
 type fetched struct {
+	release     func()
 	bytes       []byte
 	digest      attest.Digest
 	contentType string
@@ -81,6 +100,22 @@ func (c *Client) manifest(ctx context.Context, t target, name string, accept ...
 	if resp.StatusCode != http.StatusOK {
 		return fetched{}, statusError(object, resp)
 	}
+	release, err := c.reserve(ctx, resp.ContentLength)
+	if err != nil {
+		return fetched{}, netError(object, err)
+	}
+	got, err := readFetched(object, resp, want, byDigest)
+	if err != nil {
+		release()
+		return fetched{}, err
+	}
+	got.release = release
+	return got, nil
+}
+
+// readFetched reads a manifest and compares its digest with the one that it was
+// asked for by, if it was.
+func readFetched(object string, resp *http.Response, want attest.Digest, byDigest bool) (fetched, error) {
 	b, err := readAll(object, resp.Body, maxManifest)
 	if err != nil {
 		return fetched{}, err

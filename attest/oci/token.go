@@ -64,9 +64,9 @@ func (t target) RegistryStr() string { return t.registry.Host }
 // host, the header it leads to per target until it expires. So a warm client
 // asks nobody.
 type tokens struct {
-	http     http.RoundTripper
-	keychain authn.Keychain
-	flight   singleflight.Group
+	transports map[string]http.RoundTripper // by the registry's host
+	keychain   authn.Keychain
+	flight     singleflight.Group
 
 	mu         sync.Mutex // guards the maps
 	challenges map[string]challenge
@@ -79,8 +79,8 @@ type header struct {
 	until time.Time
 }
 
-func newTokens(transport http.RoundTripper, keychain authn.Keychain) *tokens {
-	return &tokens{http: transport, keychain: keychain, challenges: make(map[string]challenge), headers: make(map[string]header)}
+func newTokens(transports map[string]http.RoundTripper, keychain authn.Keychain) *tokens {
+	return &tokens{transports: transports, keychain: keychain, challenges: make(map[string]challenge), headers: make(map[string]header)}
 }
 
 // header returns the Authorization header for t, "" for none. It makes
@@ -99,10 +99,12 @@ func (k *tokens) header(ctx context.Context, t target) (string, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
 		defer cancel()
 		h, err := k.obtain(ctx, t, ch)
-		if err == nil {
-			k.remember(t, h)
+		if err != nil {
+			k.forget(t) // the next request is challenged anew
+			return "", err
 		}
-		return h.value, err
+		k.remember(t, h)
+		return h.value, nil
 	})
 	select {
 	case r := <-result:
@@ -136,6 +138,15 @@ func (k *tokens) remember(t target, h header) {
 		clear(k.headers) // rare, and costs one request per repository in use
 	}
 	k.headers[t.key()] = h
+}
+
+// forget forgets a challenge that could not be met. It may have been somebody
+// else's, or the registry's on a bad day: held against every request from now
+// on, it would shut the registry out.
+func (k *tokens) forget(t target) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.challenges, t.registry.Host)
 }
 
 // refused takes note of a challenge: used did not do.
@@ -240,7 +251,7 @@ func (k *tokens) request(ctx context.Context, t target, realm *url.URL, service 
 		return "", 0, fmt.Errorf("%s: %w: %w", object, ErrRejected, err)
 	}
 	req.Header.Set("User-Agent", userAgent)
-	client := &http.Client{Transport: k.http, CheckRedirect: func(*http.Request, []*http.Request) error {
+	client := &http.Client{Transport: k.transports[t.registry.Host], CheckRedirect: func(*http.Request, []*http.Request) error {
 		return fmt.Errorf("%w: the token service redirects", ErrForeignRegistry)
 	}}
 	resp, err := client.Do(req)
@@ -248,6 +259,9 @@ func (k *tokens) request(ctx context.Context, t target, realm *url.URL, service 
 		return "", 0, netError(object, err)
 	}
 	defer closeBody(resp)
+	if err := plain(resp); err != nil {
+		return "", 0, fmt.Errorf("%s: %w", object, err)
+	}
 	if resp.StatusCode != http.StatusOK {
 		err := statusError(object, resp)
 		if errors.Is(err, ErrNotFound) {

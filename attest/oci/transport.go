@@ -5,50 +5,21 @@ package oci
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"time"
+	"strings"
 )
 
 const (
 	userAgent = "hallmark"
-	// dialTimeout and tlsTimeout leave room for a second try within the
-	// default operation timeout.
-	dialTimeout = 4 * time.Second
-	tlsTimeout  = 4 * time.Second
-	// idleConnections is how many warm connections a registry keeps: a sign
-	// request uses up to three at a time.
-	idleConnections = 32
-	idleTimeout     = 90 * time.Second
-	// maxHeaders bounds an answer's headers.
-	maxHeaders = 64 << 10
 	// maxRedirects of one blob download.
 	maxRedirects = 3
 	// maxDrained is how much of an unread body is read to keep its connection.
 	maxDrained = 16 << 10
 )
-
-// NewTransport returns the transport a Client uses by default: TLS 1.2 or
-// later, proxy from the environment, bounded waits and headers, no
-// decompression behind our back.
-func NewTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    tlsTimeout,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConnsPerHost:    idleConnections,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: maxHeaders,
-		DisableCompression:     true,
-	}
-}
 
 // request is one request to a registry.
 type request struct {
@@ -57,6 +28,7 @@ type request struct {
 	header  http.Header
 	body    []byte
 	blobGet bool   // may be redirected to the registry's blob hosts
+	stay    bool   // a redirect is the answer
 	object  string // what it is about, for messages
 }
 
@@ -101,8 +73,23 @@ func (c *Client) once(ctx context.Context, t target, r request, auth string) (*h
 	if auth != "" {
 		req.Header.Set("Authorization", auth)
 	}
-	client := &http.Client{Transport: c.http, CheckRedirect: redirectPolicy(t.registry, r)}
-	return client.Do(req)
+	client := &http.Client{Transport: c.transports[t.registry.Host], CheckRedirect: redirectPolicy(t.registry, r)}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	return resp, plain(resp)
+}
+
+// plain refuses a compressed answer: nobody asked for one, and what it unpacks
+// to is not what was hashed and measured.
+func plain(resp *http.Response) error {
+	encoding := resp.Header.Get("Content-Encoding")
+	if encoding == "" || strings.EqualFold(encoding, "identity") {
+		return nil
+	}
+	_ = resp.Body.Close() // not worth reading
+	return fmt.Errorf("%w: the answer is encoded as %s, which nobody asked for", ErrRejected, quote(encoding))
 }
 
 // redirectPolicy lets reads be redirected within the registry's host, and blob
@@ -110,6 +97,9 @@ func (c *Client) once(ctx context.Context, t target, r request, auth string) (*h
 // Authorization header: net/http would also give it to subdomains.
 func redirectPolicy(registry Registry, r request) func(*http.Request, []*http.Request) error {
 	return func(next *http.Request, via []*http.Request) error {
+		if r.stay {
+			return http.ErrUseLastResponse
+		}
 		if len(via) > maxRedirects {
 			return fmt.Errorf("%w: more than %d redirects", ErrRejected, maxRedirects)
 		}

@@ -73,7 +73,7 @@ func (o *options) complete() error {
 func (o *options) allowed() []oci.Registry {
 	var all []oci.Registry
 	for _, host := range o.registries {
-		all = append(all, oci.Registry{Host: host, TokenHost: o.tokenHost, BlobHosts: o.blobHosts})
+		all = append(all, oci.Registry{Host: host, TokenHost: o.tokenHost, BlobHosts: o.blobHosts, ProxyFromEnvironment: true})
 	}
 	for _, host := range o.insecure {
 		all = append(all, oci.Registry{Host: host, Insecure: true})

@@ -12,17 +12,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/internal/obs"
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/api"
 	"github.com/hallmark-dev/hallmark/signer/ca"
 	"github.com/hallmark-dev/hallmark/signer/identity"
-	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/tsa"
 )
 
@@ -100,14 +97,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err != nil {
 		return nil, usageError{err}
 	}
-	credentials, err := keychain(cfg)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	registry, err := oci.New(oci.Config{
-		Registries: []oci.Registry{cfg.Registry.client()},
-		Keychain:   credentials, Logger: logger,
-	})
+	registry, err := newRegistry(ctx, cfg, db, logger)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -211,32 +201,6 @@ func readPolicy(path string) (*policy.SigningPolicy, error) {
 		return nil, fmt.Errorf("signing policy %s: %w", path, err)
 	}
 	return p, nil
-}
-
-// registryCredentials is a keychain of one host.
-type registryCredentials struct {
-	host string
-	auth authn.Authenticator
-}
-
-// Resolve implements authn.Keychain.
-func (c registryCredentials) Resolve(r authn.Resource) (authn.Authenticator, error) {
-	if r.RegistryStr() != c.host {
-		return authn.Anonymous, nil
-	}
-	return c.auth, nil
-}
-
-// keychain reads the credentials of the central registry, if there are any.
-func keychain(cfg *Config) (authn.Keychain, error) {
-	if cfg.Registry.Username == "" {
-		return nil, nil //nolint:nilnil // nil is oci's word for anonymous
-	}
-	password, err := keys.ReadPassword(cfg.path(cfg.Registry.PasswordFile), "")
-	if err != nil {
-		return nil, fmt.Errorf("registry credentials: %w", err)
-	}
-	return registryCredentials{cfg.Registry.Host, &authn.Basic{Username: cfg.Registry.Username, Password: string(password)}}, nil
 }
 
 func closeReversed(closers []func() error) error {

@@ -143,7 +143,8 @@ func backUpFiles(cfg *Config, draft string, m *manifest) error {
 
 // ownFiles are the files that the configuration names and that are no secrets.
 func (c *Config) ownFiles() []string {
-	files := []string{c.Policy}
+	_, files := c.registryFiles()
+	files = append(files, c.Policy)
 	for _, k := range c.Log.Keys {
 		files = append(files, k.PublicKey)
 	}
@@ -153,7 +154,8 @@ func (c *Config) ownFiles() []string {
 // keptElsewhere are the files that a restored deployment needs and that are not
 // in a backup: secrets, and what is outside the folder.
 func (c *Config) keptElsewhere() []string {
-	files := []string{c.Password.File, c.Registry.PasswordFile}
+	files, _ := c.registryFiles()
+	files = append(files, c.Password.File)
 	if c.Database != nil {
 		files = append(files, c.Database.PasswordFile)
 	}

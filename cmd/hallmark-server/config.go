@@ -38,6 +38,12 @@ type Config struct {
 	Admin string `yaml:"admin"`
 	// Registry is the central registry: nothing outside it is ever signed.
 	Registry RegistryConfig `yaml:"registry"`
+	// Registries are further hosts of the central registry: regions, replicas,
+	// one for each cloud. What is on them can be signed as well, by whom policy
+	// lets, so caches of other people's images do not belong here.
+	Registries []RegistryConfig `yaml:"registries,omitempty"`
+	// RegistryNetwork says which addresses their names may lead to.
+	RegistryNetwork NetworkConfig `yaml:"registryNetwork,omitempty"`
 	// Password opens the keys.
 	Password PasswordConfig `yaml:"password"`
 	// Policy is the SigningPolicy file.
@@ -63,28 +69,6 @@ type Config struct {
 type TLSConfig struct {
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
-}
-
-// RegistryConfig is the central registry.
-type RegistryConfig struct {
-	// Host is host[:port].
-	Host string `yaml:"host"`
-	// Insecure allows plain HTTP, to a loopback address only.
-	Insecure bool `yaml:"insecure,omitempty"`
-	// Username and PasswordFile are the credentials for Host, and are sent
-	// nowhere else. Without them the service is anonymous there.
-	Username     string `yaml:"username,omitempty"`
-	PasswordFile string `yaml:"passwordFile,omitempty"`
-	// TokenHost is the host[:port] of the registry's token service, if it is
-	// not Host; it gets the credentials. BlobHosts are hosts of the storage
-	// that the registry redirects downloads to; they get none.
-	TokenHost string   `yaml:"tokenHost,omitempty"`
-	BlobHosts []string `yaml:"blobHosts,omitempty"`
-}
-
-// client is the registry as the registry client wants it.
-func (r RegistryConfig) client() oci.Registry {
-	return oci.Registry{Host: r.Host, Insecure: r.Insecure, TokenHost: r.TokenHost, BlobHosts: r.BlobHosts}
 }
 
 // PasswordConfig says where the password of the keys is: a file that only the
@@ -170,14 +154,8 @@ func (c *Config) check() error {
 	if c.TLS == nil && !oci.IsLoopback(c.Listen) {
 		return fmt.Errorf("listen %s: without tls only a loopback address is allowed (hint: tls: {cert: FILE, key: FILE}, or a proxy in front)", c.Listen)
 	}
-	if (c.Registry.Username == "") != (c.Registry.PasswordFile == "") {
-		return errors.New("registry: username and passwordFile go together")
-	}
-	if c.Registry.Insecure && !oci.IsLoopback(c.Registry.Host) {
-		return fmt.Errorf("registry %s: insecure is for loopback addresses only", c.Registry.Host)
-	}
-	if _, err := oci.New(oci.Config{Registries: []oci.Registry{c.Registry.client()}}); err != nil {
-		return fmt.Errorf("registry: %w (hint: host is host[:port], without https://)", err)
+	if err := c.checkRegistries(); err != nil {
+		return err
 	}
 	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities))
 }

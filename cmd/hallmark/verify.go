@@ -137,6 +137,7 @@ func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, root *tru
 	client, err := oci.New(oci.Config{
 		Registries: []oci.Registry{{
 			Host: ref.Registry, Insecure: oci.IsLoopback(ref.Registry), TokenHost: f.tokenHost, BlobHosts: f.blobHosts,
+			ProxyFromEnvironment: true, // the user's own
 		}},
 		Keychain: authn.DefaultKeychain, // what docker login left; it goes to this registry only
 	})

@@ -4,6 +4,8 @@ package stock
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -27,7 +29,7 @@ const pollPause = 20 * time.Millisecond
 
 // listening is the line by which the registry tells the port that the kernel
 // chose. Choosing a port here would race with every other test.
-var listening = regexp.MustCompile(`msg="listening on (127\.0\.0\.1:[0-9]+)"`)
+var listening = regexp.MustCompile(`msg="listening on (127\.0\.0\.1:[0-9]+)(?:, tls)?"`)
 
 // RegistryServer is a running CNCF distribution registry. It speaks plain HTTP
 // on loopback, stores in a temporary folder and allows deletion. This registry
@@ -37,8 +39,28 @@ type RegistryServer struct {
 	Host string
 
 	user, password string
+	tls            *TLS
+	token          *TokenAuth
 	output         *output
 	stop           func()
+}
+
+// TLS makes a registry speak HTTPS.
+type TLS struct {
+	// CertFile and KeyFile are PEM.
+	CertFile, KeyFile string
+	// Roots are what its certificate is checked with when the test waits for
+	// the first answer.
+	Roots *x509.CertPool
+}
+
+// TokenAuth makes a registry take tokens of a token service (distribution's
+// `auth.token`).
+type TokenAuth struct {
+	Realm   string // URL of the token service
+	Service string // the tokens' audience
+	Issuer  string
+	JWKS    string // file with the token service's public keys
 }
 
 // RegistryOption changes how Registry starts.
@@ -47,6 +69,14 @@ type RegistryOption func(*RegistryServer)
 // WithBasicAuth makes the registry refuse everybody but this user.
 func WithBasicAuth(user, password string) RegistryOption {
 	return func(r *RegistryServer) { r.user, r.password = user, password }
+}
+
+// WithTLS makes the registry speak HTTPS only.
+func WithTLS(config TLS) RegistryOption { return func(r *RegistryServer) { r.tls = &config } }
+
+// WithTokenAuth makes the registry refuse everybody without a token.
+func WithTokenAuth(config TokenAuth) RegistryOption {
+	return func(r *RegistryServer) { r.token = &config }
 }
 
 // Registry starts a registry and returns when it answers. It is stopped when
@@ -110,19 +140,24 @@ func (r *RegistryServer) await(t testing.TB, exited <-chan struct{}) {
 }
 
 func (r *RegistryServer) answers(ctx context.Context) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.Host+"/v2/", nil)
+	scheme, client := "http", http.DefaultClient
+	if r.tls != nil {
+		scheme = "https"
+		client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: r.tls.Roots, MinVersion: tls.VersionTLS12}}}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+r.Host+"/v2/", nil)
 	if err != nil {
 		return false
 	}
 	if r.user != "" {
 		req.SetBasicAuth(r.user, r.password)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return false
 	}
 	_ = resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	return resp.StatusCode == http.StatusOK || r.token != nil && resp.StatusCode == http.StatusUnauthorized
 }
 
 // configFile writes the registry's configuration. JSON is YAML.
@@ -136,7 +171,16 @@ func (r *RegistryServer) configFile(t testing.TB) string {
 			"filesystem": map[string]any{"rootdirectory": filepath.Join(dir, "data")},
 			"delete":     map[string]any{"enabled": true},
 		},
-		"http": map[string]any{"addr": "127.0.0.1:0"},
+	}
+	serve := map[string]any{"addr": "127.0.0.1:0"}
+	if r.tls != nil {
+		serve["tls"] = map[string]any{"certificate": r.tls.CertFile, "key": r.tls.KeyFile}
+	}
+	config["http"] = serve
+	if r.token != nil {
+		config["auth"] = map[string]any{"token": map[string]any{
+			"realm": r.token.Realm, "service": r.token.Service, "issuer": r.token.Issuer, "jwks": r.token.JWKS,
+		}}
 	}
 	if r.user != "" {
 		hash, err := bcrypt.GenerateFromPassword([]byte(r.password), bcrypt.MinCost)

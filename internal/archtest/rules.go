@@ -40,6 +40,8 @@ func rooms() []room {
 		{"signer/...", []string{"signer", "attest", "policy"}, child},
 		{"signer/api", []string{"signer", "attest", "attest/oci", "policy"},
 			child + "; the API knows the registry client only to map its errors to problem documents"},
+		{"signer/registryauth", nil,
+			child + "; it finds credentials for hosts, whatever is done there"},
 		{"signer/store/...", []string{"signer", "attest", "attest/oci", "policy", "signer/tlog", "signer/tlog/storagetest", "signer/store/..."},
 			child + "; the store implements the storage contract that the log declares, and writes down the artifacts that intents hold"},
 		{"signer/tlog", nil, "the log engine stores leaves; it must work, and be tested, without knowing what they mean"},
@@ -85,6 +87,9 @@ func bans() []ban {
 		"cloud.google.com/go/kms/...", "github.com/hashicorp/vault/...",
 		"github.com/miekg/pkcs11/...", "github.com/ThalesGroup/crypto11/...", "github.com/ThalesIgnite/crypto11/...",
 	}
+	clouds := []string{ // whose identities are exchanged for credentials
+		"signer/registryauth", "github.com/AzureAD/...", "golang.org/x/oauth2/google/...", "cloud.google.com/go/compute/...",
+	}
 	return []ban{
 		{
 			from: all, linked: true,
@@ -110,13 +115,13 @@ func bans() []ban {
 		},
 		{
 			from: []string{"cmd/hallmark/..."}, linked: true,
-			never: slices.Concat([]string{"database/sql"}, database, kms, []string{"internal/obs"}),
-			why:   "every CI job downloads the CLI: no database, no KMS SDK, no metrics",
+			never: slices.Concat([]string{"database/sql"}, database, kms, clouds, []string{"internal/obs"}),
+			why:   "every CI job downloads the CLI: no database, no KMS or cloud SDK, no metrics",
 		},
 		{
 			from: []string{"cmd/hallmark-controller/..."}, linked: true,
 			// Not database/sql itself: the metrics library links it, without a driver.
-			never: slices.Concat(database, kms, []string{"signer/keys/..."}),
+			never: slices.Concat(database, kms, clouds, []string{"signer/keys/..."}),
 			why:   "the cluster side holds no keys and no database, so taking it over gives no signature",
 		},
 		{

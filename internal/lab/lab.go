@@ -40,6 +40,10 @@ type Options struct {
 	// Registry is the host:port of a registry that runs already. Default: one
 	// in this process, with the referrers API.
 	Registry string
+	// RegistryConfig is YAML of what else the configuration says about the
+	// registry: the members behind its host, and further lines below. Default:
+	// plain HTTP.
+	RegistryConfig string
 	// Wrap stands between the service and the registry in this process, and
 	// may misbehave.
 	Wrap func(http.Handler) http.Handler
@@ -129,19 +133,22 @@ func (l *Lab) configure(t testing.TB, o Options) {
 	if o.Policy == nil {
 		o.Policy = policyfiles.SigningPolicy
 	}
-	config := fmt.Sprintf(`origin: %s
-listen: %s
-admin: %s
-registry: {host: "%s", insecure: true}
+	if o.RegistryConfig == "" {
+		o.RegistryConfig = "insecure: true}"
+	}
+	config := fmt.Sprintf(`origin: %[1]s
+listen: %[2]s
+admin: %[3]s
+registry: {host: "%[4]s", %[5]s
 password: {file: password}
 policy: signing-policy.yaml
 identities:
-- {name: github, provider: github, issuer: "%s", url: https://github.com, maxUses: %[7]d}
-- {name: gitlab, provider: gitlab, issuer: "%[6]s", url: https://gitlab.com, maxUses: %[7]d}
-%[8]s
+- {name: github, provider: github, issuer: "%[6]s", url: https://github.com, maxUses: %[8]d}
+- {name: gitlab, provider: gitlab, issuer: "%[7]s", url: https://gitlab.com, maxUses: %[8]d}
+%[9]s
 log:
-  writers: %[9]s
-`, l.Origin, l.listen, l.admin, l.Registry, l.Issuer.URL(devissuer.GitHub), l.Issuer.URL(devissuer.GitLab), o.MaxUses, o.Identities, o.Writers)
+  writers: %[10]s
+`, l.Origin, l.listen, l.admin, l.Registry, o.RegistryConfig, l.Issuer.URL(devissuer.GitHub), l.Issuer.URL(devissuer.GitLab), o.MaxUses, o.Identities, o.Writers)
 	files := map[string]string{"password": "correct horse battery staple\n", "signing-policy.yaml": string(o.Policy)}
 	if o.LogKeys != "" {
 		config += "  keys:\n  " + strings.ReplaceAll(strings.TrimSpace(o.LogKeys), "\n", "\n  ") + "\n"

@@ -37,6 +37,7 @@ var problemTypes = []struct {
 	{oci.ErrTooMany, http.StatusUnprocessableEntity, "too-many-referrers"},
 	{oci.ErrDenied, http.StatusBadGateway, "registry-denied"},
 	{oci.ErrUnavailable, http.StatusBadGateway, "registry-unavailable"},
+	{oci.ErrRejected, http.StatusBadGateway, "registry-rejects"},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout"},
 }
 

@@ -36,7 +36,7 @@ var hints = map[string]string{
 	noPrivilege:       "a role that does not own the tables needs the privileges that docs/LOG.md lists, and to make tables it needs CREATE on the schema",
 	readOnlyServer:    "this server is a standby or set to read only; name the primary",
 	diskFull:          "the database server's disk is full; free some space, appends resume by themselves",
-	tooManyClients:    "raise the server's max_connections: every hallmark-server takes up to 11",
+	tooManyClients:    "raise the server's max_connections: every hallmark-server takes up to 12",
 	lockTimeout:       "another process holds the log for long; it is disconnected if it died",
 }
 

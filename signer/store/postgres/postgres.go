@@ -29,9 +29,9 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/store"
 )
 
-// A process opens 11 connections at most: those of three replicas are a third of
-// what PostgreSQL allows by default. One more says that the process lives
-// (presence.go).
+// A process opens 12 connections at most: those of three replicas are a third of
+// what PostgreSQL allows by default. Of the two beside these pools one says that
+// the process lives (presence.go), one has its turns (turns.go).
 const (
 	maxWrites = 5
 	maxReads  = 5
@@ -56,6 +56,7 @@ type DB struct {
 	writes   *pgxpool.Pool // nil if read only
 	reads    *pgxpool.Pool
 	presence *presence // nil if read only
+	turns    *turns    // nil if read only
 	folder   *folder   // nil if read only
 	secret   [32]byte
 	logs     logIDs
@@ -130,6 +131,7 @@ func (db *DB) open(ctx context.Context, c *connector) error {
 	if db.presence, err = c.present(ctx); err != nil {
 		return err
 	}
+	db.turns = newTurns(c)
 	db.folder = newFolder(db.writes, c.logger)
 	return db.foldAll(ctx)
 }
@@ -201,6 +203,9 @@ func (db *DB) Close() error {
 		}
 		if db.writes != nil {
 			db.writes.Close()
+		}
+		if db.turns != nil {
+			db.turns.close()
 		}
 		if db.presence != nil {
 			db.presence.close()
