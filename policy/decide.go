@@ -59,6 +59,10 @@ func variables(in Input) (map[string]any, error) {
 		vars[name] = text
 	}
 	switch {
+	case in.Action == ActionCertificate:
+		if err := checkNoArtifact(in); err != nil {
+			return nil, err
+		}
 	case !isRepository(in.Repository):
 		return nil, fmt.Errorf("repository %s is not in canonical form", shown(in.Repository))
 	case !isDigest(in.Digest):
@@ -115,6 +119,9 @@ func (r *signingRule) judge(in Input, vars map[string]any) outcome {
 
 // scope checks whether the rule is about such a request: who, what and where, before any condition.
 func (r *signingRule) scope(in Input) []Check {
+	if in.Action == ActionCertificate {
+		return r.certificateScope(in)
+	}
 	repository := func(pattern string) bool { return underPrefix(in.Repository, pattern) }
 	checks := []Check{
 		r.scopeCheck(checkIdentity, in.Identity, []string{r.Identity}, in.Identity == r.Identity),
