@@ -40,6 +40,8 @@ type Database interface {
 	tlog.Storage
 	signer.Journal
 	signer.Audit
+	signer.CertificateRecord
+	Certificates
 
 	// Receipts returns the receipts about an artifact, newest first, at most
 	// MaxReceipts.

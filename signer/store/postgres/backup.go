@@ -55,7 +55,7 @@ const (
 
 // tables are all of the schema but goose's own, in the order of a backup.
 func tables() []string {
-	return []string{"secret", "logs", "entries", "tiles", "spans", "span_keys", "intents", "audit"}
+	return []string{"secret", "logs", "entries", "tiles", "spans", "span_keys", "intents", "audit", "certificates"}
 }
 
 const (
