@@ -49,6 +49,8 @@ type Config struct {
 	// Database is a PostgreSQL database, which any number of servers share.
 	// Without it the database is the SQLite file hallmark.db, for one server.
 	Database *DatabaseConfig `yaml:"database,omitempty"`
+	// Fulcio lets stock clients sign by themselves. Without it they cannot.
+	Fulcio *FulcioConfig `yaml:"fulcio,omitempty"`
 	// Signing says what signatures look like.
 	Signing SigningConfig `yaml:"signing,omitempty"`
 	// Log configures the transparency logs.
@@ -177,7 +179,7 @@ func (c *Config) check() error {
 	if _, err := oci.New(oci.Config{Registries: []oci.Registry{c.Registry.client()}}); err != nil {
 		return fmt.Errorf("registry: %w (hint: host is host[:port], without https://)", err)
 	}
-	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check())
+	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.checkFulcio())
 }
 
 // listenAt replaces the addresses of the configuration by those that are not
