@@ -85,8 +85,18 @@ func checkNoArtifact(in Input) error {
 func (r *signingRule) certificateScope(in Input) []Check {
 	return []Check{
 		r.scopeCheck(checkIdentity, in.Identity, []string{r.Identity}, in.Identity == r.Identity),
-		r.scopeCheck(checkAction, in.Action, r.Actions, r.certifies()),
+		r.scopeCheck(checkAction, in.Action, r.Actions, slices.Contains(r.Actions, in.Action)),
 	}
+}
+
+// sameSort leaves the rules for certificates out of the reasons of other requests, and the other rules out of theirs, if anything is
+// left: nobody wants to read why a rule for something else did not hold.
+func sameSort(failures []outcome, in Input) []outcome {
+	same := slices.DeleteFunc(slices.Clone(failures), func(o outcome) bool { return o.rule.certifies() != (in.Action == ActionCertificate) })
+	if len(same) == 0 {
+		return failures
+	}
+	return same
 }
 
 // CertificateIdentities are the identity sources that may have certificates, sorted.

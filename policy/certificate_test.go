@@ -79,6 +79,24 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
+// Reasons are of rules for such requests, as long as there are any.
+func TestCertificateReasons(t *testing.T) {
+	p, err := ParseSigningPolicy([]byte(certificatePolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := certificateInput(func(in *Input) {
+		in.Action, in.Repository, in.Kind, in.Digest = ActionSign, "acme/app", KindImage, "sha256:"+strings.Repeat("a", 64)
+		in.Claims["repository_owner_id"] = "2"
+	})
+	for _, in := range []Input{image, certificateInput(func(in *Input) { in.Claims["repository_owner_id"] = "2" })} {
+		reasons := strings.Join(p.Decide(in).Refusal().Reasons, "; ")
+		if strings.Contains(reasons, `rule "images"`) != (in.Action == ActionSign) || strings.Contains(reasons, `rule "certificates"`) == (in.Action == ActionSign) {
+			t.Errorf("%s: %s", in.Action, reasons)
+		}
+	}
+}
+
 // A rule for images is none for certificates, and the other way round.
 func TestCertificateRulesAreApart(t *testing.T) {
 	for name, policy := range map[string]string{

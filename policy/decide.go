@@ -119,7 +119,7 @@ func (r *signingRule) judge(in Input, vars map[string]any) outcome {
 
 // scope checks whether the rule is about such a request: who, what and where, before any condition.
 func (r *signingRule) scope(in Input) []Check {
-	if in.Action == ActionCertificate {
+	if in.Action == ActionCertificate || r.certifies() {
 		return r.certificateScope(in)
 	}
 	repository := func(pattern string) bool { return underPrefix(in.Repository, pattern) }
@@ -157,6 +157,7 @@ func reasonsOf(failures []outcome, in Input) []string {
 	if len(mine) == 0 {
 		return []string{fmt.Sprintf("no rule is for the identity source %s; there are rules for %s", shown(in.Identity), identities(failures))}
 	}
+	mine = sameSort(mine, in)
 	slices.SortStableFunc(mine, func(a, b outcome) int {
 		return cmp.Or(cmp.Compare(a.scopeFailures, b.scopeFailures), cmp.Compare(a.conditionFailures, b.conditionFailures),
 			strings.Compare(a.rule.Name, b.rule.Name)) // not the file's order: it decides nothing
