@@ -89,7 +89,7 @@ func signsMany(t *testing.T, j *job) {
 // TestDev: the development deployment has it all, and its environment says so.
 func TestDev(t *testing.T) {
 	bin := filepath.Dir(lab.Program(t, "hallmark"))
-	dev, err := devrun.Start(context.Background(), bin) //nolint:usetesting // it ends in the clean-up, when the test's context is over
+	dev, err := devrun.Start(context.Background(), bin) // it ends in the clean-up, when the test's context is over
 	check(t, err)
 	t.Cleanup(func() { check(t, dev.Stop()) })
 	if dev.Env["FULCIO_URL"] != dev.Env["HALLMARK_URL"] || dev.Env["FULCIO_URL"] == "" {

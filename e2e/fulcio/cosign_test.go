@@ -4,6 +4,8 @@ package fulcio
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -57,7 +59,7 @@ func config2(version int) func(*testing.T, *job) []string {
 // certificates that were issued here, and nobody else's.
 func TestStockCosign(t *testing.T) {
 	j := start(t, lab.Options{})
-	for name, does := range map[string]func(*testing.T, *job){"sign": signs, "attest": attests, "sign-blob": signsBlobs, "several digests": signsMany} {
+	for name, does := range map[string]func(*testing.T, *job){"sign": signs, "attest": attests, "sign-blob": signsBlobs, "several digests": signsMany, "told apart": toldApart} {
 		t.Run(name, func(t *testing.T) { does(t, j) })
 	}
 	j.Fsck(t)
@@ -141,5 +143,47 @@ func (j *job) verifies(t *testing.T, w way, image string) {
 	}
 	if r := j.Hallmark(t, "", append(args, "--signed-by-service")...); r.Code != 1 || !strings.Contains(r.Stderr, "no gate is evaluated") {
 		t.Errorf("hallmark verify --signed-by-service: %d %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+// toldApart: a stock verifier whose trusted root lacks the authority for
+// certificates on request believes what the service signed, and nothing else.
+func toldApart(t *testing.T, j *job) {
+	own, byService := j.PushSmall(t, "acme/app", "own"), j.PushSmall(t, "acme/app", "by-service")
+	args := append([]string{"sign", "--yes", "--identity-token", j.token(t)}, urls(j)...)
+	if r := j.run(t, stock.CosignV2, j.env, append(args, "--new-bundle-format", "--trusted-root", j.TrustedRoot(), own)...); r.Code != 0 {
+		t.Fatal(r.Stderr)
+	}
+	if r := j.Hallmark(t, j.Token(t, devissuer.GitHub), "sign", byService); r.Code != 0 {
+		t.Fatal(r.Stderr)
+	}
+	var root map[string]any
+	check(t, json.Unmarshal(get(t, j.URL+"/hallmark/v1/trusted_root.json"), &root))
+	all, _ := root["certificateAuthorities"].([]any)
+	if len(all) != 2 {
+		t.Fatalf("%d authorities", len(all))
+	}
+	root["certificateAuthorities"] = all[:1]
+	raw, err := json.Marshal(root)
+	check(t, err)
+	narrow := filepath.Join(t.TempDir(), "trusted_root.json")
+	check(t, os.WriteFile(narrow, raw, 0o600))
+	for _, version := range []string{stock.CosignV2, stock.CosignV3} {
+		for _, tc := range []struct {
+			image, root string
+			want        bool
+		}{{own, j.TrustedRoot(), true}, {own, narrow, false}, {byService, j.TrustedRoot(), true}, {byService, narrow, true}} {
+			r := j.run(t, version, nil, append(append([]string{"verify", "--trusted-root", tc.root}, j.identity()...), tc.image)...)
+			if (r.Code == 0) != tc.want {
+				t.Errorf("%s, %s under %s: exit code %d: %s", version, tc.image, tc.root, r.Code, r.Stderr)
+			}
+		}
+	}
+	// Hallmark tells by policy.
+	for image, says := range map[string]string{own: "not signed by the service", byService: ""} {
+		r := j.Hallmark(t, "", append([]string{"verify", image, "--signed-by-service"}, j.identity()...)...)
+		if (r.Code == 0) != (says == "") || !strings.Contains(r.Stderr, says) {
+			t.Errorf("hallmark verify --signed-by-service %s: %d %s", image, r.Code, r.Stderr)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,6 +57,15 @@ const (
 // tables are all of the schema but goose's own, in the order of a backup.
 func tables() []string {
 	return []string{"secret", "logs", "entries", "tiles", "spans", "span_keys", "intents", "audit", "certificates"}
+}
+
+// tableSince are the versions of the schema that brought a table which the first
+// one does not have.
+var tableSince = map[string]int64{"certificates": 5}
+
+// tablesOf are the tables of a version of the schema.
+func tablesOf(schema int64) []string {
+	return slices.DeleteFunc(tables(), func(table string) bool { return tableSince[table] > schema })
 }
 
 const (

@@ -91,8 +91,8 @@ func readManifest(archive *zip.ReadCloser) (manifest, error) {
 	for i := range m.Tables {
 		names[i] = m.Tables[i].Name
 	}
-	if m.Schema < 1 || !slices.Equal(names, tables()) {
-		return m, notWhole(fmt.Errorf("it has schema %d with tables %q, want %q", m.Schema, names, tables()))
+	if m.Schema < 1 || !slices.Equal(names, tablesOf(m.Schema)) {
+		return m, notWhole(fmt.Errorf("it has schema %d with tables %q, want %q", m.Schema, names, tablesOf(m.Schema)))
 	}
 	return m, nil
 }
@@ -103,7 +103,7 @@ func notWhole(err error) error {
 
 // fill writes all tables. Nobody else sees or uses them meanwhile.
 func fill(ctx context.Context, tx pgx.Tx, archive *zip.ReadCloser, m manifest) error {
-	if _, err := tx.Exec(ctx, `LOCK TABLE `+strings.Join(tables(), ", ")+` IN ACCESS EXCLUSIVE MODE`); err != nil {
+	if _, err := tx.Exec(ctx, `LOCK TABLE `+strings.Join(tablesOf(m.Schema), ", ")+` IN ACCESS EXCLUSIVE MODE`); err != nil {
 		return err
 	}
 	var used bool
