@@ -59,6 +59,10 @@ func variables(in Input) (map[string]any, error) {
 		vars[name] = text
 	}
 	switch {
+	case in.Action == ActionCertificate:
+		if err := checkNoArtifact(in); err != nil {
+			return nil, err
+		}
 	case !isRepository(in.Repository):
 		return nil, fmt.Errorf("repository %s is not in canonical form", shown(in.Repository))
 	case !isDigest(in.Digest):
@@ -115,6 +119,9 @@ func (r *signingRule) judge(in Input, vars map[string]any) outcome {
 
 // scope checks whether the rule is about such a request: who, what and where, before any condition.
 func (r *signingRule) scope(in Input) []Check {
+	if in.Action == ActionCertificate || r.certifies() {
+		return r.certificateScope(in)
+	}
 	repository := func(pattern string) bool { return underPrefix(in.Repository, pattern) }
 	checks := []Check{
 		r.scopeCheck(checkIdentity, in.Identity, []string{r.Identity}, in.Identity == r.Identity),
@@ -150,6 +157,7 @@ func reasonsOf(failures []outcome, in Input) []string {
 	if len(mine) == 0 {
 		return []string{fmt.Sprintf("no rule is for the identity source %s; there are rules for %s", shown(in.Identity), identities(failures))}
 	}
+	mine = sameSort(mine, in)
 	slices.SortStableFunc(mine, func(a, b outcome) int {
 		return cmp.Or(cmp.Compare(a.scopeFailures, b.scopeFailures), cmp.Compare(a.conditionFailures, b.conditionFailures),
 			strings.Compare(a.rule.Name, b.rule.Name)) // not the file's order: it decides nothing

@@ -27,6 +27,7 @@ type Fact struct {
 	SAN           string // the certificate's only subject alternative name; "" matches nobody
 	Issuer        string // the certificate's OIDC issuer
 	Extensions    map[string]string
+	OnRequest     bool            // signed by a client itself, with a certificate that was issued on request: no gate judged it
 	SignedAt      time.Time       // proven by log or timestamp authority; zero if nothing proves it, then the fact counts for nothing
 	LogIndex      int64           // position in the log LogID
 	LogID         string          // hex
@@ -146,11 +147,15 @@ func (p *TrustPolicy) signerOf(fact Fact, signers []string) (name, why string) {
 		return "", " (without a proven time)"
 	}
 	for _, name := range signers {
-		if p.signers[name].matches(fact.SAN, fact.Issuer) {
+		switch {
+		case !p.signers[name].matches(fact.SAN, fact.Issuer):
+		case fact.OnRequest && !p.signers[name].AllowOnRequest:
+			why = " (not signed by the service: with a certificate issued on request, for which no gate is evaluated)"
+		default:
 			return name, ""
 		}
 	}
-	return "", ""
+	return "", why
 }
 
 // notFound says what was looked for, what was there instead and who would have been accepted.

@@ -25,7 +25,7 @@ const PredicateSignature = "https://sigstore.dev/cosign/sign/v1"
 // Input is everything a signing decision may depend on. All of it was verified before: the claims come from a token whose signature,
 // issuer, audience and age were checked, and the digest from bytes that were hashed again.
 type Input struct {
-	Action string // ActionSign or ActionAttest
+	Action string // ActionSign, ActionAttest or ActionCertificate; the last without anything of an artifact below
 
 	Identity string         // configured name of the identity source, e.g. "github"
 	Provider string         // kind of identity source: "github", "gitlab", "kubernetes"

@@ -29,7 +29,7 @@ type signingRule struct {
 	Name string `json:"name"`
 	// Identity is the configured name of the identity source that must have authenticated the job, e.g. "github".
 	Identity string `json:"identity"`
-	// Actions are what the job may do: sign, attest.
+	// Actions are what the job may do: sign, attest; or certificate, alone and without kinds, repositories and predicate types.
 	Actions []string `json:"actions"`
 	// Kinds are what it may do it to: image, index, chart, artifact.
 	Kinds []string `json:"kinds"`
@@ -112,7 +112,7 @@ func compileRules(rules []signingRule) error {
 	for i := range rules {
 		rule := &rules[i]
 		for j, condition := range rule.Conditions {
-			compiled, err := compile(language, condition.Expression)
+			compiled, err := rule.compile(language, condition.Expression)
 			if err != nil {
 				return fieldErrorf(fmt.Sprintf("rules[%d].conditions[%d].expression", i, j),
 					"rule %q, condition %q: %v", rule.Name, condition.Name, err)

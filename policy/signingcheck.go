@@ -50,13 +50,16 @@ func checkRule(path string, rule signingRule) error {
 	if !isName(rule.Identity) {
 		return fieldErrorf(path+".identity", "must be the configured name of an identity source, such as github")
 	}
+	if rule.certifies() {
+		return checkCertificateRule(path, rule)
+	}
 	for _, list := range []struct {
 		field   string
 		entries []string
 		valid   func(string) bool
 		hint    string
 	}{
-		{"actions", rule.Actions, oneOf(ActionSign, ActionAttest), "sign or attest"},
+		{"actions", rule.Actions, oneOf(ActionSign, ActionAttest), "sign, attest or certificate"},
 		{"kinds", rule.Kinds, oneOf(KindImage, KindIndex, KindChart, KindArtifact), "image, index, chart or artifact"},
 		{"repositories", rule.Repositories, isRepositoryPattern,
 			`a lower-case repository such as acme/app, or a prefix such as acme/ with a "/" at its end; no globs`},

@@ -33,6 +33,10 @@ type Signer struct {
 	Subject string `json:"subject,omitempty"`
 	// SubjectRegexp must match the whole subject alternative name (RE2, anchored on both ends by us).
 	SubjectRegexp string `json:"subjectRegexp,omitempty"`
+	// AllowOnRequest accepts what the signer signed by itself, with a certificate that it got from the Fulcio API of a Hallmark
+	// service. Such a signature says who made it and is logged, but no gate was evaluated for it: not the scan, not the SBOM, not the
+	// registry. Without it only what the service signed counts, and what authorities of others have certified.
+	AllowOnRequest bool `json:"allowOnRequest,omitempty"`
 }
 
 // Requirements are what must be proven about an image.

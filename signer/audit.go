@@ -15,6 +15,8 @@ const (
 	DecisionGranted = "granted"
 	// DecisionSigned: logged, attached, receipt given.
 	DecisionSigned = "signed"
+	// DecisionIssued: a certificate on the job's own key was issued and recorded.
+	DecisionIssued = "issued"
 	// DecisionVoided: a granted intent ended without a signature.
 	DecisionVoided = "voided"
 	// DecisionFailed: could not decide or could not finish (network, disk).
@@ -39,8 +41,13 @@ type AuditEvent struct {
 	Reasons       []string  `json:"reasons,omitempty"`
 	IntentID      string    `json:"intentId,omitempty"`
 	LogIndex      int64     `json:"logIndex,omitempty"`
-	RequestID     string    `json:"requestId,omitempty"`
-	RemoteAddr    string    `json:"remoteAddr,omitempty"`
+	// PublicKey and Serial are those of a certificate on the job's own key:
+	// SHA-256 of the SubjectPublicKeyInfo, by which the log is searched, and the
+	// serial number; both hex.
+	PublicKey  string `json:"publicKey,omitempty"`
+	Serial     string `json:"serial,omitempty"`
+	RequestID  string `json:"requestId,omitempty"`
+	RemoteAddr string `json:"remoteAddr,omitempty"`
 	// Unrecorded is how many callers without a valid token were refused since
 	// the refusal recorded before, and not recorded one by one; at stage quota,
 	// how many requests of this project above a quota.

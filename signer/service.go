@@ -42,8 +42,11 @@ type Config struct {
 	// Quotas bound how often identity sources and projects may ask. Default: no
 	// bound.
 	Quotas Quotas
-	Logger *slog.Logger
-	Clock  func() time.Time
+	// OnRequest issues certificates on keys of the jobs' own, see certify.go;
+	// nil: none are issued.
+	OnRequest *OnRequest
+	Logger    *slog.Logger
+	Clock     func() time.Time
 }
 
 // Service signs. It is safe for concurrent use.
@@ -73,6 +76,9 @@ func New(cfg Config) (*Service, error) {
 		if absent {
 			return nil, fmt.Errorf("new signer: %s is missing", name)
 		}
+	}
+	if err := cfg.OnRequest.check(); err != nil {
+		return nil, fmt.Errorf("new signer: %w", err)
 	}
 	if err := CheckOrigin(cfg.Origin); err != nil {
 		return nil, fmt.Errorf("new signer: %w", err)

@@ -41,6 +41,9 @@ const (
 	ActionSign Action = "sign"
 	// ActionAttest asks for a signed statement about the artifact.
 	ActionAttest Action = "attest"
+	// ActionCertificate asks for a certificate on a key of the job's own. What
+	// the key signs then, nobody here sees.
+	ActionCertificate Action = "certificate"
 )
 
 // Request is one call of a CI job. Token is a secret: it is never logged,

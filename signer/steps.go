@@ -25,7 +25,11 @@ const maxAsked = 512
 
 // authenticate tells a token that is no good from one that cannot be judged.
 func (s *Service) authenticate(ctx context.Context, token string) (Principal, error) {
-	p, err := s.cfg.Authenticator.Authenticate(ctx, token)
+	return authenticateWith(ctx, s.cfg.Authenticator, token)
+}
+
+func authenticateWith(ctx context.Context, a Authenticator, token string) (Principal, error) {
+	p, err := a.Authenticate(ctx, token)
 	var unauthenticated *Unauthenticated
 	if err != nil && !errors.As(err, &unauthenticated) {
 		return Principal{}, fmt.Errorf("%w: %w", ErrNoKeys, err)

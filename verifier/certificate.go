@@ -13,6 +13,8 @@ import (
 
 	"github.com/sigstore/fulcio/pkg/certificate"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
+
+	"github.com/hallmark-dev/hallmark/attest"
 )
 
 // signer is what a certificate says about who signed.
@@ -20,6 +22,7 @@ type signer struct {
 	san        string
 	issuer     string
 	extensions map[string]string
+	onRequest  bool
 }
 
 // readSigner takes the identity from a certificate whose chain was verified. The certificate must be for code signing, must not be an
@@ -42,7 +45,7 @@ func readSigner(leaf *x509.Certificate) (signer, error) {
 	if err := checkIssuer(leaf, extensions.Issuer); err != nil {
 		return signer{}, refuse(ReasonCertificate, "certificate %w", err)
 	}
-	return signer{san: san, issuer: extensions.Issuer, extensions: extensionNames(extensions)}, nil
+	return signer{san: san, issuer: extensions.Issuer, extensions: extensionNames(extensions), onRequest: attest.IssuedOnRequest(leaf)}, nil
 }
 
 // The kinds of name in a subject alternative name extension (RFC 5280, 4.2.1.6) that Fulcio issues.

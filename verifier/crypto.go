@@ -154,6 +154,7 @@ func (c *Crypto) fact(ctx context.Context, blob Blob, bundle []byte, key *Key) (
 		SAN:           who.san,
 		Issuer:        who.issuer,
 		Extensions:    who.extensions,
+		OnRequest:     who.onRequest,
 		SignedAt:      times.earliest,
 		LogIndex:      e.entries[0].LogIndex(),
 		LogID:         hex.EncodeToString([]byte(e.entries[0].LogKeyID())),

@@ -38,9 +38,10 @@ type EvidenceRef struct {
 	Reason        Reason    `json:"reason,omitempty"`
 	Detail        string    `json:"detail,omitempty"`
 	PredicateType string    `json:"predicateType,omitempty"`
-	Signer        string    `json:"signer,omitempty"`  // name in the certificate, or the key's Hint
-	Issuer        string    `json:"issuer,omitempty"`  // empty in key mode
-	SignedAt      time.Time `json:"signedAt,omitzero"` // zero if nothing proves a time: in key mode only
+	Signer        string    `json:"signer,omitempty"`    // name in the certificate, or the key's Hint
+	Issuer        string    `json:"issuer,omitempty"`    // empty in key mode
+	OnRequest     bool      `json:"onRequest,omitempty"` // by a certificate issued on request: no gate judged it
+	SignedAt      time.Time `json:"signedAt,omitzero"`   // zero if nothing proves a time: in key mode only
 	LogIndex      int64     `json:"logIndex"`
 	LogID         string    `json:"logID,omitempty"`
 }

@@ -29,7 +29,7 @@ func refTo(ev Evidence, fact policy.Fact, err error) EvidenceRef {
 		return ref
 	}
 	ref.Verified = true
-	ref.PredicateType, ref.Signer, ref.Issuer = fact.PredicateType, fact.SAN, fact.Issuer
+	ref.PredicateType, ref.Signer, ref.Issuer, ref.OnRequest = fact.PredicateType, fact.SAN, fact.Issuer, fact.OnRequest
 	ref.SignedAt, ref.LogIndex, ref.LogID = fact.SignedAt, fact.LogIndex, fact.LogID
 	return ref
 }

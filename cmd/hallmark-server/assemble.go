@@ -19,6 +19,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/api"
 	"github.com/hallmark-dev/hallmark/signer/ca"
+	"github.com/hallmark-dev/hallmark/signer/ca/fulcio"
 	"github.com/hallmark-dev/hallmark/signer/identity"
 	"github.com/hallmark-dev/hallmark/signer/tsa"
 )
@@ -32,6 +33,7 @@ type service struct {
 	public, admin http.Handler
 	signer        *signer.Service
 	identities    *identity.Authenticator
+	desk          *desk // nil while the Fulcio API is off
 	logger        *slog.Logger
 	// follow prepares for what other processes do to the logs, until ctx ends.
 	follow func(ctx context.Context)
@@ -97,6 +99,10 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err != nil {
 		return nil, usageError{err}
 	}
+	desk, err := openDesk(ctx, cfg, d, db, sources, signingPolicy, logger)
+	if err != nil {
+		return nil, err
+	}
 	registry, err := newRegistry(ctx, cfg, db, logger)
 	if err != nil {
 		return nil, usageError{err}
@@ -105,7 +111,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	s, err := signer.New(signer.Config{
 		Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
 		Certificates: authority, Timestamper: timestamper, Logs: logs.forSigner(cfg), Verifier: trust,
-		Journal: db, Audit: db, Logger: logger, MaxUses: cfg.maxUses(), Quotas: cfg.Quotas.quotas(),
+		Journal: db, Audit: db, OnRequest: desk.port(), Logger: logger, MaxUses: cfg.maxUses(), Quotas: cfg.Quotas.quotas(),
 	})
 	if err != nil {
 		return nil, err
@@ -117,7 +123,11 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err != nil {
 		return nil, err
 	}
-	public, err := publicHandler(metrics, logger, faces{own: own, v1: logs.v1, v2: logs.v2, timestamper: timestamper.Handler()})
+	certificates, err := desk.face(s, logger)
+	if err != nil {
+		return nil, err
+	}
+	public, err := publicHandler(metrics, logger, faces{own: own, v1: logs.v1, v2: logs.v2, timestamper: timestamper.Handler(), certificates: certificates})
 	if err != nil {
 		return nil, err
 	}
@@ -127,12 +137,15 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		follow = func(ctx context.Context) { logs.keys.prepareUntil(ctx, db, logger) }
 	}
 	return &service{
-		public: public, admin: admin.Handler(), signer: s, identities: authenticator, logger: logger, follow: follow, close: closeAll,
+		public: public, admin: admin.Handler(), signer: s, identities: authenticator, desk: desk, logger: logger, follow: follow, close: closeAll,
 	}, nil
 }
 
 // faces are the APIs of the service.
-type faces struct{ own, v1, v2, timestamper http.Handler }
+type faces struct {
+	own, v1, v2, timestamper http.Handler
+	certificates             *fulcio.API // nil while the Fulcio API is off
+}
 
 // publicHandler lays the faces of the service out by path: the contracts of
 // docs/DESIGN.md.
@@ -146,6 +159,9 @@ func publicHandler(metrics *prometheus.Registry, logger *slog.Logger, f faces) (
 	mux.Handle("/tile/", f.v2)
 	mux.Handle(tsa.Path, f.timestamper)
 	mux.Handle(tsa.ChainPath, f.timestamper)
+	if f.certificates != nil {
+		f.certificates.Register(mux)
+	}
 	requests, err := obs.NewRequests(logger, metrics)
 	if err != nil {
 		return nil, err

@@ -57,6 +57,8 @@ type Config struct {
 	// Database is a PostgreSQL database, which any number of servers share.
 	// Without it the database is the SQLite file hallmark.db, for one server.
 	Database *DatabaseConfig `yaml:"database,omitempty"`
+	// Fulcio lets stock clients sign by themselves. Without it they cannot.
+	Fulcio *FulcioConfig `yaml:"fulcio,omitempty"`
 	// Signing says what signatures look like.
 	Signing SigningConfig `yaml:"signing,omitempty"`
 	// Log configures the transparency logs.
@@ -157,7 +159,7 @@ func (c *Config) check() error {
 	if err := c.checkRegistries(); err != nil {
 		return err
 	}
-	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities))
+	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities), c.checkFulcio())
 }
 
 // listenAt replaces the addresses of the configuration by those that are not

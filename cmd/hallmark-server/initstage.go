@@ -85,6 +85,9 @@ func stage(staging string, cfg *Config, password []byte, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if err := stageFulcio(staging, cfg, made, password); err != nil {
+		return err
+	}
 	return createTrust(staging, cfg, made, now)
 }
 

@@ -66,7 +66,9 @@ func publishTrust(cfg *Config, rows []tlog.LogRow, now time.Time) (changed bool,
 			active = append(active, trustroot.LogURL{URL: base.String(), Version: version, Key: key})
 		}
 	}
-	m = m.WithLogs(logs)
+	if m, err = cfg.withFulcio(m.WithLogs(logs), now); err != nil {
+		return false, err
+	}
 	root, err := trustroot.TrustedRoot(m)
 	if err != nil {
 		return false, err

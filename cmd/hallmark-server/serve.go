@@ -111,6 +111,7 @@ func serve(ctx context.Context, cfg *Config, logger *slog.Logger, stdout io.Writ
 	group.Go(func() error { s.recoverUntil(gctx); return nil })
 	group.Go(func() error { s.follow(gctx); return nil })
 	group.Go(func() error { return s.identities.Run(gctx) })
+	group.Go(func() error { return s.desk.run(gctx) })
 	logger.InfoContext(ctx, "serving", "origin", cfg.Origin, "listen", public.Addr().String(), "admin", admin.Addr().String())
 	_, _ = fmt.Fprintln(stdout, "ready")
 	return group.Wait()

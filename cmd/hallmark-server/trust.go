@@ -50,6 +50,18 @@ func createTrust(dir string, cfg *Config, made map[string]crypto.Signer, now tim
 		Origin: origin, CAChain: caChain, TSAChain: tsaChain, CT: made[keyCT].Public(),
 		LogV1: made[keyLogV1].Public(), LogV2: made[keyLogV2].Public(), Start: now,
 	}.Material()
+	if key := made[keyFulcio]; key != nil {
+		chain, err := newFulcioAuthority(root, made[keyCARoot], key.Public(), now)
+		if err != nil {
+			return err
+		}
+		if err := writeNew(filepath.Join(dir, "certs", fulcioChainName), encodeChain(chain)); err != nil {
+			return fmt.Errorf("initialise: %w", err)
+		}
+		if material, err = addAuthority(material, cfg.Origin, chain, now); err != nil {
+			return err
+		}
+	}
 	trustedRoot, err := trustroot.TrustedRoot(material)
 	if err != nil {
 		return err
@@ -77,7 +89,15 @@ func createTrust(dir string, cfg *Config, made map[string]crypto.Signer, now tim
 // signingConfig tells stock clients where to sign. Who may is another question:
 // see log.writers.
 func (c *Config) signingConfig(m trustroot.Material, logs []trustroot.LogURL) ([]byte, error) {
-	return trustroot.SigningConfig(m, trustroot.URLs{Operator: c.host(), Logs: logs, TSA: c.Origin + tsa.Path})
+	urls := trustroot.URLs{Operator: c.host(), Logs: logs, TSA: c.Origin + tsa.Path}
+	if c.Fulcio != nil {
+		urls.CA = c.Origin
+		// Clients take one issuer, and a job that has a token none.
+		if len(c.Identities) > 0 {
+			urls.OIDC = c.Identities[0].Issuer
+		}
+	}
+	return trustroot.SigningConfig(m, urls)
 }
 
 func encodeChain(chain []*x509.Certificate) []byte {
@@ -93,6 +113,7 @@ type deployment struct {
 	password          []byte // opens the keys
 	keys              map[string]crypto.Signer
 	caChain, tsaChain []*x509.Certificate
+	fulcioChain       []*x509.Certificate // nil while the Fulcio API is off
 }
 
 // loadDeployment opens the online keys and reads the certificates.
@@ -113,7 +134,7 @@ func loadDeployment(cfg *Config) (*deployment, error) {
 	if d.tsaChain, err = readChain(cfg.path("certs", tsaChainName)); err != nil {
 		return nil, err
 	}
-	return d, nil
+	return d, d.loadFulcio(cfg)
 }
 
 func readChain(path string) ([]*x509.Certificate, error) {

@@ -182,6 +182,9 @@ policy: signing-policy.yaml
 identities:
 - {name: github, provider: github, issuer: "http://%[5]s/github", url: https://github.com}
 - {name: gitlab, provider: gitlab, issuer: "http://%[5]s/gitlab", url: https://gitlab.com}
+# Stock clients may sign by themselves here, with a certificate that names
+# their workflow: the policy has rules with the action certificate for it.
+fulcio: {audience: sigstore}
 log: {writers: open}
 `, d.addr.origin(), d.addr.Server, d.addr.Admin, d.addr.Registry, d.addr.Issuer)
 }
@@ -194,7 +197,7 @@ func (d *devDeployment) writeEnv() error {
 		{"HALLMARK_URL", origin},
 		{"HALLMARK_AUDIENCE", origin},
 		{"REKOR_URL", origin},
-		{"REKOR_URL", origin},
+		{"FULCIO_URL", origin},
 		{"REKOR_V2_URL", origin},
 		{"TSA_URL", origin + "/api/v1/timestamp"},
 		{"TRUSTED_ROOT", filepath.Join(d.serverDir(), "trust", "trusted_root.json")},
@@ -214,7 +217,7 @@ func (d *devDeployment) waitReady(ctx context.Context) error {
 	defer cancel()
 	for _, url := range []string{
 		"http://" + d.addr.Registry + "/v2/", "http://" + d.addr.Issuer + "/github/.well-known/openid-configuration",
-		"http://" + d.addr.Admin + "/readyz", d.addr.origin() + "/api/v1/log", d.addr.origin() + "/api/v1/log", d.addr.origin() + "/api/v2/checkpoint", d.addr.origin() + "/hallmark/v1/trusted_root.json",
+		"http://" + d.addr.Admin + "/readyz", d.addr.origin() + "/api/v1/log", d.addr.origin() + "/api/v2/configuration", d.addr.origin() + "/api/v2/checkpoint", d.addr.origin() + "/hallmark/v1/trusted_root.json",
 	} {
 		if err := waitFor(ctx, url); err != nil {
 			return err

@@ -57,7 +57,7 @@ func devTokenCommand(env environment, dir *string) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&provider, "provider", "github", "github or gitlab")
-	cmd.Flags().StringVar(&audience, "audience", "", "audience of the token (default: the development service)")
+	cmd.Flags().StringVar(&audience, "audience", "", "audience of the token (default: the development service; sigstore for stock cosign)")
 	cmd.Flags().StringArrayVar(&claims, "claim", nil, "NAME=VALUE, replaces a claim; may be repeated")
 	return cmd
 }

@@ -30,6 +30,7 @@ type verifyFlags struct {
 	issuer, issuerRegexp         string
 	policy, bundle, bundles, key string
 	output                       *string
+	byService                    bool
 	tokenHost                    string
 	blobHosts                    []string
 }
@@ -54,6 +55,7 @@ func verifyCommand(env environment) *cobra.Command {
 	flags.StringVar(&f.issuer, "certificate-oidc-issuer", "", "exact OIDC issuer in the certificate")
 	flags.StringVar(&f.issuerRegexp, "certificate-oidc-issuer-regexp", "", "regular expression for the whole issuer")
 	flags.StringVar(&f.policy, "policy", "", "ImageTrustPolicy file, instead of the certificate flags")
+	flags.BoolVar(&f.byService, "signed-by-service", false, "only what the signing service has signed; not what a client signed with a certificate of its Fulcio API, where no gate is evaluated")
 	flags.StringVar(&f.bundles, "bundles", "", "folder with the image's bundles, instead of its registry's")
 	flags.StringVar(&f.bundle, "bundle", "", "bundle about the file or digest given as argument")
 	flags.StringVar(&f.tokenHost, "registry-token-host", "", "the registry's token service, if it is on another `host`; it gets the registry's credentials")
@@ -183,6 +185,9 @@ func (f *verifyFlags) trustPolicy(env environment, prefix string) (*policy.Trust
 		if f.identity+f.identityRegexp+f.issuer+f.issuerRegexp != "" {
 			return nil, usage("--policy and the --certificate flags exclude each other")
 		}
+		if f.byService {
+			return nil, usage("--policy and --signed-by-service exclude each other (hint: a policy accepts nothing else, unless a signer has allowOnRequest)")
+		}
 		raw, err := readBounded(env, f.policy, maxPolicy)
 		if err != nil {
 			return nil, err
@@ -200,6 +205,7 @@ func (f *verifyFlags) trustPolicy(env environment, prefix string) (*policy.Trust
 		Images: []string{prefix},
 		Signers: []policy.Signer{{
 			Name: "expected", Issuer: f.issuer, IssuerRegexp: f.issuerRegexp, Subject: f.identity, SubjectRegexp: f.identityRegexp,
+			AllowOnRequest: !f.byService,
 		}},
 		Require: policy.Requirements{Signature: policy.SignatureRequirement{Signers: []string{"expected"}}},
 	})
@@ -228,6 +234,9 @@ func printDecision(w io.Writer, d verifier.Decision) {
 func signerOf(e verifier.EvidenceRef) string {
 	if e.Issuer == "" {
 		return "key " + e.Signer
+	}
+	if e.OnRequest {
+		return e.Signer + " of " + e.Issuer + ", not by the service (certificate on request, no gates)"
 	}
 	return e.Signer + " of " + e.Issuer
 }

@@ -21,6 +21,9 @@ func (f *verifyFlags) verifyBlob(cmd *cobra.Command, env environment, root *trus
 	if f.policy != "" || f.bundles != "" {
 		return verifier.Decision{}, usage("--bundle goes with --key or the --certificate flags, not with --policy or --bundles")
 	}
+	if f.byService {
+		return verifier.Decision{}, usage("--signed-by-service is about images: a bundle about a file is what its signer made it")
+	}
 	judge, err := f.blobJudge(env)
 	if err != nil {
 		return verifier.Decision{}, err

@@ -74,6 +74,39 @@ func (j jobs) decide(identity string, claims map[string]any, repository string) 
 	})
 }
 
+// certificate asks for a certificate instead.
+func (j jobs) certificate(identity string, claims map[string]any) policy.Decision {
+	return j.policy.Decide(policy.Input{Action: policy.ActionCertificate, Identity: identity, Provider: identity, Claims: claims})
+}
+
+// TestShippedPolicyOnCertificates: who may not have an image signed gets no
+// certificate either, and Kubernetes gets none.
+func TestShippedPolicyOnCertificates(t *testing.T) {
+	j := newJobs(t)
+	for _, test := range []struct {
+		identity, overrides string
+		granted             bool
+	}{
+		{"github", "", true},
+		{"github", "repository_owner_id=1002", false},
+		{"github", "event_name=pull_request_target", false},
+		{"github", "ref_protected=false", false},
+		{"github", "runner_environment=self-hosted", false},
+		{"github", "job_workflow_ref=evil/x/.github/workflows/r.yml@refs/heads/main", false},
+		{"gitlab", "", true},
+		{"gitlab", "namespace_id=1002", false},
+		{"gitlab", "pipeline_source=merge_request_event", false},
+		{"gitlab", "runner_environment=self-hosted", false},
+	} {
+		if _, ok := j.certificate(test.identity, j.claims(t, test.identity, test.overrides)).Grant(); ok != test.granted {
+			t.Errorf("%s %s: granted %v", test.identity, test.overrides, ok)
+		}
+	}
+	if _, ok := j.certificate("kubernetes", map[string]any{}).Grant(); ok {
+		t.Error("kubernetes: granted")
+	}
+}
+
 func TestShippedPolicyOnDevelopmentTokens(t *testing.T) {
 	j := newJobs(t)
 	for _, test := range []struct{ identity, overrides, refuse string }{

@@ -66,6 +66,8 @@ type Options struct {
 	// LogKeys is YAML of registered keys, one "- {…}" a line. Paths in it are
 	// relative to the deployment's folder, or absolute.
 	LogKeys string
+	// Fulcio is YAML of the member fulcio, "{audience: sigstore}"; default: off.
+	Fulcio string
 }
 
 // Lab is a running Hallmark: one server of a deployment. Its replicas are Labs
@@ -158,6 +160,9 @@ log:
 	}
 	if o.BundleLog != "" {
 		config += "signing: {bundleLog: " + o.BundleLog + "}\n"
+	}
+	if o.Fulcio != "" {
+		config += "fulcio: " + o.Fulcio + "\n"
 	}
 	if o.Database != "" {
 		u, password := splitPassword(t, o.Database)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
+
+	"github.com/hallmark-dev/hallmark/attest"
 )
 
 const (
@@ -55,6 +57,16 @@ func NewRoot(key crypto.Signer, name Name, now time.Time) (*x509.Certificate, er
 // NewIntermediate certifies pub as an issuer of leaves under the root, valid
 // from now for IntermediateLife, or as long as the root if that is less.
 func NewIntermediate(root *x509.Certificate, rootKey crypto.Signer, pub crypto.PublicKey, name Name, now time.Time) (*x509.Certificate, error) {
+	return newIntermediate(root, rootKey, pub, name, nil, now)
+}
+
+// NewOnRequest is NewIntermediate for an authority that certifies keys of those
+// who ask. Its name says so: see attest.UnitOnRequest.
+func NewOnRequest(root *x509.Certificate, rootKey crypto.Signer, pub crypto.PublicKey, name Name, now time.Time) (*x509.Certificate, error) {
+	return newIntermediate(root, rootKey, pub, name, []string{attest.UnitOnRequest}, now)
+}
+
+func newIntermediate(root *x509.Certificate, rootKey crypto.Signer, pub crypto.PublicKey, name Name, units []string, now time.Time) (*x509.Certificate, error) {
 	end := now.Add(IntermediateLife)
 	if end.After(root.NotAfter) {
 		end = root.NotAfter
@@ -63,6 +75,7 @@ func NewIntermediate(root *x509.Certificate, rootKey crypto.Signer, pub crypto.P
 	if err != nil {
 		return nil, fmt.Errorf("make intermediate certificate: %w", err)
 	}
+	template.Subject.OrganizationalUnit = units
 	template.MaxPathLenZero = true
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
 	if err := cryptoutils.EqualKeys(root.PublicKey, rootKey.Public()); err != nil {

@@ -27,12 +27,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sigstore/fulcio/pkg/ca"
 	"github.com/sigstore/fulcio/pkg/ca/baseca"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -64,6 +66,9 @@ type Config struct {
 	// Backdate moves the beginning of certificates into the past, for
 	// verifiers whose clocks are slow: zero to MaxBackdate.
 	Backdate time.Duration
+	// OnRequest says that certificates are for keys of those who ask. The chain
+	// must say the same: verifiers go by it.
+	OnRequest bool
 }
 
 // CA issues certificates. It is safe for concurrent use if its two signers
@@ -94,6 +99,10 @@ func New(cfg Config) (*CA, error) {
 	}
 	if err := checkChain(cfg.Chain, cfg.Signer.Public(), cfg.Clock()); err != nil {
 		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	if marked := slices.Contains(cfg.Chain[0].Subject.OrganizationalUnit, attest.UnitOnRequest); marked != cfg.OnRequest {
+		return nil, fmt.Errorf("certificate authority: issuing certificate %q is marked for %q: %v, want %v (hint: each of the two authorities has its own chain)",
+			cfg.Chain[0].Subject, attest.UnitOnRequest, marked, cfg.OnRequest)
 	}
 	if cryptoutils.EqualKeys(cfg.Signer.Public(), cfg.CTSigner.Public()) == nil {
 		return nil, errors.New("certificate authority: issuing key and SCT key are the same (hint: each needs its own)")

@@ -37,6 +37,9 @@ type Config struct {
 	// https://hallmark.corp.example. It must not be the default audience of a
 	// CI system or of another service.
 	Audience string
+	// AllowSigstoreAudience lets Audience be "sigstore", which stock clients ask
+	// for and other services accept too. For the Fulcio API only.
+	AllowSigstoreAudience bool
 	// Sources are the CI systems whose jobs may ask for signatures.
 	Sources []Source
 	// FetchTimeout bounds fetching an issuer's discovery and keys together,
@@ -135,6 +138,9 @@ func (c Config) check() error {
 			return fmt.Errorf("identity source %q: issuer %s is already the issuer of %q", s.Name, s.Issuer, other)
 		}
 		issuers[spelling] = s.Name
+	}
+	if c.AllowSigstoreAudience && c.Audience == sigstoreAudience {
+		return nil
 	}
 	return checkAudience(c.Audience, c.Sources)
 }

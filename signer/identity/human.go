@@ -55,12 +55,15 @@ func refuseHumanIssuer(issuer string) error {
 // asked for a well-known other service: accepting one would make every such
 // token valid here.
 var defaultAudiences = []string{
-	"sigstore", "sts.amazonaws.com", "api://AzureADTokenExchange", "kubernetes", "vault",
+	sigstoreAudience, "sts.amazonaws.com", "api://AzureADTokenExchange", "kubernetes", "vault",
 	"https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local", "kubernetes.default.svc",
 	"https://github.com", "https://gitlab.com", "https://buildkite.com", "https://circleci.com",
 	"https://rekor.sigstore.dev", "https://fulcio.sigstore.dev", "//iam.googleapis.com", "https://iam.googleapis.com",
 	"pypi", "npm:registry.npmjs.org", "rubygems.org",
 }
+
+// sigstoreAudience is what stock Sigstore clients ask a CI for.
+const sigstoreAudience = "sigstore"
 
 // checkAudience refuses audiences that are not this deployment's own: empty
 // ones, well-known ones and whatever a configured CI uses by default (GitHub:

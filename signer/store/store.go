@@ -40,6 +40,8 @@ type Database interface {
 	tlog.Storage
 	signer.Journal
 	signer.Audit
+	signer.CertificateRecord
+	Certificates
 
 	// UseToken counts the use of a token for a request that makes no intent, as
 	// Begin does for one that does: in one transaction, once for each request.

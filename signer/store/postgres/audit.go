@@ -14,6 +14,10 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/store"
 )
 
+// sqlRecord inserts an event.
+const sqlRecord = `INSERT INTO audit (seq, time, decision, digest, event)
+	SELECT coalesce(max(seq), 0) + 1, $1, $2, $3, $4 FROM audit`
+
 // Record implements signer.Audit.
 func (db *DB) Record(ctx context.Context, ev signer.AuditEvent) error {
 	event, err := eventColumns(ev)
@@ -21,8 +25,7 @@ func (db *DB) Record(ctx context.Context, ev signer.AuditEvent) error {
 		return err
 	}
 	err = db.numbered(ctx, func(b *pgx.Batch) {
-		b.Queue(`INSERT INTO audit (seq, time, decision, digest, event)
-			SELECT coalesce(max(seq), 0) + 1, $1, $2, $3, $4 FROM audit`, event...)
+		b.Queue(sqlRecord, event...)
 	})
 	if err != nil {
 		return fmt.Errorf("record decision: %w", err)

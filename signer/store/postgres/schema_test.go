@@ -4,6 +4,7 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/hallmark-dev/hallmark/internal/pglab"
+	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/store/postgres"
 	"github.com/hallmark-dev/hallmark/signer/store/storetest"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
@@ -26,6 +28,13 @@ func TestAppendOnly(t *testing.T) {
 	w := newWorld(t, db)
 	appendAll(t, w, w.Load(db, w.Config), "entry", 300)
 	storetest.To(t, db, storetest.Intent("intent", "request"), "finished")
+	id := sha256.Sum256(nil)
+	if err := db.RecordCertificate(t.Context(), signer.IssuedCertificate{ID: id}, storetest.Event(signer.DecisionIssued, "")); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := db.UseCertificate(t.Context(), id, id, "v1", id); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
 	other := connect(t, cfg)
 	for _, query := range []string{
 		`UPDATE entries SET body = '\x00' WHERE id = (SELECT min(id) FROM entries)`,
@@ -57,6 +66,9 @@ func TestAppendOnly(t *testing.T) {
 		`TRUNCATE token_clock`,
 		`DELETE FROM intents`,
 		`TRUNCATE intents`,
+		`UPDATE certificates SET signature = '\x00'`,
+		`UPDATE certificates SET v1 = NULL`,
+		`UPDATE certificates SET expires = 0`,
 		`UPDATE secret SET index_key = sha256('')`,
 		`INSERT INTO entries SELECT id + 1000, time, leaf, keys, body FROM entries`,
 		`INSERT INTO intents SELECT seq + 1, 'copy', request_key, 'recorded', owner, created, action, digest, predicate_type, document, statement FROM intents`,
@@ -145,6 +157,13 @@ func TestPrivileges(t *testing.T) {
 	storetest.To(t, db, storetest.Intent("void", "void"), "void")
 	if _, err := db.Unfinished(t.Context()); err != nil {
 		t.Error(err)
+	}
+	id := sha256.Sum256(nil)
+	if err := db.RecordCertificate(t.Context(), signer.IssuedCertificate{ID: id}, storetest.Event(signer.DecisionIssued, "")); err != nil {
+		t.Error(err)
+	}
+	if ok, err := db.UseCertificate(t.Context(), id, id, "v1", id); err != nil || !ok {
+		t.Error(ok, err)
 	}
 	fold(t, db, map[int]int{0: 2})
 	if err := db.Freeze(t.Context(), "v2"); err != nil {

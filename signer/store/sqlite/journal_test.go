@@ -3,9 +3,11 @@
 package sqlite_test
 
 import (
+	"crypto/sha256"
 	"path/filepath"
 	"testing"
 
+	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
 	"github.com/hallmark-dev/hallmark/signer/store/storetest"
@@ -59,12 +61,22 @@ func TestAppendOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	storetest.To(t, db, storetest.Intent("intent", "request"), "finished")
+	id := sha256.Sum256(nil)
+	if err := db.RecordCertificate(t.Context(), signer.IssuedCertificate{ID: id}, storetest.Event(signer.DecisionIssued, "")); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := db.UseCertificate(t.Context(), id, id, "v1", id); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
 	for _, query := range []string{
 		`DELETE FROM token_uses`,
 		`UPDATE token_uses SET until = 0`,
 		`UPDATE token_uses SET holder = token`,
 		`UPDATE token_clock SET time = time - 1`,
 		`DELETE FROM token_clock`,
+		`UPDATE certificates SET signature = x'00'`,
+		`UPDATE certificates SET v1 = NULL`,
+		`UPDATE certificates SET expires = 1`,
 		`UPDATE entries SET body = x'00' WHERE id = (SELECT min(id) FROM entries)`,
 		`DELETE FROM entries`,
 		`UPDATE leaves SET idx = idx + 1`,

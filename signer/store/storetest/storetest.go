@@ -54,6 +54,8 @@ func Run(t *testing.T, e Engine) {
 		"receipts":               receipts,
 		"audit":                  audit,
 		"events have no gaps":    eventsWithoutGaps,
+		"certificates":           certificates,
+		"certificate races":      certificateRaces,
 		"backup":                 backup,
 		"backup exists":          backupExists,
 		"damaged backups":        damagedBackups,

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 
+	merkle "golang.org/x/mod/sumdb/tlog"
+
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
 )
@@ -65,8 +67,12 @@ func (s *Service) write(ctx context.Context, e entry) (record, error) {
 			return rec, err
 		}
 	}
+	addition := writers.Addition{Kind: string(tlog.V1), Leaf: merkle.RecordHash(e.leaf)}
+	if len(permissions) == 1 {
+		addition.Signature = e.signature
+	}
 	for _, p := range permissions {
-		if err := p.Take(); err != nil {
+		if err := p.Take(ctx, addition); err != nil {
 			return record{}, err
 		}
 	}

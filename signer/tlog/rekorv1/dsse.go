@@ -10,6 +10,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 
+	dsse "github.com/sigstore/rekor/pkg/types/dsse/v0.0.1"
+
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer/tlog/index"
 )
@@ -51,7 +53,21 @@ func readDSSE(doc *value) (entry, bool) {
 		leaf:      env.leaf(canonical),
 		keys:      index.Collect(v.keys, env.indexKeys()),
 		verifiers: []verifier{v},
+		signature: env.signature,
 	}, true
+}
+
+// onlySignature is the signature of an envelope that Rekor's code has read; nil
+// if there are several.
+func onlySignature(impl *dsse.V001Entry) []byte {
+	if len(impl.DSSEObj.Signatures) != 1 || impl.DSSEObj.Signatures[0].Signature == nil {
+		return nil
+	}
+	signature, err := decode64([]byte(*impl.DSSEObj.Signatures[0].Signature))
+	if err != nil {
+		return nil
+	}
+	return signature
 }
 
 // envelope is a DSSE envelope with one signature.

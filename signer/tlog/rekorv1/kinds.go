@@ -11,13 +11,13 @@ import (
 
 	"github.com/sigstore/rekor/pkg/generated/models"
 	"github.com/sigstore/rekor/pkg/types"
+	dsse "github.com/sigstore/rekor/pkg/types/dsse/v0.0.1"
 	hashedrekord "github.com/sigstore/rekor/pkg/types/hashedrekord/v0.0.1"
 	helmtypes "github.com/sigstore/rekor/pkg/types/helm"
 	helm "github.com/sigstore/rekor/pkg/types/helm/v0.0.1"
 
 	// Each registers a kind and version with package types.
 	_ "github.com/sigstore/rekor/pkg/types/cose/v0.0.1"
-	_ "github.com/sigstore/rekor/pkg/types/dsse/v0.0.1"
 	_ "github.com/sigstore/rekor/pkg/types/intoto/v0.0.1"
 	_ "github.com/sigstore/rekor/pkg/types/intoto/v0.0.2"
 	_ "github.com/sigstore/rekor/pkg/types/rekord/v0.0.1"
@@ -66,7 +66,8 @@ type entry struct {
 	// spell makes the leaf of another spelling of the entry, see package
 	// writers; nil for kinds whose other spellings cannot be listed.
 	spell func(signature, certificate []byte) []byte
-	// signature is what spell varies.
+	// signature is the only one of a hashedrekord or dsse, what spell varies; nil
+	// for other kinds.
 	signature []byte
 }
 
@@ -128,6 +129,9 @@ func (s *Service) readSlowly(ctx context.Context, proposed models.ProposedEntry)
 	if hashed, ok := impl.(*hashedrekord.V001Entry); ok {
 		e.signature = hashed.HashedRekordObj.Signature.Content
 		e.spell = spellHashedRekord(hashed)
+	}
+	if envelope, ok := impl.(*dsse.V001Entry); ok {
+		e.signature = onlySignature(envelope)
 	}
 	e.keys = e.indexKeys(keysOf(impl, proposed))
 	return e, nil

@@ -79,7 +79,9 @@ func (s *Service) write(ctx context.Context, now *shards, e entry) (logged, erro
 		if err != nil || found {
 			return done, err
 		}
-		if err := permission.Take(); err != nil {
+		if err := permission.Take(ctx, writers.Addition{
+			Kind: string(tlog.V2), Leaf: merkle.RecordHash(e.leaf), Signature: e.record.GetSignature().GetContent(),
+		}); err != nil {
 			return logged{}, err
 		}
 	}

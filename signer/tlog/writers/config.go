@@ -36,6 +36,8 @@ type Config struct {
 	// CheckIssued returns the key that signed a certificate if this deployment
 	// issued it, otherwise why not: the writer is told. Needed for Issued.
 	CheckIssued func(leaf *x509.Certificate) (issuer crypto.PublicKey, err error)
+	// Requested is used by Issued; nil if no certificates are issued on request.
+	Requested *Requested
 	// Keys are used by Issued.
 	Keys []Key
 	// Clock is for expiry and rate; nil means time.Now.
@@ -51,10 +53,13 @@ func New(cfg Config) (*Writers, error) {
 	case cfg.Mode == Issued && cfg.CheckIssued == nil:
 		return nil, errors.New("log writers are \"issued\", but there is no check for it")
 	}
+	if err := cfg.Requested.check(); err != nil {
+		return nil, err
+	}
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	w := &Writers{mode: cfg.Mode, checkIssued: cfg.CheckIssued, clock: cfg.Clock, keys: make(map[keyID]registered)}
+	w := &Writers{mode: cfg.Mode, checkIssued: cfg.CheckIssued, requested: cfg.Requested, clock: cfg.Clock, keys: make(map[keyID]registered)}
 	names := make(map[string]bool)
 	for _, key := range cfg.Keys {
 		if err := w.register(key); err != nil {

@@ -12,14 +12,17 @@
 // spelling.go. A log that took all of these could be filled by strangers, under
 // names that are not theirs. Hence:
 //
-//   - A certificate that was issued here lets its holder repeat what the signing
-//     service has logged, in any spelling, and add nothing.
+//   - A certificate that the signing service has signed with lets anybody repeat
+//     what was logged, in any spelling, and add nothing.
+//   - A certificate that was issued on request lets its holder add the one
+//     signature that it was made for, see holder.go.
 //   - A registered key adds entries, at a rate that somebody answers for, until
 //     it expires. Forging under it is possible if it is an ECDSA key, and costs
 //     the owner's rate, no more.
 package writers
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"fmt"
@@ -67,16 +70,20 @@ type Permission struct {
 	// was added: "key release of team@corp.example".
 	Writer string
 
-	rate *bucket // of a registered key, else nil
+	rate   *bucket // of a registered key, else nil
+	holder *holder // of a certificate issued on request, else nil
 }
 
-// Take spends one new entry of the writer's rate: call it when the log turned
-// out not to have the entry, before adding it. Its errors are *Refused: the
-// writer may add nothing, or has added too much, with RetryAfter.
-func (p Permission) Take() error {
+// Take spends one new entry of the writer's rate, or the one of a certificate:
+// call it when the log turned out not to have the entry, before adding it. Its
+// errors are *Refused: the writer may add nothing, or has added too much, with
+// RetryAfter. Any other error says that it could not be decided.
+func (p Permission) Take(ctx context.Context, add Addition) error {
 	switch {
 	case !p.New:
 		return &Refused{Reason: "this log does not have the entry, and takes new ones from its signing service and from registered keys only"}
+	case p.holder != nil:
+		return p.holder.take(ctx, add)
 	case p.rate == nil:
 		return nil
 	}
@@ -111,6 +118,7 @@ func (e *Refused) Seconds() string {
 type Writers struct {
 	mode        Mode
 	checkIssued func(leaf *x509.Certificate) (crypto.PublicKey, error)
+	requested   *Requested // nil if nothing is issued on request
 	clock       func() time.Time
 	keys        map[keyID]registered
 }
@@ -152,9 +160,13 @@ func (w *Writers) Admit(c Claim) (Permission, error) {
 // certificate, in as many ways as they like, and each is another entry.
 func (w *Writers) admitCertificate(cert *x509.Certificate, registered bool) (Permission, error) {
 	issuer, err := w.checkIssued(cert)
-	switch {
-	case err == nil:
+	if err == nil {
 		return Permission{Issuer: issuer, Writer: "holder of a certificate issued here"}, nil
+	}
+	if holder, issuer, err := w.holderOf(cert); err == nil {
+		return Permission{New: true, Issuer: issuer, Writer: "holder of a certificate issued on request", holder: holder}, nil
+	}
+	switch {
 	case registered:
 		return Permission{}, &Refused{Reason: "this log takes entries with a certificate issued here: " + err.Error() +
 			" (hint: its key is registered; send the bare public key instead of the certificate)"}

@@ -124,7 +124,7 @@ func TestAdmit(t *testing.T) {
 					t.Errorf("%q lacks %q", said, want)
 				}
 			}
-			if took := p.Take(); (took == nil) != tc.add {
+			if took := p.Take(t.Context(), writers.Addition{}); (took == nil) != tc.add {
 				t.Errorf("taking a new entry: %v", took)
 			}
 			if closed := w.Closed(); (closed != nil) != (tc.mode == writers.Closed) {
@@ -184,7 +184,7 @@ func TestRate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p.Take()
+		return p.Take(t.Context(), writers.Addition{})
 	}
 	wait := func(err error) time.Duration {
 		t.Helper()
@@ -242,7 +242,7 @@ func TestRateUnderConcurrency(t *testing.T) {
 	for range 16 {
 		wg.Go(func() {
 			for range 20 {
-				if p, err := w.Admit(writers.Claim{PublicKey: key.Public()}); err == nil && p.Take() == nil {
+				if p, err := w.Admit(writers.Claim{PublicKey: key.Public()}); err == nil && p.Take(t.Context(), writers.Addition{}) == nil {
 					taken.Add(1)
 				}
 			}
