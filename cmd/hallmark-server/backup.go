@@ -153,7 +153,7 @@ func (c *Config) ownFiles() []string {
 // keptElsewhere are the files that a restored deployment needs and that are not
 // in a backup: secrets, and what is outside the folder.
 func (c *Config) keptElsewhere() []string {
-	files := []string{c.Password.File, c.Registry.PasswordFile}
+	files := []string{c.Password.File, c.Registry.PasswordFile, c.KMS.Vault.TokenFile}
 	if c.Database != nil {
 		files = append(files, c.Database.PasswordFile)
 	}

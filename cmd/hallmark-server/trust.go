@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"github.com/hallmark-dev/hallmark/signer/ca"
-	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/trustroot"
 	"github.com/hallmark-dev/hallmark/signer/tsa"
 )
@@ -96,14 +96,14 @@ type deployment struct {
 }
 
 // loadDeployment opens the online keys and reads the certificates.
-func loadDeployment(cfg *Config) (*deployment, error) {
+func loadDeployment(ctx context.Context, cfg *Config) (*deployment, error) {
 	password, err := cfg.password()
 	if err != nil {
 		return nil, err
 	}
 	d := &deployment{password: password, keys: map[string]crypto.Signer{}}
 	for _, name := range []string{keyCA, keyCT, keyTSA} {
-		if d.keys[name], err = keys.ReadEncrypted(cfg.keyFile(name), password); err != nil {
+		if d.keys[name], err = cfg.openKey(ctx, cfg.path("keys"), cfg.place(name), password); err != nil {
 			return nil, err
 		}
 	}

@@ -54,6 +54,11 @@ type Options struct {
 	Database string
 	// BundleLog is signing.bundleLog; default that of the service.
 	BundleLog string
+	// Signing is YAML of further members of signing, in the flow style:
+	// "legacyTags: true, keys: [{name: release, signatures: file}]".
+	Signing string
+	// Config is YAML of further members of the configuration.
+	Config string
 	// LogKeys is YAML of registered keys, one "- {…}" a line. Paths in it are
 	// relative to the deployment's folder, or absolute.
 	LogKeys string
@@ -141,9 +146,14 @@ log:
 	if o.LogKeys != "" {
 		config += "  keys:\n  " + strings.ReplaceAll(strings.TrimSpace(o.LogKeys), "\n", "\n  ") + "\n"
 	}
-	if o.BundleLog != "" {
-		config += "signing: {bundleLog: " + o.BundleLog + "}\n"
+	if o.BundleLog != "" || o.Signing != "" {
+		signing := []string{o.Signing}
+		if o.BundleLog != "" {
+			signing = append(signing, "bundleLog: "+o.BundleLog)
+		}
+		config += "signing: {" + strings.Trim(strings.Join(signing, ", "), ", ") + "}\n"
 	}
+	config += o.Config
 	if o.Database != "" {
 		u, password := splitPassword(t, o.Database)
 		config += "database: {url: \"" + u + "\", passwordFile: db-password}\n"
