@@ -36,11 +36,13 @@ type AuditEvent struct {
 	Requester     Requester `json:"requester"`
 	Rule          string    `json:"rule,omitempty"`
 	PolicyDigest  string    `json:"policyDigest,omitempty"`
-	Reasons       []string  `json:"reasons,omitempty"`
-	IntentID      string    `json:"intentId,omitempty"`
-	LogIndex      int64     `json:"logIndex,omitempty"`
-	RequestID     string    `json:"requestId,omitempty"`
-	RemoteAddr    string    `json:"remoteAddr,omitempty"`
+	// Modes are how it is signed: certificate, key:NAME.
+	Modes      []string `json:"modes,omitempty"`
+	Reasons    []string `json:"reasons,omitempty"`
+	IntentID   string   `json:"intentId,omitempty"`
+	LogIndex   int64    `json:"logIndex,omitempty"`
+	RequestID  string   `json:"requestId,omitempty"`
+	RemoteAddr string   `json:"remoteAddr,omitempty"`
 	// Unrecorded is how many callers without a valid token were refused since
 	// the refusal recorded before, and not recorded one by one.
 	Unrecorded int `json:"unrecorded,omitempty"`

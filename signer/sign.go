@@ -230,6 +230,7 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 		return Intent{}, err
 	}
 	ev.Decision, ev.Rule, ev.PolicyDigest, ev.IntentID = DecisionGranted, in.Rule, in.PolicyDigest, in.ID
+	ev.Modes = in.Modes
 	// An identical request that a crash or a fault stopped has left its intent:
 	// the flow goes on from there. Nobody else in this process works on it, its
 	// key is locked; for other processes see elsewhere.go.
