@@ -129,20 +129,12 @@ func (b Bundle) Encode() ([]byte, error) {
 	}
 	wire := bundleJSON{
 		MediaType: BundleMediaType,
-		Material:  materialJSON{TlogEntries: []entryJSON{b.Entry.wire()}},
+		Material:  b.material(),
 		DSSEEnvelope: envelopeJSON{
 			Payload:     encode64(b.Payload),
 			PayloadType: PayloadType,
 			Signatures:  []signatureJSON{{Sig: encode64(b.Signature)}},
 		},
-	}
-	if b.Certificate != nil {
-		wire.Material.Certificate = &certificateJSON{RawBytes: encode64(b.Certificate)}
-	} else {
-		wire.Material.PublicKey = &publicKeyJSON{Hint: b.KeyHint}
-	}
-	if b.Timestamp != nil {
-		wire.Material.Timestamps = &timestampsJSON{RFC3161: []timestampJSON{{Signed: encode64(b.Timestamp)}}}
 	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -155,6 +147,20 @@ func (b Bundle) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("%w: bundle of %d bytes, the limit is %d", ErrTooLarge, len(encoded), MaxBundleBytes)
 	}
 	return encoded, nil
+}
+
+// material is everything but what is signed.
+func (b Bundle) material() materialJSON {
+	wire := materialJSON{TlogEntries: []entryJSON{b.Entry.wire()}}
+	if b.Certificate != nil {
+		wire.Certificate = &certificateJSON{RawBytes: encode64(b.Certificate)}
+	} else {
+		wire.PublicKey = &publicKeyJSON{Hint: b.KeyHint}
+	}
+	if b.Timestamp != nil {
+		wire.Timestamps = &timestampsJSON{RFC3161: []timestampJSON{{Signed: encode64(b.Timestamp)}}}
+	}
+	return wire
 }
 
 func (e LogEntry) wire() entryJSON {

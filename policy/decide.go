@@ -45,7 +45,9 @@ func refuseInput(why string) Decision {
 // grant makes the one permission of a decision. This is the only place that makes a permit.
 func (p *SigningPolicy) grant(rule *signingRule, in Input) *Grant {
 	in.Claims, _ = copyClaims(in.Claims).(map[string]any)
-	return &Grant{permit: &permit{terms: Terms{Rule: rule.Name, Input: in, PolicyDigest: p.digest}}}
+	return &Grant{permit: &permit{terms: Terms{
+		Rule: rule.Name, Input: in, PolicyDigest: p.digest, Certificate: rule.byCertificate(), Keys: slices.Clone(rule.Keys),
+	}}}
 }
 
 // variables checks the input's form and returns what expressions see of it. Callers have verified all of it; a form that none of them

@@ -31,6 +31,9 @@ type Terms struct {
 	Rule         string // name of the rule that allowed it
 	Input        Input  // as decided on; Claims is a copy
 	PolicyDigest string // "sha256:<hex>" of the policy file
+	// Certificate and Keys are the modes of the rule: what was granted is signed in each, and in no other.
+	Certificate bool
+	Keys        []string // names of signing keys
 }
 
 // Redeem exchanges the grant for its terms, once. It returns ErrGrantUsed after that, and ErrNoGrant for a nil or zero grant.

@@ -40,6 +40,10 @@ type signingRule struct {
 	PredicateTypes []string `json:"predicateTypes"`
 	// AnyPredicateType lets the rule attest whatever type is asked for, except a signature's.
 	AnyPredicateType bool `json:"anyPredicateType"`
+	// Keys are names of signing keys of the service's configuration. What the rule allows is signed with each of them, too.
+	Keys []string `json:"keys"`
+	// Modes say how: certificate, key. Without it, with a certificate, and with the keys if there are any.
+	Modes []string `json:"modes"`
 	// Conditions must all hold. There is at least one, because without any the identity source's every job is trusted.
 	Conditions []signingCondition `json:"conditions"`
 

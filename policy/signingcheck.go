@@ -71,6 +71,9 @@ func checkRule(path string, rule signingRule) error {
 	if err := checkPredicateTypes(path, rule); err != nil {
 		return err
 	}
+	if err := checkModes(path, rule); err != nil {
+		return err
+	}
 	return checkConditions(path+".conditions", rule.Conditions)
 }
 

@@ -38,9 +38,11 @@ type AuditEvent struct {
 	Requester     Requester `json:"requester"`
 	Rule          string    `json:"rule,omitempty"`
 	PolicyDigest  string    `json:"policyDigest,omitempty"`
-	Reasons       []string  `json:"reasons,omitempty"`
-	IntentID      string    `json:"intentId,omitempty"`
-	LogIndex      int64     `json:"logIndex,omitempty"`
+	// Modes are how it is signed: certificate, key:NAME.
+	Modes    []string `json:"modes,omitempty"`
+	Reasons  []string `json:"reasons,omitempty"`
+	IntentID string   `json:"intentId,omitempty"`
+	LogIndex int64    `json:"logIndex,omitempty"`
 	// PublicKey and Serial are those of a certificate on the job's own key:
 	// SHA-256 of the SubjectPublicKeyInfo, by which the log is searched, and the
 	// serial number; both hex.

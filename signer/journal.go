@@ -39,6 +39,9 @@ type Intent struct {
 	Issuer       string
 	Rule         string
 	PolicyDigest string
+	// Modes are how it is signed: "certificate", "key:<name>". None, in intents of
+	// before there were modes, is a certificate.
+	Modes []string
 	// Statement is the exact payload that is signed.
 	Statement []byte
 	Signed    *Signed
@@ -62,6 +65,14 @@ type Signed struct {
 	Signature   []byte
 	Certificate []byte
 	Timestamp   []byte
+	// Key is the name of a long-lived key, and PublicKey its SubjectPublicKeyInfo
+	// (DER); there is no certificate then.
+	Key       string `json:",omitempty"`
+	PublicKey []byte `json:",omitempty"`
+	// Tag is what goes into the legacy tag; nil without.
+	Tag *SignedTag `json:",omitempty"`
+	// Others are the signatures of the other modes; they have no others.
+	Others []Signed `json:",omitempty"`
 }
 
 // Receipt is what the job gets. It exists only for a logged and attached
@@ -73,17 +84,29 @@ type Receipt struct {
 	Digest        attest.Digest `json:"digest"`
 	Kind          string        `json:"kind" doc:"image, index, chart or artifact"`
 	PredicateType string        `json:"predicateType"`
-	Identity      string        `json:"identity" doc:"URI in the certificate"`
-	Issuer        string        `json:"issuer" doc:"issuer in the certificate"`
+	Identity      string        `json:"identity" doc:"URI in the certificate; empty if only keys signed"`
+	Issuer        string        `json:"issuer" doc:"issuer in the certificate; empty if only keys signed"`
 	Requester     string        `json:"requester" doc:"URI of the CI workflow that asked"`
 	Run           string        `json:"run"`
 	Rule          string        `json:"rule" doc:"policy rule that granted the request"`
 	PolicyDigest  string        `json:"policyDigest"`
 	// Attached is the bundle with the entry of the first log.
 	Attached
-	// Others are the same signature's bundles with the entries of other logs.
-	Others   []Attached `json:"others,omitempty"`
-	SignedAt time.Time  `json:"signedAt"`
+	// Others are the bundles with the entries of other logs, and those of the
+	// signatures with other keys.
+	Others []Attached `json:"others,omitempty"`
+	// Tags are the layers under the legacy tag.
+	Tags     []AttachedTag `json:"tags,omitempty"`
+	SignedAt time.Time     `json:"signedAt"`
+}
+
+// AttachedTag is a layer under a legacy tag, and its place in the log.
+type AttachedTag struct {
+	Tag      string        `json:"tag" doc:"sha256-<hex>.sig or .att"`
+	Manifest attest.Digest `json:"manifest" doc:"digest of the manifest when it was read back"`
+	Layer    attest.Digest `json:"layer"`
+	LogIndex int64         `json:"logIndex"`
+	LogID    string        `json:"logID" doc:"hex"`
 }
 
 // Attached is a bundle as the registry has it, and its place in its log.
@@ -94,6 +117,9 @@ type Attached struct {
 	Manifest     attest.Digest `json:"manifest" doc:"digest of the referrer in the registry"`
 	BundleDigest attest.Digest `json:"bundleDigest"`
 	Bundle       []byte        `json:"bundle" doc:"Sigstore bundle v0.3, base64"`
+	// Key and KeyHint say which long-lived key signed; empty for a certificate.
+	Key     string `json:"key,omitempty"`
+	KeyHint string `json:"keyHint,omitempty" doc:"base64 of the SHA-256 of the public key"`
 }
 
 // bundles are all of the receipt's, the first log's first.

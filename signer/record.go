@@ -25,7 +25,7 @@ func (s *Service) newEvent(req Request) AuditEvent {
 func eventOf(in Intent, now time.Time) AuditEvent {
 	return AuditEvent{
 		Time: now.UTC(), Action: in.Action, Image: in.Artifact.String(), Digest: string(in.Artifact.Digest), PredicateType: in.PredicateType,
-		Requester: in.Requester, Rule: in.Rule, PolicyDigest: in.PolicyDigest, IntentID: in.ID,
+		Requester: in.Requester, Rule: in.Rule, PolicyDigest: in.PolicyDigest, Modes: in.Modes, IntentID: in.ID,
 	}
 }
 

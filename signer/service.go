@@ -3,6 +3,7 @@
 package signer
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -17,8 +18,8 @@ import (
 // registry and leaves no request hanging.
 const finishTimeout = 30 * time.Second
 
-// Config is what a Service is made of. Every member is compulsory but MaxUses,
-// Quotas, Logger and Clock.
+// Config is what a Service is made of. Every member is compulsory but Keys,
+// Tags, MaxUses, Quotas, OnRequest, Logger and Clock.
 type Config struct {
 	// Origin is the service's public URL without a path, for example
 	// https://hallmark.corp.example. Attestations are made by the identity
@@ -32,7 +33,12 @@ type Config struct {
 	// Logs are the logs that every signature goes to. Each gives the artifact a
 	// bundle of its own, in this order: no client reads a bundle with two
 	// entries reliably. The first is the one that receipts speak of.
-	Logs     []Log
+	Logs []Log
+	// Keys are the long-lived keys that policy rules name. A rule that names
+	// another gets nothing signed.
+	Keys map[string]SigningKey
+	// Tags has legacy tags written beside the bundles; nil for none.
+	Tags     *Tags
 	Verifier Verifier
 	Journal  Journal
 	Audit    Audit
@@ -82,6 +88,12 @@ func New(cfg Config) (*Service, error) {
 	}
 	if err := CheckOrigin(cfg.Origin); err != nil {
 		return nil, fmt.Errorf("new signer: %w", err)
+	}
+	if err := checkKeys(cfg.Keys); err != nil {
+		return nil, fmt.Errorf("new signer: %w", err)
+	}
+	if cfg.Tags != nil && (cfg.Tags.Log == nil || cfg.Tags.Registry == nil) {
+		return nil, errors.New("new signer: legacy tags need a log and a registry")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

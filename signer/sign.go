@@ -127,8 +127,9 @@ func (s *Service) serve(ctx context.Context, key string, ev AuditEvent, grant *p
 		return s.repeat(ctx, intent)
 	}
 
-	// 5. Sign, timestamp, and check what was signed. Power fails here: the key
-	// and the signature existed in memory only.
+	// 5. Sign in every mode that was granted, timestamp, and check what was
+	// signed. Power fails here: the signatures existed in memory only. (A KMS
+	// remembers that it was asked, and has no copy.)
 	if intent.Signed == nil {
 		signed, err := s.sign(ctx, intent, d)
 		if err != nil {
@@ -153,30 +154,39 @@ func (s *Service) serve(ctx context.Context, key string, ev AuditEvent, grant *p
 func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
 	ev := eventOf(in, s.cfg.Clock())
 
-	attached := make([]Attached, len(s.cfg.Logs))
-	for i, log := range s.cfg.Logs {
-		// 6a. Log, and wait for the inclusion proof. Power fails here: the entry
-		// may be in the log; appending it again returns it.
-		entry, err := log.Append(ctx, Entry{
-			PayloadType: attest.PayloadType, Payload: in.Statement,
-			Signature: in.Signed.Signature, Certificate: in.Signed.Certificate, Artifact: in.Artifact,
-		})
-		if err != nil {
-			return Receipt{}, s.fail(ctx, ev, stageLog, err)
+	var attached []Attached
+	var entries [][]attest.LogEntry // of each signature, in each log
+	for _, signed := range in.Signed.all() {
+		made := make([]attest.LogEntry, len(s.cfg.Logs))
+		for i, log := range s.cfg.Logs {
+			// 6a. Log, and wait for the inclusion proof. Power fails here: the entry
+			// may be in the log; appending it again returns it.
+			var err error
+			if made[i], err = log.Append(ctx, signed.entry(in)); err != nil {
+				return Receipt{}, s.fail(ctx, ev, stageLog, err)
+			}
+			faultPoint("logged")
+			// 6b. Check the whole bundle with the published trusted root.
+			encoded, err := s.bundle(ctx, in, signed, made[i])
+			if err != nil {
+				return Receipt{}, s.fail(ctx, ev, stageAttach, err)
+			}
+			attached = append(attached, attachedOf(signed, made[i], encoded))
 		}
-		faultPoint("logged")
-		// 6b. Check the whole bundle with the published trusted root.
-		encoded, err := s.bundle(ctx, in, entry)
-		if err != nil {
-			return Receipt{}, s.fail(ctx, ev, stageAttach, err)
-		}
-		attached[i] = attachedOf(entry, encoded)
+		entries = append(entries, made)
+	}
+	// The same for the layers of a legacy tag, if there are any. Power fails
+	// here: as in 6a.
+	layers, err := s.tagLayers(ctx, in, entries)
+	if err != nil {
+		return Receipt{}, s.fail(ctx, ev, stageLog, err)
 	}
 	faultPoint("checked")
 
-	// 6c. Attach and read back. Power fails here: start-up attaches the same
-	// bytes again (a grown log gives another proof, hence a second referrer of
-	// the same signature and entry, which verifies as well).
+	// 6c. Attach and read back: a bundle for each signature and log, and one tag.
+	// Power fails here: start-up attaches the same bytes again (a grown log gives
+	// another proof, hence a second referrer of the same signature and entry,
+	// which verifies as well). A layer that the tag has is not added again.
 	for i := range attached {
 		manifest, err := s.attach(ctx, in, attached[i].Bundle)
 		if err != nil {
@@ -185,12 +195,16 @@ func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
 		attached[i].Manifest = manifest
 		faultPoint("attached")
 	}
+	tags, err := s.attachTag(ctx, in, layers)
+	if err != nil {
+		return Receipt{}, s.fail(ctx, ev, stageAttach, err)
+	}
 
 	// 6d. Receipt and audit record in one transaction. Power fails here: the
 	// repeated request or start-up walks 6a to 6d again.
-	receipt := receiptOf(in, attached)
+	receipt := receiptOf(in, attached, tags)
 	ev.Decision, ev.LogIndex = DecisionSigned, receipt.LogIndex
-	err := s.cfg.Journal.Finish(ctx, in.ID, receipt, ev)
+	err = s.cfg.Journal.Finish(ctx, in.ID, receipt, ev)
 	if errors.Is(err, ErrNoIntent) {
 		return s.finishedElsewhere(ctx, in)
 	}
@@ -209,7 +223,23 @@ func (s *Service) repeat(ctx context.Context, in Intent) (Receipt, error) {
 			return Receipt{}, s.fail(ctx, eventOf(in, s.cfg.Clock()), stageAttach, err)
 		}
 	}
+	if len(in.Receipt.Tags) > 0 {
+		if err := s.repeatTag(ctx, in); err != nil {
+			return Receipt{}, s.fail(ctx, eventOf(in, s.cfg.Clock()), stageAttach, err)
+		}
+	}
 	return *in.Receipt, nil
+}
+
+// repeatTag brings an intent's layers back under its tag. Their entries are
+// asked for again: the log has them.
+func (s *Service) repeatTag(ctx context.Context, in Intent) error {
+	layers, err := s.tagLayers(ctx, in, nil)
+	if err != nil {
+		return err
+	}
+	_, err = s.attachTag(ctx, in, layers)
+	return err
 }
 
 // begin redeems the grant and records the intent. It returns the intent of an
@@ -224,6 +254,7 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 		return Intent{}, err
 	}
 	ev.Decision, ev.Rule, ev.PolicyDigest, ev.IntentID = DecisionGranted, in.Rule, in.PolicyDigest, in.ID
+	ev.Modes = in.Modes
 	// An identical request that a crash or a fault stopped has left its intent:
 	// the flow goes on from there. Nobody else in this process works on it, its
 	// key is locked; for other processes see elsewhere.go.

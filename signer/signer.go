@@ -154,6 +154,9 @@ type Entry struct {
 	Payload     []byte
 	Signature   []byte
 	Certificate []byte
+	// PublicKey is the SubjectPublicKeyInfo (DER) of a long-lived key, which has
+	// no certificate.
+	PublicKey []byte
 	// Artifact is what the payload is about, for the index: people ask for
 	// entries by digest and by repository.
 	Artifact oci.Artifact
@@ -163,15 +166,20 @@ type Entry struct {
 // trusted root. The flow calls it before a bundle is attached, so that a wrong
 // template or a lost key never leaves the process.
 type Verifier interface {
-	// Check returns nil when the bundle proves that san of issuer made a
-	// statement of predicateType about digest.
+	// Check returns nil when the bundle proves that san of issuer, or the key,
+	// made a statement of predicateType about digest.
 	Check(ctx context.Context, bundle []byte, want Claim) error
 }
 
-// Claim is what a bundle made by this service must prove.
+// Claim is what a bundle made by this service must prove. A bundle without a
+// statement, which is a signature over the very bytes that have the digest, has
+// an empty predicate type.
 type Claim struct {
 	Digest        attest.Digest
 	PredicateType string
-	SAN           string
-	Issuer        string
+	// SAN and Issuer are those of the certificate, or else PublicKey is the
+	// SubjectPublicKeyInfo (DER) of the long-lived key that must have signed.
+	SAN       string
+	Issuer    string
+	PublicKey []byte
 }

@@ -66,6 +66,10 @@ type world struct {
 	audit    []signer.AuditEvent
 	logs     []*journaled
 	attached map[attest.Digest][]byte
+
+	policy string // testPolicy
+	keys   map[string]signer.SigningKey
+	tags   map[string][]oci.TagLayer // nil: none are written
 }
 
 // counted is a use of a token.
@@ -99,7 +103,7 @@ type powerCut struct{}
 
 func newWorld(t *testing.T) *world {
 	w := &world{
-		t: t, subject: longSubject, down: map[string]error{}, uses: map[[32]byte][]counted{}, intents: map[string]signer.Intent{}, void: map[string]bool{}, attached: map[attest.Digest][]byte{},
+		t: t, subject: longSubject, down: map[string]error{}, uses: map[[32]byte][]counted{}, intents: map[string]signer.Intent{}, void: map[string]bool{}, attached: map[attest.Digest][]byte{}, policy: testPolicy,
 	}
 	w.logs = []*journaled{{w: w, number: 1}}
 	return w
@@ -243,6 +247,9 @@ func (l *journaled) index(signature []byte) int {
 // Check is the stranger: the signature must be in the log.
 func (w *world) Check(_ context.Context, bundle []byte, want signer.Claim) error {
 	return w.do("verifier", func() error {
+		if want.PredicateType == "" {
+			return w.checkMessage(bundle, want)
+		}
 		b, err := attest.ParseBundle(bundle)
 		if err != nil {
 			return err
@@ -369,7 +376,7 @@ func (w *world) start() *signer.Service { return w.startWith(func(*signer.Config
 // startWith is start with another configuration.
 func (w *world) startWith(change func(*signer.Config)) *signer.Service {
 	w.t.Helper()
-	p, err := policy.ParseSigningPolicy([]byte(testPolicy))
+	p, err := policy.ParseSigningPolicy([]byte(w.policy))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -380,7 +387,7 @@ func (w *world) startWith(change func(*signer.Config)) *signer.Service {
 	}
 	cfg := signer.Config{
 		Origin: origin, Authenticator: w, Registry: w, Policy: p, Certificates: w, Timestamper: w, Logs: logs, Verifier: w, Journal: w, Audit: w,
-		Clock: w.clock, Logger: w.logger, MaxUses: w.maxUses, Quotas: w.quotas,
+		Clock: w.clock, Logger: w.logger, MaxUses: w.maxUses, Quotas: w.quotas, Keys: w.keys, Tags: w.tagPorts(),
 	}
 	change(&cfg)
 	s, err := signer.New(cfg)
@@ -429,7 +436,7 @@ func (w *world) check() {
 
 func (w *world) intended(e signer.Entry) bool {
 	for _, in := range w.intents {
-		if in.Signed != nil && string(in.Signed.Signature) == string(e.Signature) {
+		if in.Signed != nil && signedBy(*in.Signed, e.Signature) {
 			return true
 		}
 	}
@@ -440,11 +447,14 @@ func (w *world) intended(e signer.Entry) bool {
 func (w *world) checkReceipt(in signer.Intent) {
 	w.t.Helper()
 	all := append([]signer.Attached{in.Receipt.Attached}, in.Receipt.Others...)
-	if len(all) != len(w.logs) {
-		w.t.Fatalf("intent %s: the receipt is for %d bundles, there are %d logs", in.ID, len(all), len(w.logs))
+	modes := append([]signer.Signed{*in.Signed}, in.Signed.Others...)
+	if len(all) != len(modes)*len(w.logs) {
+		w.t.Fatalf("intent %s: the receipt is for %d bundles, there are %d logs and %d modes", in.ID, len(all), len(w.logs), len(modes))
 	}
-	for i, l := range w.logs {
-		if all[i].LogID != hex.EncodeToString(l.id()) || l.index(in.Signed.Signature) < 0 || w.attached[all[i].Manifest] == nil {
+	w.checkTags(in, modes)
+	for i := range all {
+		l := w.logs[i%len(w.logs)]
+		if all[i].LogID != hex.EncodeToString(l.id()) || l.index(modes[i/len(w.logs)].Signature) < 0 || w.attached[all[i].Manifest] == nil {
 			w.t.Fatalf("intent %s has a receipt and is not logged in log %d or not attached", in.ID, l.number)
 		}
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -21,7 +22,15 @@ type logOfV1 struct{ face *rekorv1.Service }
 
 func (l logOfV1) Append(ctx context.Context, e signer.Entry) (attest.LogEntry, error) {
 	entry, err := l.face.Append(ctx, rekorv1.Envelope{
-		PayloadType: e.PayloadType, Payload: e.Payload, Signature: e.Signature, Certificate: e.Certificate, Keys: artifactKeys(e),
+		PayloadType: e.PayloadType, Payload: e.Payload, Signature: e.Signature, Certificate: e.Certificate, PublicKey: e.PublicKey, Keys: artifactKeys(e),
+	})
+	return entry, signerError(err)
+}
+
+// AppendMessage implements signer.TagLog: hashedrekord 0.0.1.
+func (l logOfV1) AppendMessage(ctx context.Context, e signer.Entry) (attest.LogEntry, error) {
+	entry, err := l.face.AppendMessage(ctx, rekorv1.Message{
+		Digest: sha256.Sum256(e.Payload), Signature: e.Signature, Certificate: e.Certificate, PublicKey: e.PublicKey, Keys: artifactKeys(e),
 	})
 	return entry, signerError(err)
 }
@@ -32,6 +41,10 @@ type logOfV2 struct{ face *rekorv2.Service }
 
 func (l logOfV2) Append(ctx context.Context, e signer.Entry) (attest.LogEntry, error) {
 	digest := attest.DigestOf(attest.PAE(e.PayloadType, e.Payload))
+	if e.PublicKey != nil {
+		entry, err := l.face.AppendByKey(ctx, digest.Bytes(), e.Signature, e.PublicKey, artifactKeys(e))
+		return entry, signerError(err)
+	}
 	entry, err := l.face.Append(ctx, digest.Bytes(), e.Signature, e.Certificate, artifactKeys(e))
 	return entry, signerError(err)
 }

@@ -44,13 +44,20 @@ type service struct {
 // where they meet. What a person wrote wrongly in the configuration or the
 // policy is a usageError, whichever room finds it.
 func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service, err error) {
-	d, err := loadDeployment(cfg)
+	d, err := loadDeployment(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	signingPolicy, err := readPolicy(cfg.path(cfg.Policy))
 	if err != nil {
 		return nil, usageError{err}
+	}
+	if err := cfg.checkPolicyKeys(signingPolicy); err != nil {
+		return nil, usageError{err}
+	}
+	signingKeys, publicKeys, err := cfg.openSigningKeys(ctx, d.password)
+	if err != nil {
+		return nil, err
 	}
 	trust, err := newPublished(cfg, logger)
 	if err != nil {
@@ -111,13 +118,14 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	s, err := signer.New(signer.Config{
 		Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
 		Certificates: authority, Timestamper: timestamper, Logs: logs.forSigner(cfg), Verifier: trust,
+		Keys: signingKeys, Tags: logs.tags(cfg, registry),
 		Journal: db, Audit: db, OnRequest: desk.port(), Logger: logger, MaxUses: cfg.maxUses(), Quotas: cfg.Quotas.quotas(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	own, err := api.New(api.Config{
-		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust,
+		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust, Keys: apiKeys(publicKeys),
 		RequestID: obs.RequestID, Logger: logger,
 	})
 	if err != nil {

@@ -155,7 +155,7 @@ func (c *Config) ownFiles() []string {
 // in a backup: secrets, and what is outside the folder.
 func (c *Config) keptElsewhere() []string {
 	files, _ := c.registryFiles()
-	files = append(files, c.Password.File)
+	files = append(files, c.Password.File, c.KMS.Vault.TokenFile)
 	if c.Database != nil {
 		files = append(files, c.Database.PasswordFile)
 	}

@@ -63,6 +63,11 @@ type Config struct {
 	Signing SigningConfig `yaml:"signing,omitempty"`
 	// Log configures the transparency logs.
 	Log LogConfig `yaml:"log"`
+	// Keys are those of the deployment's keys that are in a KMS, by name (ca, ct,
+	// log-v1, log-v2, tsa, ca-root, tsa-root); the others are in files.
+	Keys map[string]string `yaml:"keys,omitempty"`
+	// KMS says how to reach key management services.
+	KMS KMSConfig `yaml:"kms,omitempty"`
 
 	dir string // the file's folder
 }
@@ -159,7 +164,7 @@ func (c *Config) check() error {
 	if err := c.checkRegistries(); err != nil {
 		return err
 	}
-	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities), c.checkFulcio())
+	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities), c.checkFulcio(), c.checkKeys())
 }
 
 // listenAt replaces the addresses of the configuration by those that are not

@@ -48,6 +48,12 @@ type SigningConfig struct {
 	// what most verifiers in the field read), v2 (when every verifier reads
 	// it), or both, which gives every signature two bundles.
 	BundleLog string `yaml:"bundleLog,omitempty"`
+	// LegacyTags has signatures and attestations written under the tags
+	// sha256-<hex>.sig and .att as well, which verifiers read that know no
+	// bundles. It needs a v1 log, and a registry in which tags may change.
+	LegacyTags bool `yaml:"legacyTags,omitempty"`
+	// Keys are long-lived keys, for rules that sign by key.
+	Keys []SigningKeyConfig `yaml:"keys,omitempty"`
 }
 
 // The values of signing.bundleLog.
@@ -66,7 +72,7 @@ func (s *SigningConfig) setDefaults() {
 func (s *SigningConfig) check() error {
 	switch s.BundleLog {
 	case "", bundleLogV1, bundleLogV2, bundleLogBoth:
-		return nil
+		return s.checkSigningKeys()
 	}
 	return fmt.Errorf("signing.bundleLog %q is not v1, v2 or both", s.BundleLog)
 }

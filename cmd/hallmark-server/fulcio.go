@@ -21,7 +21,6 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/ca"
 	"github.com/hallmark-dev/hallmark/signer/ca/fulcio"
 	"github.com/hallmark-dev/hallmark/signer/identity"
-	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog/writers"
 	"github.com/hallmark-dev/hallmark/signer/trustroot"
@@ -78,12 +77,12 @@ func addAuthority(m trustroot.Material, origin string, chain []*x509.Certificate
 
 // loadFulcio loads the authority if the API is on. It must be there and
 // published: certificates that no verifier knows are worse than none.
-func (d *deployment) loadFulcio(cfg *Config) error {
+func (d *deployment) loadFulcio(ctx context.Context, cfg *Config) error {
 	if cfg.Fulcio == nil {
 		return nil
 	}
 	var err error
-	if d.keys[keyFulcio], err = keys.ReadEncrypted(cfg.keyFile(keyFulcio), d.password); err == nil {
+	if d.keys[keyFulcio], err = cfg.openKey(ctx, cfg.path("keys"), cfg.place(keyFulcio), d.password); err == nil {
 		d.fulcioChain, err = readChain(cfg.path("certs", fulcioChainName))
 	}
 	hint := "hint: hallmark-server fulcio enable --dir " + cfg.dir

@@ -47,9 +47,6 @@ func fulcioEnableCommand() *cobra.Command {
 		if cfg.Fulcio == nil {
 			return usageError{fmt.Errorf("%s does not have the member fulcio (hint: fulcio: {audience: sigstore})", cfg.path(configName))}
 		}
-		if rootKey == "" {
-			rootKey = cfg.keyFile(keyCARoot)
-		}
 		if err := enableFulcio(cmd.Context(), cfg, rootKey, time.Now()); err != nil {
 			return err
 		}
@@ -59,7 +56,7 @@ func fulcioEnableCommand() *cobra.Command {
 			"  2. give %s to the verifiers that shall accept such certificates\n"+
 			"  3. give %s rules with actions: [certificate]\n"+
 			"  4. take the root key back to its safe, and start the service again\n",
-			cfg.keyFile(keyFulcio), cfg.path("trust", trustedRootName), cfg.path(cfg.Policy))
+			cfg.place(keyFulcio), cfg.path("trust", trustedRootName), cfg.path(cfg.Policy))
 		return err
 	}
 	dirFlag(cmd, &dir)
@@ -87,7 +84,7 @@ func enableFulcio(ctx context.Context, cfg *Config, rootKeyFile string, now time
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if !exists(cfg.path("certs", fulcioChainName)) {
-		if err := certifyFulcio(cfg, password, rootKeyFile, now); err != nil {
+		if err := certifyFulcio(ctx, cfg, password, rootKeyFile, now); err != nil {
 			return err
 		}
 	}
@@ -100,12 +97,16 @@ func enableFulcio(ctx context.Context, cfg *Config, rootKeyFile string, now time
 }
 
 // certifyFulcio makes the key and has the root certify it.
-func certifyFulcio(cfg *Config, password []byte, rootKeyFile string, now time.Time) error {
-	key, err := fulcioKey(cfg.keyFile(keyFulcio), password)
+func certifyFulcio(ctx context.Context, cfg *Config, password []byte, rootKeyFile string, now time.Time) error {
+	dir := cfg.path("keys")
+	if _, err := cfg.adoptKey(ctx, dir, cfg.place(keyFulcio), password); err != nil {
+		return err
+	}
+	key, err := cfg.openKey(ctx, dir, cfg.place(keyFulcio), password)
 	if err != nil {
 		return err
 	}
-	rootKey, err := keys.ReadEncrypted(rootKeyFile, password)
+	rootKey, err := openRootKey(ctx, cfg, rootKeyFile, password)
 	if errors.Is(err, os.ErrNotExist) {
 		return usageError{fmt.Errorf("the key of the CA's root is needed once: %w (hint: bring it from its safe, --ca-root-key FILE)", err)}
 	}
@@ -125,26 +126,22 @@ func certifyFulcio(cfg *Config, password []byte, rootKeyFile string, now time.Ti
 	return err
 }
 
-// fulcioKey makes the authority's key, or opens the one that an interrupted
-// call made.
-func fulcioKey(path string, password []byte) (crypto.Signer, error) {
-	if exists(path) {
-		return keys.ReadEncrypted(path, password)
+// openRootKey opens the key of the CA's root: in a file that was brought from its
+// safe, or where the deployment has it.
+func openRootKey(ctx context.Context, cfg *Config, file string, password []byte) (crypto.Signer, error) {
+	if file != "" {
+		return keys.ReadEncrypted(file, password)
 	}
-	key, err := keys.Generate(keys.ECDSAP256)
-	if err != nil {
-		return nil, err
-	}
-	return key, keys.WriteEncrypted(path, key, password)
+	return cfg.openKey(ctx, cfg.path("keys"), cfg.place(keyCARoot), password)
 }
 
 // stageFulcio makes the key in the folder of a deployment that is being created,
 // if its configuration wants the API.
-func stageFulcio(dir string, cfg *Config, made map[string]crypto.Signer, password []byte) error {
+func stageFulcio(ctx context.Context, dir string, cfg *Config, made map[string]crypto.Signer, password []byte) error {
 	if cfg.Fulcio == nil {
 		return nil
 	}
 	var err error
-	made[keyFulcio], err = fulcioKey(filepath.Join(dir, "keys", keyFulcio+".key"), password)
+	made[keyFulcio], err = cfg.makeKey(ctx, filepath.Join(dir, "keys"), cfg.place(keyFulcio), password)
 	return err
 }

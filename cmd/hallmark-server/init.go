@@ -29,6 +29,7 @@ const (
 
 func initCommand() *cobra.Command {
 	var dir, origin, registry, listen, admin string
+	var kmsKeys []string
 	cmd := &cobra.Command{
 		Use: "init --dir DIR [--origin URL --registry HOST]", Short: "Create keys, database, log and trust material, once",
 		Long: "Create what serve loads. With no hallmark.yaml in DIR, one is written from the flags, together with\n" +
@@ -39,6 +40,10 @@ func initCommand() *cobra.Command {
 				return err
 			}
 			first := Config{Origin: origin, Listen: listen, Admin: admin, Registry: RegistryConfig{Host: registry}}
+			var err error
+			if first.Keys, err = parseKeyFlags(kmsKeys); err != nil {
+				return usageError{err}
+			}
 			if err := ensureConfig(dir, first); err != nil {
 				return err
 			}
@@ -60,6 +65,7 @@ func initCommand() *cobra.Command {
 	dirFlag(cmd, &dir)
 	cmd.Flags().StringVar(&origin, "origin", "", "public URL of the service, e.g. https://hallmark.corp.example")
 	cmd.Flags().StringVar(&registry, "registry", "", "host of the central registry, e.g. registry.corp.example")
+	cmd.Flags().StringArrayVar(&kmsKeys, "kms", nil, "a key that is in a KMS: NAME=REFERENCE, e.g. ca=hashivault://hallmark-ca; may be repeated")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "public address")
 	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:8081", "private address of health and metrics")
 	return cmd
@@ -67,10 +73,10 @@ func initCommand() *cobra.Command {
 
 func printNextSteps(w io.Writer, cfg *Config) {
 	_, _ = fmt.Fprintf(w, "Next:\n"+
-		"  1. move %s and %s to a safe: serve does not need them\n"+
+		"  1. move %s and %s to a safe (if they are in a KMS, lock them): serve does not need them\n"+
 		"  2. name your CI systems in %s and your repositories in %s\n"+
 		"  3. hallmark-server serve --dir %s\n",
-		cfg.path("keys", keyCARoot+".key"), cfg.path("keys", keyTSARoot+".key"), cfg.path(configName), cfg.path(cfg.Policy), cfg.dir)
+		cfg.keyLabel(keyCARoot), cfg.keyLabel(keyTSARoot), cfg.path(configName), cfg.path(cfg.Policy), cfg.dir)
 }
 
 // ensureConfig writes the first configuration if there is none.
@@ -92,6 +98,11 @@ func ensureConfig(dir string, first Config) error {
 // sameDeployment refuses flags that an existing configuration contradicts:
 // they would be ignored.
 func sameDeployment(first Config, cfg *Config) error {
+	for name, ref := range first.Keys {
+		if cfg.Keys[name] != ref {
+			return usageError{fmt.Errorf("--kms %s=%s: %s says %q (hint: change or remove one of them)", name, ref, cfg.path(configName), cfg.Keys[name])}
+		}
+	}
 	for _, flag := range [][3]string{{"origin", first.Origin, cfg.Origin}, {"registry", first.Registry.Host, cfg.Registry.Host}} {
 		if flag[1] != "" && flag[1] != flag[2] {
 			return usageError{fmt.Errorf("--%s %s: %s says %s (hint: change or remove one of them)", flag[0], flag[1], cfg.path(configName), flag[2])}
@@ -127,9 +138,10 @@ identities:
   url: https://github.com
 signing:
   bundleLog: v1
+  legacyTags: true
 log:
   writers: issued
-`, c.Origin, c.Listen, c.Admin, c.Registry.Host, c.Password.File, c.Policy)
+`, c.Origin, c.Listen, c.Admin, c.Registry.Host, c.Password.File, c.Policy) + keysYAML(c.Keys)
 	for _, f := range []struct {
 		name    string
 		content []byte

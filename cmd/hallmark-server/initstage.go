@@ -14,7 +14,6 @@ import (
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
-	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
@@ -61,7 +60,7 @@ func initialise(ctx context.Context, cfg *Config, now time.Time) error {
 	}
 	started := cfg.shared() && exists(filepath.Join(staging, startedName))
 	if !started {
-		if err := stage(staging, cfg, password, now); err != nil {
+		if err := stage(ctx, staging, cfg, password, now); err != nil {
 			return err
 		}
 	}
@@ -72,7 +71,7 @@ func initialise(ctx context.Context, cfg *Config, now time.Time) error {
 }
 
 // stage makes everything but the database.
-func stage(staging string, cfg *Config, password []byte, now time.Time) error {
+func stage(ctx context.Context, staging string, cfg *Config, password []byte, now time.Time) error {
 	if err := os.RemoveAll(staging); err != nil { // left by an interrupted init
 		return fmt.Errorf("initialise: %w", err)
 	}
@@ -81,11 +80,11 @@ func stage(staging string, cfg *Config, password []byte, now time.Time) error {
 			return fmt.Errorf("initialise: %w", err)
 		}
 	}
-	made, err := generateKeys(filepath.Join(staging, "keys"), password)
+	made, err := generateKeys(ctx, cfg, filepath.Join(staging, "keys"), password)
 	if err != nil {
 		return err
 	}
-	if err := stageFulcio(staging, cfg, made, password); err != nil {
+	if err := stageFulcio(ctx, staging, cfg, made, password); err != nil {
 		return err
 	}
 	return createTrust(staging, cfg, made, now)
@@ -112,7 +111,7 @@ func stageDatabase(ctx context.Context, staging string, cfg *Config, password []
 	defer func() { err = errors.Join(err, db.Close()) }()
 	for _, l := range []newLog{{name: logV1, kind: tlog.V1}, {name: logV2, kind: tlog.V2}} {
 		l.state, l.host = tlog.Active, cfg.host()
-		if l.key, err = keys.ReadEncrypted(filepath.Join(staging, "keys", logKey(l.name)+".key"), password); err != nil {
+		if l.key, err = cfg.openKey(ctx, filepath.Join(staging, "keys"), cfg.place(logKey(l.name)), password); err != nil {
 			return err
 		}
 		if err := ensureLog(ctx, db, cfg, l); err != nil {
@@ -187,18 +186,22 @@ func refuseExisting(cfg *Config) error {
 	return nil
 }
 
-// generateKeys makes and stores every key of the deployment.
-func generateKeys(dir string, password []byte) (map[string]crypto.Signer, error) {
+// generateKeys makes and stores every key of the deployment that is in a file,
+// and pins those that are in a KMS; and the long-lived keys, if the
+// configuration names some.
+func generateKeys(ctx context.Context, cfg *Config, dir string, password []byte) (map[string]crypto.Signer, error) {
 	made := map[string]crypto.Signer{}
-	for _, name := range []string{keyCARoot, keyCA, keyCT, keyLogV1, keyLogV2, keyTSARoot, keyTSA} {
-		key, err := keys.Generate(keys.ECDSAP256)
+	for _, name := range roleKeys() {
+		key, err := cfg.makeKey(ctx, dir, cfg.place(name), password)
 		if err != nil {
 			return nil, err
 		}
-		if err := keys.WriteEncrypted(filepath.Join(dir, name+".key"), key, password); err != nil {
+		made[name] = key
+	}
+	for _, k := range cfg.signingKeys() {
+		if _, err := cfg.makeKey(ctx, dir, k.place, password); err != nil {
 			return nil, err
 		}
-		made[name] = key
 	}
 	return made, nil
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
@@ -41,7 +40,7 @@ func (k *keyRing) signer(row tlog.LogRow) (crypto.Signer, error) {
 	if key := k.open[row.Name]; key != nil {
 		return key, nil
 	}
-	key, err := keys.ReadEncrypted(k.cfg.keyFile(logKey(row.Name)), k.password)
+	key, err := k.cfg.openKey(context.Background(), k.cfg.path("keys"), k.cfg.place(logKey(row.Name)), k.password)
 	if err != nil {
 		return nil, fmt.Errorf("key of log %q: %w (hint: every replica needs the keys/ of all logs)", row.Name, err)
 	}

@@ -61,7 +61,7 @@ func openLogs(ctx context.Context, cfg *Config, d *deployment, db store.Database
 	if logs.v2, err = rekorv2.New(rekorv2.Config{Set: set, Writers: who, Logger: logger}); err != nil {
 		return nil, err
 	}
-	for _, kind := range cfg.Signing.kinds() {
+	for _, kind := range cfg.Signing.neededKinds() {
 		if _, err := set.Active(ctx, kind); err != nil {
 			logger.WarnContext(ctx, "nothing can be signed: signing.bundleLog needs a log that takes entries (hint: hallmark-server log add, then log activate)", "kind", string(kind), "error", err)
 		}

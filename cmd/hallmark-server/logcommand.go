@@ -196,7 +196,7 @@ func logFreezeCommand() *cobra.Command {
 			if err := r.db.Freeze(ctx, args[0]); err != nil {
 				return "", "", logAnswer(err)
 			}
-			return args[0], fmt.Sprintf("%s takes no entry any more. Keep %s: Rekor v1 answers are signed with it.\n", args[0], r.cfg.keyFile(logKey(args[0]))), nil
+			return args[0], fmt.Sprintf("%s takes no entry any more. Keep %s: Rekor v1 answers are signed with it.\n", args[0], r.cfg.keyLabel(logKey(args[0]))), nil
 		})
 	}
 	dirFlag(cmd, &dir)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
@@ -35,10 +34,10 @@ func logAddCommand() *cobra.Command {
 				return "", "", logAnswer(err)
 			}
 			return name, fmt.Sprintf("Next:\n"+
-				"  1. copy %s and trust/ to every replica that has a folder of its own\n"+
+				"  1. copy keys/ and trust/ to every replica that has a folder of its own\n"+
 				"  2. give %s to every verifier\n"+
 				"  3. hallmark-server log activate --dir %s %s\n",
-				r.cfg.keyFile(logKey(name)), r.cfg.path("trust", trustedRootName), r.cfg.dir, name), nil
+				r.cfg.path("trust", trustedRootName), r.cfg.dir, name), nil
 		})
 	}
 	dirFlag(cmd, &dir)
@@ -77,13 +76,10 @@ func (r *rotation) add(ctx context.Context, kind tlog.Kind, host string) (string
 		host = r.cfg.host()
 	}
 	l := newLog{name: r.nextName(rows, kind), kind: kind, state: tlog.Pending, host: host}
-	key, err := keys.Generate(keys.ECDSAP256)
-	if err != nil {
-		return "", err
-	}
 	// Power fails here: a key that nobody knows stays. The next call makes
 	// another: one that might have signed is never used again.
-	if err := keys.WriteEncrypted(r.cfg.keyFile(logKey(l.name)), key, r.password); err != nil {
+	key, err := r.cfg.makeKey(ctx, r.cfg.path("keys"), r.cfg.place(logKey(l.name)), r.password)
+	if err != nil {
 		return "", err
 	}
 	l.key = key
@@ -122,7 +118,7 @@ func (r *rotation) nextName(rows []tlog.LogRow, kind tlog.Kind) string {
 	for n := 2; ; n++ {
 		name := fmt.Sprintf("%s-%d", kind, n)
 		taken := slices.ContainsFunc(rows, func(row tlog.LogRow) bool { return row.Name == name })
-		if !taken && !exists(r.cfg.keyFile(logKey(name))) {
+		if p := r.cfg.place(logKey(name)); !taken && !exists(p.keyIn(r.cfg.path("keys"))) && !exists(p.pinIn(r.cfg.path("keys"))) {
 			return name
 		}
 	}

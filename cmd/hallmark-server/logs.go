@@ -24,8 +24,13 @@ const (
 // logKey is the name of a log's key among the deployment's keys.
 func logKey(log string) string { return "log-" + log }
 
-// keyFile is where a key of the deployment is.
-func (c *Config) keyFile(name string) string { return c.path("keys", name+".key") }
+// keyLabel tells people where a key of the deployment is.
+func (c *Config) keyLabel(name string) string {
+	if p := c.place(name); p.reference != "" {
+		return p.reference
+	}
+	return c.path("keys", name+".key")
+}
 
 // host is the host name of the service, which is the origin of the first v2
 // log and the name on the checkpoints of all v1 logs.

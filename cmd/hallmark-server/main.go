@@ -9,6 +9,7 @@
 //	hallmark-server log list|add|activate|freeze --dir DIR
 //	hallmark-server fulcio enable --dir DIR
 //	hallmark-server backup --dir DIR --to FOLDER
+//	hallmark-server keys list|create --dir DIR
 //	hallmark-server restore --from FOLDER --dir DIR --not-before CHECKPOINT
 //
 // init creates keys, database, logs and trust material once; serve only loads
@@ -72,7 +73,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (hint: %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(initCommand(), serveCommand(), fsckCommand(), logCommand(), backupCommand(), restoreCommand(), fulcioCommand())
+	root.AddCommand(initCommand(), serveCommand(), fsckCommand(), logCommand(), backupCommand(), restoreCommand(), fulcioCommand(), keysCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

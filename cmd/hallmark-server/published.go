@@ -5,8 +5,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -94,13 +97,40 @@ func (p *published) Trust(ctx context.Context) (trustedRoot, signingConfig []byt
 // Check implements signer.Verifier with the verifier library and the trusted
 // root that the service publishes.
 func (p *published) Check(ctx context.Context, bundle []byte, want signer.Claim) error {
-	fact, err := p.current(ctx).crypto.Facts(want.Digest, bundle)
+	crypto := p.current(ctx).crypto
+	if want.PublicKey != nil {
+		return checkByKey(ctx, crypto, bundle, want)
+	}
+	fact, err := crypto.Facts(want.Digest, bundle)
 	if err != nil {
 		return err
 	}
 	if fact.PredicateType != want.PredicateType || fact.SAN != want.SAN || fact.Issuer != want.Issuer {
 		return fmt.Errorf("the bundle says %s by %s of %s, want %s by %s of %s",
 			fact.PredicateType, fact.SAN, fact.Issuer, want.PredicateType, want.SAN, want.Issuer)
+	}
+	return nil
+}
+
+// checkByKey is Check of a bundle in key mode.
+func checkByKey(ctx context.Context, crypto *verifier.Crypto, bundle []byte, want signer.Claim) error {
+	key, err := verifier.NewKey(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: want.PublicKey}))
+	if err != nil {
+		return err
+	}
+	blob, err := verifier.ParseBlob(string(want.Digest))
+	if err != nil {
+		return err
+	}
+	d, err := crypto.VerifyBundleWithKey(ctx, blob, verifier.Evidence{Origin: "this service", Bundle: bundle}, key)
+	if err != nil {
+		return err
+	}
+	if !d.Allowed() {
+		return errors.New(strings.Join(d.Reasons(), "; "))
+	}
+	if len(d.Evidence) != 1 || d.Evidence[0].PredicateType != want.PredicateType {
+		return fmt.Errorf("the bundle by key %s is not one %s", key.Hint(), want.PredicateType)
 	}
 	return nil
 }

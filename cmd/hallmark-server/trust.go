@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"github.com/hallmark-dev/hallmark/signer/ca"
-	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/trustroot"
 	"github.com/hallmark-dev/hallmark/signer/tsa"
 )
@@ -117,14 +117,14 @@ type deployment struct {
 }
 
 // loadDeployment opens the online keys and reads the certificates.
-func loadDeployment(cfg *Config) (*deployment, error) {
+func loadDeployment(ctx context.Context, cfg *Config) (*deployment, error) {
 	password, err := cfg.password()
 	if err != nil {
 		return nil, err
 	}
 	d := &deployment{password: password, keys: map[string]crypto.Signer{}}
 	for _, name := range []string{keyCA, keyCT, keyTSA} {
-		if d.keys[name], err = keys.ReadEncrypted(cfg.keyFile(name), password); err != nil {
+		if d.keys[name], err = cfg.openKey(ctx, cfg.path("keys"), cfg.place(name), password); err != nil {
 			return nil, err
 		}
 	}
@@ -134,7 +134,7 @@ func loadDeployment(cfg *Config) (*deployment, error) {
 	if d.tsaChain, err = readChain(cfg.path("certs", tsaChainName)); err != nil {
 		return nil, err
 	}
-	return d, d.loadFulcio(cfg)
+	return d, d.loadFulcio(ctx, cfg)
 }
 
 func readChain(path string) ([]*x509.Certificate, error) {

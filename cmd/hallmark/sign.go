@@ -120,11 +120,19 @@ func printReceipt(w io.Writer, r signer.Receipt) {
 		verb = "attested"
 	}
 	_, _ = fmt.Fprintf(w, "%s\t%s\n", verb, r.Image)
-	_, _ = fmt.Fprintf(w, "identity\t%s\n", r.Identity)
-	_, _ = fmt.Fprintf(w, "issuer\t%s\n", r.Issuer)
+	if r.Identity != "" {
+		_, _ = fmt.Fprintf(w, "identity\t%s\n", r.Identity)
+		_, _ = fmt.Fprintf(w, "issuer\t%s\n", r.Issuer)
+	}
+	for _, key := range receiptKeys(r) {
+		_, _ = fmt.Fprintf(w, "key\t%s\n", key)
+	}
 	_, _ = fmt.Fprintf(w, "type\t%s\n", r.PredicateType)
 	_, _ = fmt.Fprintf(w, "log entry\t%d\n", r.LogIndex)
 	_, _ = fmt.Fprintf(w, "referrer\t%s\n", r.Manifest)
+	if len(r.Tags) > 0 {
+		_, _ = fmt.Fprintf(w, "tag\t%s\n", r.Tags[0].Tag)
+	}
 	_, _ = fmt.Fprintf(w, "granted by\t%s\n", r.Rule)
 }
 

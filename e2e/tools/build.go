@@ -149,9 +149,9 @@ func (c Cache) compile(ctx context.Context, p Pin, tmp string, log io.Writer) er
 
 func goArgs(p Pin, tmp string) []string {
 	if p.nested() {
-		return []string{"build", "-v", "-mod=readonly", "-trimpath", "-ldflags=" + p.LDFlags, "-o", filepath.Join(tmp, "program"), p.Package}
+		return []string{"build", "-v", "-mod=readonly", "-trimpath", "-tags=" + p.Tags, "-ldflags=" + p.LDFlags, "-o", filepath.Join(tmp, "program"), p.Package}
 	}
-	return []string{"install", "-v", "-trimpath", "-ldflags=" + p.LDFlags, p.Package + "@" + p.Version}
+	return []string{"install", "-v", "-trimpath", "-tags=" + p.Tags, "-ldflags=" + p.LDFlags, p.Package + "@" + p.Version}
 }
 
 func say(log io.Writer, format string, args ...any) {

@@ -105,8 +105,12 @@ func (c Cache) stamp(p Pin) (string, error) {
 		}
 		version += " sha256:" + sum
 	}
+	pkg := "package " + p.Package
+	if p.Tags != "" {
+		pkg += " tags " + p.Tags
+	}
 	return strings.Join([]string{
-		"package " + p.Package,
+		pkg,
 		"version " + version,
 		"ldflags " + p.LDFlags,
 		"go " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH + " CGO_ENABLED=0 -trimpath",

@@ -34,6 +34,8 @@ var (
 // field.
 type Pin struct {
 	Group, Name, Package, Version, LDFlags string
+	// Tags are build tags, comma-separated.
+	Tags string
 }
 
 // nested reports whether the version is a folder of this repository.
@@ -100,7 +102,14 @@ func parsePin(line string) (Pin, error) {
 	if len(f) < minColumns {
 		return Pin{}, errors.New("want group, name, package and version")
 	}
-	p := Pin{Group: f[0], Name: f[1], Package: f[2], Version: f[3], LDFlags: strings.Join(f[minColumns:], " ")}
+	p := Pin{Group: f[0], Name: f[1], Package: f[2], Version: f[3]}
+	flags := f[minColumns:]
+	if len(flags) > 0 {
+		if tags, ok := strings.CutPrefix(flags[0], "-tags="); ok {
+			p.Tags, flags = tags, flags[1:]
+		}
+	}
+	p.LDFlags = strings.Join(flags, " ")
 	if !nameShape.MatchString(p.Name) {
 		return Pin{}, fmt.Errorf("name %q is not a plain relative path", p.Name)
 	}

@@ -38,6 +38,8 @@ func rooms() []room {
 		{"signer", []string{"attest", "attest/oci", "policy"},
 			"the flow knows nouns and ports; what checks a finished bundle is handed in as one of them"},
 		{"signer/...", []string{"signer", "attest", "policy"}, child},
+		{"signer/keys/kms", []string{"signer/keys"},
+			"the SDKs of key management services are large: whoever needs keys in files must not link them"},
 		{"signer/api", []string{"signer", "attest", "attest/oci", "policy"},
 			child + "; the API knows the registry client only to map its errors to problem documents"},
 		{"signer/registryauth", nil,
@@ -112,6 +114,19 @@ func bans() []ban {
 			never: []string{"k8s.io/...", "sigs.k8s.io/..."},
 			but:   []string{"sigs.k8s.io/yaml/..."},
 			why:   "only the cluster side knows Kubernetes: its libraries are large and their versions move together",
+		},
+		{
+			from: all, except: []string{"signer/keys/kms"},
+			never: kms,
+			why:   "one room speaks to key management services, and pins what they answer",
+		},
+		{
+			from: all,
+			never: []string{
+				"github.com/sigstore/sigstore/pkg/signature/kms", "github.com/sigstore/sigstore/pkg/signature/kms/cliplugin/...",
+				"github.com/sigstore/sigstore/pkg/signature/kms/fake/...",
+			},
+			why: "its Get runs a program from the PATH for a scheme that it does not know; signer/keys/kms calls each scheme's own function",
 		},
 		{
 			from: []string{"cmd/hallmark/..."}, linked: true,

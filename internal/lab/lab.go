@@ -58,6 +58,9 @@ type Options struct {
 	Database string
 	// BundleLog is signing.bundleLog; default that of the service.
 	BundleLog string
+	// Signing is YAML of further members of signing, in the flow style:
+	// "legacyTags: true, keys: [{name: release, signatures: file}]".
+	Signing string
 	// Config is YAML of more members of hallmark.yaml.
 	Config string
 	// MaxUses is how many requests a token of the lab's issuers serves; default
@@ -155,11 +158,15 @@ log:
 	if o.LogKeys != "" {
 		config += "  keys:\n  " + strings.ReplaceAll(strings.TrimSpace(o.LogKeys), "\n", "\n  ") + "\n"
 	}
+	if o.BundleLog != "" || o.Signing != "" {
+		signing := []string{o.Signing}
+		if o.BundleLog != "" {
+			signing = append(signing, "bundleLog: "+o.BundleLog)
+		}
+		config += "signing: {" + strings.Trim(strings.Join(signing, ", "), ", ") + "}\n"
+	}
 	if o.Config != "" {
 		config += o.Config + "\n"
-	}
-	if o.BundleLog != "" {
-		config += "signing: {bundleLog: " + o.BundleLog + "}\n"
 	}
 	if o.Fulcio != "" {
 		config += "fulcio: " + o.Fulcio + "\n"

@@ -53,6 +53,8 @@ type Config struct {
 	// Trust returns the trust material that is served as it is. It may change
 	// while the service runs.
 	Trust func(ctx context.Context) (trustedRoot, signingConfig []byte)
+	// Keys are the long-lived keys that are published.
+	Keys []PublicKey
 	// RequestID names the request in answers and records; it is also in the
 	// server's log.
 	RequestID func(ctx context.Context) string
@@ -94,6 +96,7 @@ func New(cfg Config) (http.Handler, error) {
 		Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable}, Middlewares: huma.Middlewares{s.lookups()},
 	}, s.artifact)
 	s.registerLogs(api, mux)
+	s.registerKeys(api, mux)
 	mux.HandleFunc("GET /hallmark/v1/trusted_root.json", func(w http.ResponseWriter, r *http.Request) {
 		root, _ := cfg.Trust(r.Context())
 		writeJSON(w, root)

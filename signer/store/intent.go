@@ -22,7 +22,7 @@ const (
 // IntentColumns are the columns that IntentRow reads, in its order. Both engines
 // have them.
 const IntentColumns = `id, request_key, state, created, action, predicate_type, document, statement,
-	signature, certificate, timestamp, receipt, bundle`
+	signature, certificate, timestamp, receipt, bundle, more`
 
 // IntentRow is an intent as it is kept. A row of IntentColumns is scanned into
 // Columns.
@@ -34,6 +34,7 @@ type IntentRow struct {
 	document string
 	receipt  *string // nil for NULL
 	bundle   []byte
+	more     *string // nil for NULL
 }
 
 // Columns are where the row's values go.
@@ -41,7 +42,7 @@ func (r *IntentRow) Columns() []any {
 	in, s := &r.intent, &r.signed
 	return []any{
 		&in.ID, &in.RequestKey, &r.state, &r.created, (*string)(&in.Action), &in.PredicateType, &r.document, &in.Statement,
-		&s.Signature, &s.Certificate, &s.Timestamp, &r.receipt, &r.bundle,
+		&s.Signature, &s.Certificate, &s.Timestamp, &r.receipt, &r.bundle, &r.more,
 	}
 }
 
@@ -53,6 +54,9 @@ func (r *IntentRow) Intent() (signer.Intent, error) {
 		return in, err
 	}
 	in.Created = time.Unix(0, r.created).UTC()
+	if err := decodeMore(r.more, &r.signed); err != nil {
+		return in, fmt.Errorf("intent %s: %w", in.ID, err)
+	}
 	switch r.state {
 	case stateRecorded, stateVoid:
 		return in, nil
@@ -100,11 +104,12 @@ type document struct {
 	Issuer       string
 	Rule         string
 	PolicyDigest string
+	Modes        []string `json:",omitempty"`
 }
 
 // EncodeDocument returns the part of an intent that has no column of its own.
 func EncodeDocument(in signer.Intent) (string, error) {
-	doc, err := json.Marshal(document{in.Artifact, in.Requester, in.SAN, in.Issuer, in.Rule, in.PolicyDigest})
+	doc, err := json.Marshal(document{in.Artifact, in.Requester, in.SAN, in.Issuer, in.Rule, in.PolicyDigest, in.Modes})
 	if err != nil {
 		return "", fmt.Errorf("encode intent: %w", err)
 	}
@@ -118,7 +123,7 @@ func decodeDocument(doc string, in *signer.Intent) error {
 		return fmt.Errorf("decode intent %s: %w", in.ID, err)
 	}
 	in.Artifact, in.Requester = d.Artifact, d.Requester
-	in.SAN, in.Issuer, in.Rule, in.PolicyDigest = d.SAN, d.Issuer, d.Rule, d.PolicyDigest
+	in.SAN, in.Issuer, in.Rule, in.PolicyDigest, in.Modes = d.SAN, d.Issuer, d.Rule, d.PolicyDigest, d.Modes
 	return nil
 }
 

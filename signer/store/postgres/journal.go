@@ -28,7 +28,7 @@ const (
 			ON CONFLICT (request_key) WHERE state <> 'void' DO NOTHING RETURNING 1)
 		INSERT INTO audit (seq, time, decision, digest, event)
 		SELECT (SELECT coalesce(max(seq), 0) + 1 FROM audit), $10, $11, $12, $13 FROM made`
-	sqlSigned = `UPDATE intents SET state = 'signed', signature = $2, certificate = $3, timestamp = $4
+	sqlSigned = `UPDATE intents SET state = 'signed', signature = $2, certificate = $3, timestamp = $4, more = $5
 		WHERE id = $1 AND state = 'recorded'`
 	sqlFinished = `WITH done AS (
 			UPDATE intents SET state = 'finished', receipt = $2, bundle = $3 WHERE id = $1 AND state = 'signed' RETURNING 1)
@@ -99,12 +99,16 @@ func begun(live []signer.Intent, refused error) (signer.Intent, error) {
 
 // Sign implements signer.Journal.
 func (db *DB) Sign(ctx context.Context, id string, s signer.Signed) error {
+	more, err := store.EncodeMore(s)
+	if err != nil {
+		return store.IntentError("sign", id, err)
+	}
 	conn, err := db.writer(ctx)
 	if err != nil {
 		return store.IntentError("sign", id, hint(err))
 	}
 	defer conn.Release()
-	tag, err := conn.Exec(ctx, sqlSigned, id, store.NotNull(s.Signature), store.NotNull(s.Certificate), store.NotNull(s.Timestamp))
+	tag, err := conn.Exec(ctx, sqlSigned, id, store.NotNull(s.Signature), store.NotNull(s.Certificate), store.NotNull(s.Timestamp), more)
 	if err == nil && tag.RowsAffected() != 1 {
 		err = signer.ErrNoIntent
 	}

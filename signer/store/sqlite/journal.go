@@ -74,9 +74,13 @@ func (t *tx) earlier(request string, use signer.TokenUse) (stored signer.Intent,
 
 // Sign implements signer.Journal.
 func (db *DB) Sign(ctx context.Context, id string, s signer.Signed) error {
-	err := db.write(ctx, func(t *tx) error {
-		return t.one(`UPDATE intents SET state = 'signed', signature = ?, certificate = ?, timestamp = ?
-			WHERE id = ? AND state = 'recorded'`, store.NotNull(s.Signature), store.NotNull(s.Certificate), store.NotNull(s.Timestamp), id)
+	more, err := store.EncodeMore(s)
+	if err != nil {
+		return store.IntentError("sign", id, err)
+	}
+	err = db.write(ctx, func(t *tx) error {
+		return t.one(`UPDATE intents SET state = 'signed', signature = ?, certificate = ?, timestamp = ?, more = ?
+			WHERE id = ? AND state = 'recorded'`, store.NotNull(s.Signature), store.NotNull(s.Certificate), store.NotNull(s.Timestamp), more, id)
 	})
 	return store.IntentError("sign", id, err)
 }

@@ -69,7 +69,13 @@ func Run(t *testing.T, e Engine) {
 var Digest = attest.DigestOf([]byte("artifact"))
 
 // Signed is the signature material of To.
-var Signed = signer.Signed{Signature: []byte("signature"), Certificate: []byte("certificate"), Timestamp: []byte("timestamp")}
+var Signed = signer.Signed{
+	Signature: []byte("signature"), Certificate: []byte("certificate"), Timestamp: []byte("timestamp"),
+	Tag: &signer.SignedTag{Payload: []byte("document"), Signature: []byte("its signature"), Timestamp: []byte("its time"), Chain: [][]byte{[]byte("issuer")}},
+	Others: []signer.Signed{
+		{Signature: []byte("by key"), Key: "release", PublicKey: []byte("public"), Timestamp: []byte("later"), Tag: &signer.SignedTag{Timestamp: []byte("latest")}},
+	},
+}
 
 // Intent returns a full intent, every member set.
 func Intent(id, requestKey string) signer.Intent {
@@ -86,6 +92,7 @@ func Intent(id, requestKey string) signer.Intent {
 			SAN: "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main", Run: "run 1", TokenID: "jti:1",
 		},
 		SAN: "https://github.com/acme/app", Issuer: "https://issuer.example", Rule: "release", PolicyDigest: "sha256:00",
+		Modes:     []string{"certificate", "key:release"},
 		Statement: []byte(`{"_type":"https://in-toto.io/Statement/v1"}`),
 	}
 }

@@ -103,9 +103,30 @@ func (s *Service) Append(ctx context.Context, digest, sig, certDER []byte, keys 
 	if err != nil {
 		return attest.LogEntry{}, &Invalid{err: err}
 	}
+	return s.append(ctx, digest, sig, certificateVerifier(certDER, details), keys)
+}
+
+// AppendByKey is Append for a key that verifiers know as such, without a
+// certificate: spki is its SubjectPublicKeyInfo.
+func (s *Service) AppendByKey(ctx context.Context, digest, sig, spki []byte, keys []string) (attest.LogEntry, error) {
+	key, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return attest.LogEntry{}, &Invalid{err: fmt.Errorf("parse public key: %w", err)}
+	}
+	details, err := keyDetails(key)
+	if err != nil {
+		return attest.LogEntry{}, &Invalid{err: err}
+	}
+	return s.append(ctx, digest, sig, &pb.Verifier{
+		Verifier:   &pb.Verifier_PublicKey{PublicKey: &pb.PublicKey{RawBytes: spki}},
+		KeyDetails: details,
+	}, keys)
+}
+
+func (s *Service) append(ctx context.Context, digest, sig []byte, verifier *pb.Verifier, keys []string) (attest.LogEntry, error) {
 	e, err := check(&pb.HashedRekordRequestV002{
 		Digest:    digest,
-		Signature: &pb.Signature{Content: sig, Verifier: certificateVerifier(certDER, details)},
+		Signature: &pb.Signature{Content: sig, Verifier: verifier},
 	})
 	if err != nil {
 		return attest.LogEntry{}, err

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"github.com/hallmark-dev/hallmark/signer/keys"
+	"github.com/hallmark-dev/hallmark/signer/keys/kms"
+)
+
+// A key of the deployment is an encrypted file, keys/NAME.key, or is in a KMS.
+// Beside either lies keys/NAME.pub, the key that the deployment has pinned: a
+// KMS answers for a name, and what the name leads to can change. Keys in files
+// of before there were pins have none, and need none: certificates, logs and
+// trusted root have their public halves.
+
+// keyName is the form of the names of keys.
+var keyName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// roleKeys are the keys of every deployment that may be in a KMS. The keys of
+// further logs are log-v1-2 and so on.
+func roleKeys() []string {
+	return []string{keyCARoot, keyCA, keyCT, keyLogV1, keyLogV2, keyTSARoot, keyTSA}
+}
+
+var laterLogKey = regexp.MustCompile(`^log-v[12]-[0-9]+$`)
+
+// KMSConfig says how to reach key management services.
+type KMSConfig struct {
+	// Timeout bounds one call to a KMS, for example 10s, the default.
+	Timeout Duration `yaml:"timeout,omitempty"`
+	// Vault is the Vault or OpenBao server of hashivault:// keys.
+	Vault VaultConfig `yaml:"vault,omitempty"`
+}
+
+// VaultConfig is a Vault or OpenBao server.
+type VaultConfig struct {
+	// Address is its URL; default VAULT_ADDR. Plain HTTP to a loopback address
+	// only. VAULT_CACERT and VAULT_NAMESPACE are heeded.
+	Address string `yaml:"address,omitempty"`
+	// TokenFile holds its token, as an agent renews it; default VAULT_TOKEN.
+	TokenFile string `yaml:"tokenFile,omitempty"`
+	// Mount is the path of the transit engine; default transit.
+	Mount string `yaml:"mount,omitempty"`
+}
+
+// checkKeys holds keys and kms of the configuration against each other, without
+// asking anybody.
+func (c *Config) checkKeys() error {
+	for _, name := range slices.Sorted(maps.Keys(c.Keys)) {
+		if !slices.Contains(roleKeys(), name) && name != keyFulcio && !laterLogKey.MatchString(name) {
+			return fmt.Errorf("keys.%s: there is no such key (hint: %v, %s, or log-v1-2 and so on for further logs)", name, roleKeys(), keyFulcio)
+		}
+		if err := kms.CheckReference(c.Keys[name]); err != nil {
+			return fmt.Errorf("keys.%s: %w", name, err)
+		}
+	}
+	if err := c.kms().Check(); err != nil {
+		return fmt.Errorf("kms: %w", err)
+	}
+	return nil
+}
+
+// kms is the configuration as the KMS client wants it.
+func (c *Config) kms() kms.Config {
+	vault := kms.Vault{Address: c.KMS.Vault.Address, Mount: c.KMS.Vault.Mount}
+	if c.KMS.Vault.TokenFile != "" {
+		vault.TokenFile = c.path(c.KMS.Vault.TokenFile)
+	}
+	return kms.Config{Timeout: c.KMS.Timeout.Duration, Vault: vault}
+}
+
+// place is where a key is: in a file, unless reference says in which KMS.
+type place struct {
+	name      string // of its files
+	reference string
+}
+
+// place of a key of the deployment itself.
+func (c *Config) place(name string) place { return place{name: name, reference: c.Keys[name]} }
+
+func (p place) String() string {
+	if p.reference != "" {
+		return p.reference
+	}
+	return "keys/" + p.name + ".key"
+}
+
+// keyIn and pinIn are a key's files in a folder of keys.
+func (p place) keyIn(dir string) string { return filepath.Join(dir, p.name+".key") }
+func (p place) pinIn(dir string) string { return filepath.Join(dir, p.name+".pub") }
+
+// openKey opens a key that exists. dir is the folder of keys.
+func (c *Config) openKey(ctx context.Context, dir string, p place, password []byte) (crypto.Signer, error) {
+	pin, err := keys.ReadPublic(p.pinIn(dir))
+	if err != nil && (p.reference != "" || !errors.Is(err, fs.ErrNotExist)) {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w (hint: which key is it meant to be? hallmark-server keys create --dir %s pins the one that is there now)", err, c.dir)
+		}
+		return nil, fmt.Errorf("key %s: %w", p.name, err)
+	}
+	if p.reference != "" {
+		key, err := kms.Open(ctx, p.reference, pin, c.kms())
+		if err != nil {
+			return nil, fmt.Errorf("key %s: %w", p.name, err)
+		}
+		return key, nil
+	}
+	key, err := keys.ReadEncrypted(p.keyIn(dir), password)
+	if err != nil {
+		return nil, err
+	}
+	if pin != nil && !keys.Equal(key.Public(), pin) {
+		return nil, fmt.Errorf("key %s: %w: %s and %s do not belong together", p.name, keys.ErrOtherKey, p.keyIn(dir), p.pinIn(dir))
+	}
+	return key, nil
+}
+
+// makeKey makes a key in a file, or takes one of a KMS into use, and pins it.
+// What exists is never replaced: fs.ErrExist. Power fails between the two files:
+// the key is there without a pin. Nobody has used it; a key in a file is pinned
+// by the next call of adoptKey, one in a KMS is taken into use again.
+func (c *Config) makeKey(ctx context.Context, dir string, p place, password []byte) (crypto.Signer, error) {
+	if p.reference != "" {
+		public, err := kms.Public(ctx, p.reference, c.kms())
+		if err != nil {
+			return nil, fmt.Errorf("key %s: %w (hint: create the key in the KMS first)", p.name, err)
+		}
+		// That the service may use it is seen before it is relied on.
+		key, err := kms.Open(ctx, p.reference, public, c.kms())
+		if err != nil {
+			return nil, fmt.Errorf("key %s: %w", p.name, err)
+		}
+		return key, keys.WritePublic(p.pinIn(dir), public)
+	}
+	key, err := keys.Generate(keys.ECDSAP256)
+	if err != nil {
+		return nil, err
+	}
+	if err := keys.WriteEncrypted(p.keyIn(dir), key, password); err != nil {
+		return nil, err
+	}
+	return key, keys.WritePublic(p.pinIn(dir), key.Public())
+}
+
+// adoptKey makes what of a key is missing, and says whether it did anything.
+func (c *Config) adoptKey(ctx context.Context, dir string, p place, password []byte) (made bool, err error) {
+	switch {
+	case exists(p.pinIn(dir)):
+		return false, nil
+	case p.reference == "" && exists(p.keyIn(dir)):
+		key, err := keys.ReadEncrypted(p.keyIn(dir), password)
+		if err != nil {
+			return false, err
+		}
+		return true, keys.WritePublic(p.pinIn(dir), key.Public())
+	}
+	_, err = c.makeKey(ctx, dir, p, password)
+	return err == nil, err
+}

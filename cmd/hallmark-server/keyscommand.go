@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/signer/keys"
+)
+
+func keysCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "keys", Short: "List the keys of the deployment, and take new ones into use",
+		Long: "A key is an encrypted file of the deployment's folder, or is in a KMS. Either way the deployment remembers its\n" +
+			"public half (keys/NAME.pub): another key under the same name is an error, never a new identity.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError{fmt.Errorf("which command? (hint: %s --help)", cmd.CommandPath())}
+		},
+	}
+	cmd.AddCommand(keysListCommand(), keysCreateCommand())
+	return cmd
+}
+
+// keyState is a key as these commands print it.
+type keyState struct {
+	Name  string `json:"name"`
+	Use   string `json:"use"`
+	Where string `json:"where"`
+	// Hint is base64 of the SHA-256 of the public key; empty if it is not pinned.
+	Hint string `json:"hint,omitempty"`
+}
+
+// keyUses says what the keys of every deployment are for.
+var keyUses = map[string]string{
+	keyCARoot: "root of certificates", keyCA: "certificates", keyCT: "certificate timestamps",
+	keyLogV1: "log v1", keyLogV2: "log v2", keyTSARoot: "root of timestamps", keyTSA: "timestamps",
+}
+
+// keyStates are all keys that the configuration speaks of.
+func keyStates(cfg *Config) ([]keyState, error) {
+	var all []keyState
+	add := func(name, use string, p place) error {
+		state := keyState{Name: name, Use: use, Where: p.String()}
+		pin, err := keys.ReadPublic(p.pinIn(cfg.path("keys")))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		default:
+			if state.Hint, err = keys.Hint(pin); err != nil {
+				return err
+			}
+		}
+		all = append(all, state)
+		return nil
+	}
+	for _, name := range roleKeys() {
+		if err := add(name, keyUses[name], cfg.place(name)); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Fulcio != nil {
+		if err := add(keyFulcio, "certificates on request", cfg.place(keyFulcio)); err != nil {
+			return nil, err
+		}
+	}
+	for _, k := range cfg.signingKeys() {
+		if err := add(k.name, k.use, k.place); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func printKeys(w io.Writer, all []keyState) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "NAME\tUSE\tWHERE\tPUBLIC KEY (SHA-256)")
+	for _, k := range all {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", k.Name, k.Use, k.Where, k.Hint)
+	}
+	_ = table.Flush() // to the same place as all output
+}
+
+func keysListCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "list --dir DIR", Short: "List the keys, where they are, and which they are", Args: noArguments,
+	}
+	format := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := openConfig(cmd, dir)
+		if err != nil {
+			return err
+		}
+		all, err := keyStates(cfg)
+		if err != nil {
+			return err
+		}
+		return printAs(*format, cmd.OutOrStdout(), struct {
+			Keys []keyState `json:"keys"`
+		}{all}, func(w io.Writer) { printKeys(w, all) })
+	}
+	dirFlag(cmd, &dir)
+	return cmd
+}
+
+func keysCreateCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "create --dir DIR", Short: "Take the keys of signing.keys into use that are not yet", Args: noArguments,
+		Long: "For each key under signing.keys that has no pin yet: make the encrypted file, or ask the KMS for the public\n" +
+			"key and try the key once; then pin it. Keys that are pinned are left alone, so that it may be repeated.\n" +
+			"Copy keys/ to every replica that has a folder of its own, and restart the service.",
+	}
+	format := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := openConfig(cmd, dir)
+		if err != nil {
+			return err
+		}
+		if err := createSigningKeys(cmd.Context(), cfg); err != nil {
+			return err
+		}
+		all, err := keyStates(cfg)
+		if err != nil {
+			return err
+		}
+		return printAs(*format, cmd.OutOrStdout(), struct {
+			Keys []keyState `json:"keys"`
+		}{all}, func(w io.Writer) { printKeys(w, all) })
+	}
+	dirFlag(cmd, &dir)
+	return cmd
+}
+
+// createSigningKeys makes and pins what is missing. Two uses of one key are
+// refused here, before anything is signed with it.
+func createSigningKeys(ctx context.Context, cfg *Config) error {
+	if !exists(cfg.path("keys")) {
+		return noError{fmt.Errorf("there is no deployment in %s yet (hint: hallmark-server init --dir %s makes these keys, too)", cfg.dir, cfg.dir)}
+	}
+	password, err := cfg.password()
+	if err != nil {
+		return err
+	}
+	for _, k := range cfg.signingKeys() {
+		if _, err := cfg.adoptKey(ctx, cfg.path("keys"), k.place, password); err != nil {
+			return fmt.Errorf("signing key %q for %s: %w", k.name, k.use, err)
+		}
+	}
+	_, _, err = cfg.openSigningKeys(ctx, password)
+	return err
+}

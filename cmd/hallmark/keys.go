@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/hallmark-dev/hallmark/verifier"
+)
+
+// maxKeysAnswer bounds the list of keys, bytes.
+const maxKeysAnswer = 1 << 20
+
+// publishedKey is a long-lived key as the service publishes it.
+type publishedKey struct {
+	Name      string `json:"name"`
+	Use       string `json:"use"`
+	Algorithm string `json:"algorithm"`
+	Hint      string `json:"hint"`
+	PEM       string `json:"publicKey"`
+}
+
+func keysCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "keys", Short: "Public keys of signatures that are made by key",
+		Long: "Some rules have artifacts signed by long-lived keys, for verifiers that know signers by their keys. Keep the\n" +
+			"public key where you verify, and look once, by another way, that it is the right one: who believes what a\n" +
+			"server says today believes the server.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usage("which command? (hint: %s --help)", cmd.CommandPath())
+		},
+	}
+	cmd.AddCommand(keysListCommand(env), keysPublicCommand(env))
+	return cmd
+}
+
+func keysListCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "List the keys that the service signs with", Args: noArguments}
+	server := cmd.Flags().String("server", "", "URL of the signing service (default: HALLMARK_URL)")
+	format := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		all, err := publishedKeys(cmd.Context(), env, *server)
+		if err != nil {
+			return err
+		}
+		return printAs(*format, env.stdout, struct {
+			Keys []publishedKey `json:"keys"`
+		}{all}, func(w io.Writer) {
+			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			_, _ = fmt.Fprintln(table, "NAME\tUSE\tALGORITHM\tHINT")
+			for _, k := range all {
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable(k.Name), printable(k.Use), printable(k.Algorithm), printable(k.Hint))
+			}
+			_ = table.Flush() // to the same place as all output
+		})
+	}
+	return cmd
+}
+
+func keysPublicCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "public NAME [--attestations]", Short: "Print a public key as PEM, for cosign verify --key", Args: oneArgument("key"),
+	}
+	server := cmd.Flags().String("server", "", "URL of the signing service (default: HALLMARK_URL)")
+	attestations := cmd.Flags().Bool("attestations", false, "the key of attestations, not that of signatures")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		use := "signatures"
+		if *attestations {
+			use = "attestations"
+		}
+		all, err := publishedKeys(cmd.Context(), env, *server)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(all, func(k publishedKey) bool { return k.Name == args[0] && k.Use == use })
+		if at < 0 {
+			return no("the service has no key %q for %s (hint: hallmark keys list)", args[0], use)
+		}
+		// What a server sends is a key before it is printed.
+		block, rest := pem.Decode([]byte(all[at].PEM))
+		if _, err := verifier.NewKey([]byte(all[at].PEM)); err != nil || block == nil || len(rest) != 0 {
+			return fmt.Errorf("the service's answer is no public key: %w", err)
+		}
+		return pem.Encode(env.stdout, block)
+	}
+	return cmd
+}
+
+func publishedKeys(ctx context.Context, env environment, server string) ([]publishedKey, error) {
+	c, err := newClient(env, server)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+"/hallmark/v1/keys", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("call the signing service: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read to the end or given up
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeysAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the service's answer: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), body)
+	}
+	var answer struct {
+		Keys []publishedKey `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("read the service's answer: %w", err)
+	}
+	return answer.Keys, nil
+}
+
+// receiptKeys names the long-lived keys that signed, each once.
+func receiptKeys(r signer.Receipt) []string {
+	var names []string
+	for _, a := range append([]signer.Attached{r.Attached}, r.Others...) {
+		if a.Key == "" {
+			continue
+		}
+		if name := a.Key + " (" + a.KeyHint + ")"; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
