@@ -19,11 +19,19 @@ import (
 type expression struct {
 	program cel.Program
 	reads   []access
+	// evidence are the variables of evidence that it reads.
+	evidence []string
+	limit    uint64 // on what one evaluation costs
 }
 
 // compile parses and type-checks a source text and refuses what is certain to be wrong: another type than bool, a pattern that
 // matches parts of a text, a worst case beyond the limits.
 func compile(language *cel.Env, source string) (*expression, error) {
+	return compileWithin(language, source, runLimit)
+}
+
+// compileWithin is compile with another limit on what one evaluation costs.
+func compileWithin(language *cel.Env, source string, limit uint64) (*expression, error) {
 	checked, issues := language.Compile(source)
 	if issues.Err() != nil {
 		return nil, compileError(issues)
@@ -35,6 +43,9 @@ func compile(language *cel.Env, source string) (*expression, error) {
 	if err := checkPatterns(root); err != nil {
 		return nil, err
 	}
+	if err := checkSeverities(root); err != nil {
+		return nil, err
+	}
 	cost, err := language.EstimateCost(checked, sizes{})
 	if err != nil {
 		return nil, fmt.Errorf("estimate cost: %w", err)
@@ -42,11 +53,11 @@ func compile(language *cel.Env, source string) (*expression, error) {
 	if cost.Max > estimateLimit {
 		return nil, fmt.Errorf("could cost %d units, more than %d (hint: no loop inside a loop over claims)", cost.Max, estimateLimit)
 	}
-	program, err := language.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(runLimit))
+	program, err := language.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(limit))
 	if err != nil {
 		return nil, err
 	}
-	return &expression{program: program, reads: findReads(root)}, nil
+	return &expression{program: program, reads: findReads(root), evidence: findEvidence(root), limit: limit}, nil
 }
 
 // compileError puts CEL's complaints, with line and column inside the expression, on one line.
@@ -98,7 +109,7 @@ func (e *expression) evaluate(vars map[string]any) (ok bool, detail string) {
 	var stopped interpreter.EvalCancelledError
 	switch {
 	case errors.As(err, &stopped) && stopped.Cause == interpreter.CostLimitExceeded:
-		return false, fmt.Sprintf("evaluation reached its cost limit of %d", runLimit)
+		return false, fmt.Sprintf("evaluation reached its cost limit of %d", e.limit)
 	case !complete:
 		return false, detail // CEL's "no such key" adds nothing
 	case len(err.Error()) > maxShown: // it may quote a claim

@@ -5,6 +5,8 @@ package signer
 import (
 	"context"
 	"time"
+
+	"github.com/hallmark-dev/hallmark/policy"
 )
 
 // Decision kinds of an AuditEvent.
@@ -17,6 +19,9 @@ const (
 	DecisionSigned = "signed"
 	// DecisionVoided: a granted intent ended without a signature.
 	DecisionVoided = "voided"
+	// DecisionDryRun: somebody asked what would be decided. Nothing was signed
+	// or attested; Reasons are empty if it would have been.
+	DecisionDryRun = "dry-run"
 	// DecisionFailed: could not decide or could not finish (network, disk).
 	DecisionFailed = "failed"
 )
@@ -27,7 +32,7 @@ type AuditEvent struct {
 	Time     time.Time `json:"time"`
 	Decision string    `json:"decision"`
 	// Stage names the step of the flow that decided: request, authenticate,
-	// resolve, policy, intent, sign, log, attach.
+	// resolve, evidence, policy, intent, sign, log, attach.
 	Stage         string    `json:"stage,omitempty"`
 	Action        Action    `json:"action"`
 	Image         string    `json:"image" doc:"as asked, at most 512 bytes of JSON"`
@@ -37,10 +42,15 @@ type AuditEvent struct {
 	Rule          string    `json:"rule,omitempty"`
 	PolicyDigest  string    `json:"policyDigest,omitempty"`
 	Reasons       []string  `json:"reasons,omitempty"`
-	IntentID      string    `json:"intentId,omitempty"`
-	LogIndex      int64     `json:"logIndex,omitempty"`
-	RequestID     string    `json:"requestId,omitempty"`
-	RemoteAddr    string    `json:"remoteAddr,omitempty"`
+	// Checks are what was found of the evidence that policy requires, and of a
+	// dry run everything that was looked at.
+	Checks []policy.Check `json:"checks,omitempty"`
+	// Evidence are the digests of the bundles that a grant relies on.
+	Evidence   []string `json:"evidence,omitempty"`
+	IntentID   string   `json:"intentId,omitempty"`
+	LogIndex   int64    `json:"logIndex,omitempty"`
+	RequestID  string   `json:"requestId,omitempty"`
+	RemoteAddr string   `json:"remoteAddr,omitempty"`
 	// Unrecorded is how many callers without a valid token were refused since
 	// the refusal recorded before, and not recorded one by one.
 	Unrecorded int `json:"unrecorded,omitempty"`

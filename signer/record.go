@@ -51,7 +51,7 @@ func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause
 		ev.Decision = DecisionRefused
 		ev.Requester.Issuer, ev.Requester.Subject = clip(unauthenticated.Issuer), clip(unauthenticated.Subject)
 	case errors.As(cause, &refused):
-		ev.Decision, ev.Reasons = DecisionRefused, refused.Reasons
+		ev.Decision, ev.Reasons, ev.Checks = DecisionRefused, refused.Reasons, auditChecks(refused.Checks)
 	case isNo(cause):
 		ev.Decision = DecisionRefused
 	}

@@ -3,12 +3,10 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"reflect"
 	"time"
@@ -43,10 +41,10 @@ const (
 )
 
 // gate is a huma middleware before everything that reads the body.
-func (s *server) gate() func(huma.Context, func(huma.Context)) {
+func (s *server) gate(action signer.Action) func(huma.Context, func(huma.Context)) {
 	turns := semaphore.NewWeighted(maxBodies)
 	return func(ctx huma.Context, next func(huma.Context)) {
-		length, err := s.admit(ctx)
+		length, err := s.admit(ctx, action)
 		if err == nil {
 			err = wait(ctx.Context(), turns, length)
 		}
@@ -77,12 +75,15 @@ func (s *server) lookups() func(huma.Context, func(huma.Context)) {
 }
 
 // admit returns how much body an authenticated caller is about to send.
-func (s *server) admit(ctx huma.Context) (int64, error) {
+func (s *server) admit(ctx huma.Context, action signer.Action) (int64, error) {
 	err := s.Signer.Admit(ctx.Context(), signer.Request{
-		Token: bearer(ctx.Header("Authorization")), Action: signer.ActionAttest, Origin: s.origin(ctx.Context()),
+		Token: bearer(ctx.Header("Authorization")), Action: action, Origin: s.origin(ctx.Context()),
 	})
 	r, _ := humago.Unwrap(ctx)
-	if r.ContentLength < 0 || r.ContentLength > maxAttestBody {
+	if err == nil && r.ContentLength > maxAttestBody {
+		err = fmt.Errorf("%w: %d bytes, the limit is %d (hint: push large documents to the registry, or attest them one by one)", ErrTooLarge, r.ContentLength, maxAttestBody)
+	}
+	if r.ContentLength < 0 {
 		return maxAttestBody, err // more is never read
 	}
 	return r.ContentLength, err
@@ -139,33 +140,11 @@ func describeAttestBody(doc *huma.OpenAPI) {
 func readAttestBody(raw []byte) (attestInputBody, error) {
 	var b attestInputBody
 	members := map[string]any{"image": &b.Image, "predicateType": &b.PredicateType, "predicate": &b.Predicate}
-	dec := json.NewDecoder(bytes.NewReader(raw))
 	fail := func(format string, args ...any) (attestInputBody, error) {
 		return attestInputBody{}, fmt.Errorf("%w: body: "+format, append([]any{signer.ErrBadRequest}, args...)...)
 	}
-	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return fail("not a JSON object")
-	}
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return fail("%w", err)
-		}
-		name, _ := token.(string) // a member's name always is one
-		member := members[name]
-		if member == nil {
-			return fail("member %.100q is unknown or there twice", name)
-		}
-		delete(members, name)
-		if err := dec.Decode(member); err != nil {
-			return fail("member %s: %w", name, err)
-		}
-	}
-	if _, err := dec.Token(); err != nil {
-		return fail("the JSON object does not end")
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fail("something follows the JSON object")
+	if err := readMembers(raw, members); err != nil {
+		return fail("%w", err)
 	}
 	if len(members) > 0 || b.Image == "" || b.PredicateType == "" {
 		return fail("image, predicateType and predicate are compulsory")

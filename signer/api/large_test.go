@@ -38,6 +38,10 @@ func (s service) Sign(context.Context, signer.Request) (signer.Receipt, error) {
 	return signer.Receipt{}, errors.New("not asked for here")
 }
 
+func (s service) DryRun(context.Context, signer.Request) (signer.Explanation, error) {
+	return signer.Explanation{}, errors.New("not asked for here")
+}
+
 func (s service) Attest(_ context.Context, req signer.Request) (signer.Receipt, error) {
 	return s.attest(req)
 }
