@@ -212,8 +212,8 @@ func (o outcome) reasons() []string {
 			continue
 		case o.scopeFailures > 0:
 			format = "rule %q: %s is %s"
-		case i >= len(o.checks)-o.gateChecks:
-			format = "rule %q: evidence %q: %s"
+		case i >= len(o.checks)-o.gateChecks && strings.HasPrefix(check.Name, evidencePrefix):
+			format = "rule %q: %s: %s"
 		}
 		reasons = append(reasons, fmt.Sprintf(format, check.Rule, check.Name, check.Detail))
 	}

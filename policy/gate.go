@@ -22,6 +22,9 @@ const maxDocuments = 1024
 // notEvaluated is said of conditions that had nothing to read.
 const notEvaluated = "not evaluated: evidence that it reads is missing"
 
+// evidencePrefix begins the names of checks of evidence; no condition can have such a name.
+const evidencePrefix = "evidence."
+
 // gateSubject is what evidence has to be about.
 type gateSubject struct {
 	digest    string
@@ -80,6 +83,9 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 			result.bundles = append(result.bundles, d.Bundle)
 		}
 	}
+	if vex, ok := g.judgeVEX(s, documents); ok {
+		result.checks = append(result.checks, vex)
+	}
 	if len(g.expressions) != len(g.spec.Conditions) { // a gate that nothing compiled
 		missing = true
 	}
@@ -110,7 +116,7 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 
 // judgeKind looks for evidence of one kind about everything that the gate wants it about.
 func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now time.Time) (Check, []*Document) {
-	check := Check{Name: "evidence." + kind}
+	check := Check{Name: evidencePrefix + kind}
 	targets := g.targets(kind, s, documents)
 	if len(targets) == 0 {
 		check.Detail = "the index names no platform that evidence could be about"
@@ -139,6 +145,30 @@ func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now t
 
 // shownDigest is how much of a platform's digest is shown: what people compare.
 const shownDigest = len("sha256:") + 12
+
+// judgeVEX says which VEX documents count. It is no requirement: without any, nothing is excused.
+func (g *gate) judgeVEX(s gateSubject, documents []Document) (Check, bool) {
+	if g.spec.Scan == nil {
+		return Check{}, false
+	}
+	var said []string
+	for i := range documents {
+		d := &documents[i]
+		if d.Kind != EvidenceVEX || (d.Digest != s.digest && !slices.Contains(s.platforms, d.Digest)) {
+			continue
+		}
+		word := count(len(d.VEX), "statement")
+		switch {
+		case d.Problem != "":
+			word += " ignored: " + shown(d.Problem)
+		case !g.allows(d.Author):
+			word += " ignored: not an author whose VEX the policy accepts"
+		}
+		said = append(said, word+", "+describeDocument(d))
+	}
+	slices.Sort(said) // not the order of the evidence: it decides nothing
+	return Check{Name: evidencePrefix + EvidenceVEX, Passed: true, Detail: listed(said, "; ")}, len(said) > 0
+}
 
 // targets are the digests that evidence of a kind must be about.
 func (g *gate) targets(kind string, s gateSubject, documents []Document) []string {
@@ -191,7 +221,7 @@ func (g *gate) pick(kind, tool, target string, documents []Document, now time.Ti
 
 // noEvidence says what is missing and how to bring it.
 func noEvidence(kind, tool string, ignored []string) string {
-	what := kind
+	what := kindWords[kind]
 	if tool != "" {
 		what += " by " + tool
 	}
@@ -200,7 +230,7 @@ func noEvidence(kind, tool string, ignored []string) string {
 		slices.Sort(ignored) // not the order of the evidence: it decides nothing
 		said = "none that counts: " + listed(ignored, "; ")
 	}
-	hint := fmt.Sprintf("attest a %s of this digest, or sign with --%s FILE", what, kind)
+	hint := fmt.Sprintf("attest %s of this digest, or sign with --%s FILE", what, kind)
 	if kind == EvidenceProvenance {
 		hint = "the service makes it; sign through the service"
 	}

@@ -12,8 +12,16 @@ import (
 
 // What gates say. A refusal names the value that it saw, where it is logged, and what to do.
 
-// describeDocument says which statement it was.
+// kindWords call the kinds of evidence by name.
+var kindWords = map[string]string{
+	EvidenceSBOM: "an SBOM", EvidenceScan: "a scan", EvidenceTest: "a test result", EvidenceProvenance: "provenance", EvidenceVEX: "VEX",
+}
+
+// describeDocument says which statement it was. One without a bundle is not attested: a dry run's.
 func describeDocument(d *Document) string {
+	if d.Bundle == "" {
+		return fmt.Sprintf("not attested yet, for %s", shown(d.Author))
+	}
 	said := fmt.Sprintf("attested for %s", shown(d.Author))
 	if !d.At.IsZero() {
 		said += fmt.Sprintf(" at %s, log index %d", d.At.UTC().Format(time.RFC3339), d.LogIndex)
@@ -25,9 +33,9 @@ func describeDocument(d *Document) string {
 func (d *Document) summary(now time.Time) string {
 	switch {
 	case d.SBOM != nil:
-		return fmt.Sprintf("%s %s with %d packages", d.SBOM.Format, shown(d.SBOM.Version), d.SBOM.Packages)
+		return fmt.Sprintf("%s %s with %s", d.SBOM.Format, shownBare(d.SBOM.Version), count(d.SBOM.Packages, "package"))
 	case d.Scan != nil:
-		return fmt.Sprintf("%s, %s old, %s", shown(d.Scan.Tool), d.scanAge(now).Truncate(time.Second), count(len(d.Scan.Findings), "finding"))
+		return fmt.Sprintf("by %s, %s old, %s", shownBare(d.Scan.Tool), d.scanAge(now).Truncate(time.Second), count(len(d.Scan.Findings), "finding"))
 	case d.Test != nil:
 		return fmt.Sprintf("%s, %d passed, %d failed", d.Test.Result, d.Test.Passed, d.Test.Failed)
 	case d.Provenance != nil:

@@ -76,7 +76,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 			if err != nil {
 				return fmt.Errorf("gather evidence of %s: %w", a, err)
 			}
-			in.Evidence, in.Platforms = found.Documents, found.Platforms
+			in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
 		}
 		for _, d := range documents {
 			s.explainDocument(x, p, a, req, d)

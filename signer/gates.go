@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -80,28 +81,53 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 		return policy.Decision{}, err
 	}
 	for _, d := range documents {
-		if err := s.attestFor(ctx, p, a, req, d, false); err != nil {
+		if _, err := s.attestFor(ctx, p, a, req, d, false); err != nil {
 			return policy.Decision{}, err
 		}
 	}
-	if needs.Provenance {
-		d, err := s.provenance(p)
-		if err != nil {
-			return policy.Decision{}, err
-		}
-		if err := s.attestFor(ctx, p, a, req, d, true); err != nil {
-			return policy.Decision{}, err
-		}
+	if !needs.Evidence {
+		return s.cfg.Policy.Decide(in), nil
 	}
-	if needs.Evidence {
-		found, err := s.cfg.Evidence.Gather(ctx, a, needs.Platforms)
-		if err != nil {
-			return policy.Decision{}, fmt.Errorf("gather evidence of %s: %w", a, err)
-		}
-		in.Evidence, in.Platforms = found.Documents, found.Platforms
+	found, err := s.cfg.Evidence.Gather(ctx, a, needs.Platforms)
+	if err != nil {
+		return policy.Decision{}, fmt.Errorf("gather evidence of %s: %w", a, err)
 	}
+	in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
 	in.Now = s.cfg.Clock() // what was attested meanwhile is not from the future
+	if !needs.Provenance {
+		return s.cfg.Policy.Decide(in), nil
+	}
+	return s.decideWithProvenance(ctx, p, a, req, in)
+}
+
+// decideWithProvenance makes the service's own provenance, if that is all that
+// is missing: an image that is refused anyway needs none.
+func (s *Service) decideWithProvenance(ctx context.Context, p Principal, a oci.Artifact, req Request, in policy.Input) (policy.Decision, error) {
+	d, err := s.provenance(p)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	others := in.Evidence
+	made := s.asAttested(d, AttestorSAN(s.cfg.Origin), in)
+	in.Evidence = append(slices.Clone(others), made)
+	if tried := s.cfg.Policy.Decide(in); tried.Refusal() != nil {
+		return tried, nil
+	}
+	receipt, err := s.attestFor(ctx, p, a, req, d, true)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	// finish has verified this bundle with the published trusted root.
+	made.LogIndex, made.LogID, made.Bundle, made.At = receipt.LogIndex, receipt.LogID, string(receipt.BundleDigest), receipt.SignedAt
+	in.Evidence = append(slices.Clone(others), made)
+	in.Now = s.cfg.Clock()
 	return s.cfg.Policy.Decide(in), nil
+}
+
+// withoutProvenance leaves provenance of other runs out: what counts is that of
+// the run that asks.
+func withoutProvenance(documents []policy.Document) []policy.Document {
+	return slices.DeleteFunc(slices.Clone(documents), func(d policy.Document) bool { return d.Kind == policy.EvidenceProvenance })
 }
 
 // recognise reads all documents before the first of them is attested.
@@ -126,14 +152,14 @@ func recognise(documents []Document) ([]carried, error) {
 
 // attestFor attests one document in the course of another request: the same
 // principal and artifact, a decision, an intent and a receipt of its own.
-func (s *Service) attestFor(ctx context.Context, p Principal, a oci.Artifact, req Request, d carried, own bool) error {
+func (s *Service) attestFor(ctx context.Context, p Principal, a oci.Artifact, req Request, d carried, own bool) (Receipt, error) {
 	inner := Request{
 		Action: ActionAttest, Image: req.Image, PredicateType: d.PredicateType, Predicate: d.Predicate, Origin: req.Origin, own: own,
 	}
 	ev := s.newEvent(inner)
 	ev.Requester, ev.Digest = requesterOf(p), string(a.Digest)
-	_, err := s.carryOut(ctx, ev, p, a, inner, s.draftAttestation)
-	return about(d.name, err)
+	receipt, err := s.carryOut(ctx, ev, p, a, inner, s.draftAttestation)
+	return receipt, about(d.name, err)
 }
 
 // about says which document an error is about.

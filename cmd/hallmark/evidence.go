@@ -3,10 +3,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,20 +47,40 @@ func addEvidenceFlags(cmd *cobra.Command) *evidenceFlags {
 
 // body encodes a sign request. Documents go in byte for byte: see requestBody.
 func (f *evidenceFlags) body(env environment, image, token string) ([]byte, error) {
-	body, err := requestBody(map[string]string{"image": image}, nil)
+	head, err := json.Marshal(struct {
+		Image  string `json:"image"`
+		DryRun bool   `json:"dryRun,omitempty"`
+	}{image, f.dryRun})
 	if err != nil {
 		return nil, err
 	}
-	if f.dryRun {
-		body = append(body[:len(body)-1], `,"dryRun":true}`...)
+	documents, err := f.documents(env, token == "-")
+	if err != nil {
+		return nil, err
 	}
-	separator, stdin := `,"evidence":[`, token == "-"
+	if len(documents) == 0 {
+		return head, nil
+	}
+	var body bytes.Buffer
+	body.Write(head[:len(head)-1])
+	body.WriteString(`,"evidence":[`)
+	body.Write(bytes.Join(documents, []byte(",")))
+	body.WriteString("]}")
+	if body.Len() > maxPredicate {
+		return nil, usage("the documents have %d bytes, at most %d go with one request (hint: hallmark attest them one by one)", body.Len(), maxPredicate)
+	}
+	return body.Bytes(), nil
+}
+
+// documents encodes one object for each file.
+func (f *evidenceFlags) documents(env environment, stdinTaken bool) ([][]byte, error) {
+	var all [][]byte
 	for _, k := range evidenceKinds {
 		for _, path := range *f.files[k.kind] {
-			if path == "-" && stdin {
+			if path == "-" && stdinTaken {
 				return nil, usage("stdin can hold one thing: the token or one document")
 			}
-			stdin = stdin || path == "-"
+			stdinTaken = stdinTaken || path == "-"
 			document, err := readEvidence(env, path)
 			if err != nil {
 				return nil, err
@@ -67,19 +89,10 @@ func (f *evidenceFlags) body(env environment, image, token string) ([]byte, erro
 			if err != nil {
 				return nil, err
 			}
-			body = append(append(body[:len(body)-1], separator...), head[:len(head)-1]...)
-			body = append(append(append(body, `,"document":`...), document...), "}]}"...)
-			// The next one goes into the list that is there now.
-			separator, body = ",", append(body[:len(body)-2], '}')
+			all = append(all, slices.Concat(head[:len(head)-1], []byte(`,"document":`), document, []byte("}")))
 		}
 	}
-	if separator == "," {
-		body = append(body[:len(body)-1], "]}"...)
-	}
-	if len(body) > maxPredicate {
-		return nil, usage("the documents have %d bytes, at most %d go with one request (hint: hallmark attest them one by one)", len(body), maxPredicate)
-	}
-	return body, nil
+	return all, nil
 }
 
 func nameOf(path string) string {
