@@ -21,26 +21,26 @@ func grypeFormat() format {
 }
 
 type grypeDescriptor struct {
-	Version   string
-	Timestamp string
+	Version   string `json:"version"`
+	Timestamp string `json:"timestamp"`
 	DB        struct {
-		Built  string // schema up to 5
+		Built  string `json:"built"` // schema up to 5
 		Status struct{ Built string }
 	}
 }
 
 type grypeMatch struct {
 	Vulnerability struct {
-		ID       string
-		Severity string
-		CVSS     []grypeCVSS
+		ID       string      `json:"id"`
+		Severity string      `json:"severity"`
+		CVSS     []grypeCVSS `json:"cvss"`
 		Fix      struct {
-			Versions []string
-			State    string
-		}
-	}
-	RelatedVulnerabilities []struct{ ID string }
-	Artifact               struct{ Name, Version, PURL string }
+			Versions []string `json:"versions"`
+			State    string   `json:"state"`
+		} `json:"fix"`
+	} `json:"vulnerability"`
+	RelatedVulnerabilities []struct{ ID string }                `json:"relatedVulnerabilities"`
+	Artifact               struct{ Name, Version, PURL string } `json:"artifact"`
 }
 
 type grypeCVSS struct{ Metrics struct{ BaseScore float64 } }

@@ -58,11 +58,11 @@ type vexStatementJSON struct {
 		Name    string
 		Aliases []string
 	}
-	Products        json.RawMessage
-	Status          string
-	Justification   string
-	ImpactStatement string `json:"impact_statement"`
-	Timestamp       string
+	Products        json.RawMessage `json:"products"`
+	Status          string          `json:"status"`
+	Justification   string          `json:"justification"`
+	ImpactStatement string          `json:"impact_statement"`
+	Timestamp       string          `json:"timestamp"`
 }
 
 type vexComponent struct {

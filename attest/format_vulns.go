@@ -145,8 +145,8 @@ func vulnsFormat() format {
 }
 
 type vulnsResult struct {
-	ID       string
-	Severity json.RawMessage // a list since v0.2
+	ID       string          `json:"id"`
+	Severity json.RawMessage `json:"severity"` // a list since v0.2
 	// Annotations is a list of objects; one with a purl is the package.
 	Annotations []map[string]any
 }
