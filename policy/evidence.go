@@ -93,11 +93,18 @@ type Provenance struct {
 	Builder, BuildType, Source, Commit, Invocation string
 }
 
-// severityRank orders severities. Unknown is not in it: see atLeast.
-var severityRank = map[string]int{"none": 0, "negligible": 1, "low": 2, "medium": 3, "high": 4, "critical": 5}
+// severities are all that are known, from none to the worst.
+var severities = []string{"none", "negligible", "low", "medium", "high", "critical"}
 
-// atLeast reports whether the finding is as bad as level. A severity that nobody knows counts as the worst that a rule names.
-func (f *Finding) atLeast(level int) bool {
-	rank, known := severityRank[f.Severity]
-	return !known || rank >= level
+// unknownRank is what every other word counts as: the worst that a rule names, and never low.
+const unknownRank = 6 // len(severities)
+
+// severityRank is the place of a severity in their order.
+func severityRank(word string) int {
+	for rank, name := range severities {
+		if word == name {
+			return rank
+		}
+	}
+	return unknownRank
 }

@@ -27,9 +27,9 @@ const (
 	varProvenance = "evidence.provenance"
 )
 
-// evidenceRunLimit bounds what one condition over evidence costs. A loop over five thousand findings costs about fifty thousand units;
-// a hundred thousand findings, the most that are read, fit twice.
-const evidenceRunLimit = 5_000_000
+// evidenceLimits bound one condition over evidence. A hundred thousand findings, the most that are read of a scan, can be looped over
+// four times, and no loop is in a loop over findings.
+var evidenceLimits = limits{estimate: estimateLimit, steps: 400_000}
 
 // object is a type of the language whose values are pointers to the Go type T.
 type object struct {
@@ -200,6 +200,7 @@ func convert(from *types.Type, to ref.Type) ref.Val {
 // judged is a finding with what VEX says of it. It is its own value of CEL, so that a loop over findings allocates nothing.
 type judged struct {
 	*Finding
+	rank   int // of its severity
 	excuse string
 }
 
@@ -235,7 +236,7 @@ func (s *scanView) list(findings []ref.Val) ref.Val {
 func (s *scanView) unexcused(level int) []ref.Val {
 	var open []ref.Val
 	for _, v := range s.findings {
-		if f, ok := v.(*judged); ok && f.excuse == "" && f.atLeast(level) {
+		if f, ok := v.(*judged); ok && f.excuse == "" && f.rank >= level {
 			open = append(open, v)
 		}
 	}
@@ -251,8 +252,8 @@ const (
 
 func severityArgument(v ref.Val) (int, bool) {
 	name, ok := v.Value().(string)
-	rank, known := severityRank[name]
-	return rank, ok && known
+	rank := severityRank(name)
+	return rank, ok && rank != unknownRank
 }
 
 var errSeverity = errors.New("severity must be one of critical, high, medium, low, negligible, none")
@@ -272,7 +273,7 @@ func callAtLeast(finding, level ref.Val) ref.Val {
 	if !ok || !known {
 		return types.WrapErr(errSeverity)
 	}
-	return types.Bool(f.atLeast(rank))
+	return types.Bool(f.rank >= rank)
 }
 
 func callHasID(finding, id ref.Val) ref.Val {

@@ -52,16 +52,9 @@ func (x excuses) of(f *Finding) string {
 	if len(x) == 0 {
 		return ""
 	}
-	var newest *excuse
-	ids := [1]string{f.ID}
-	for _, id := range append(ids[:], f.Aliases...) {
-		candidates := x[strings.ToLower(id)]
-		for i := range candidates {
-			c := &candidates[i]
-			if c.isAbout(f) && (newest == nil || c.newer(newest)) {
-				newest = c
-			}
-		}
+	newest := x.newest(nil, f.ID, f)
+	for _, alias := range f.Aliases {
+		newest = x.newest(newest, alias, f)
 	}
 	if newest == nil || (newest.statement.Status != "not_affected" && newest.statement.Status != "fixed") {
 		return ""
@@ -71,6 +64,17 @@ func (x excuses) of(f *Finding) string {
 		why += " (" + newest.statement.Justification + ")"
 	}
 	return why + " by " + newest.author
+}
+
+// newest returns the newest statement about a vulnerability and the finding's package, if it is newer than the one at hand.
+func (x excuses) newest(known *excuse, id string, f *Finding) *excuse {
+	candidates := x[strings.ToLower(id)]
+	for i := range candidates {
+		if c := &candidates[i]; (known == nil || c.newer(known)) && c.isAbout(f) {
+			known = c
+		}
+	}
+	return known
 }
 
 func (e *excuse) newer(than *excuse) bool {

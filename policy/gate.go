@@ -105,7 +105,7 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 	}
 	for i, compiled := range g.expressions {
 		holds, detail := compiled.evaluate(all)
-		detail = joinDetails(detail, describeEvidence(compiled.evidence, view))
+		detail = joinDetails(detail, describeEvidence(compiled.evidence, view, !holds))
 		if !holds {
 			detail = joinDetails(detail, g.spec.Conditions[i].Message)
 		}
@@ -358,7 +358,7 @@ func (g *gate) scanView(s gateSubject, scans []*Document, documents []Document, 
 		view.age = max(view.age, d.scanAge(now))
 		for i := range d.Scan.Findings {
 			f := &d.Scan.Findings[i]
-			all = append(all, judged{f, x.of(f)})
+			all = append(all, judged{f, severityRank(f.Severity), x.of(f)})
 			view.findings = append(view.findings, &all[len(all)-1])
 		}
 	}

@@ -51,13 +51,13 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// describeEvidence says what a condition has read.
-func describeEvidence(names []string, view map[string]any) string {
+// describeEvidence says what a condition has read, and if it failed which findings may be why.
+func describeEvidence(names []string, view map[string]any, failed bool) string {
 	var said []string
 	for _, name := range names {
 		switch v := view[name].(type) {
 		case *scanView:
-			said = append(said, v.describe())
+			said = append(said, v.describe(failed))
 		case *SBOM:
 			said = append(said, fmt.Sprintf("the SBOM lists %s", count(v.Packages, "package")))
 		case *TestResult:
@@ -69,55 +69,65 @@ func describeEvidence(names []string, view map[string]any) string {
 	return strings.Join(said, "; ")
 }
 
-// describe counts the findings by severity and names the worst that nobody excuses.
-func (s *scanView) describe() string {
-	counts := make(map[string]int)
-	var open []*judged
+// describe counts the findings by severity. With name it names the worst that nobody excuses.
+func (s *scanView) describe(name bool) string {
+	var counts [unknownRank + 1]int
+	excused := 0
+	var worst []*judged // at most maxListed, the worst first
 	for _, v := range s.findings {
 		f, ok := v.(*judged)
-		if !ok {
+		switch {
+		case !ok:
+			continue
+		case f.excuse != "":
+			excused++
 			continue
 		}
-		if f.excuse != "" {
-			counts["excused"]++
-			continue
+		counts[f.rank]++
+		if name {
+			worst = insertWorst(worst, f)
 		}
-		counts[f.Severity]++
-		open = append(open, f)
 	}
 	var parts []string
-	for _, name := range []string{"critical", "high", "medium", "low", "negligible", "none", "unknown", "excused"} {
-		if n := counts[name]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, name))
+	open := 0
+	for rank := unknownRank; rank >= 0; rank-- {
+		if n := counts[rank]; n > 0 {
+			open += n
+			parts = append(parts, fmt.Sprintf("%d %s", n, slices.Concat(severities, []string{"unknown"})[rank]))
 		}
+	}
+	if excused > 0 {
+		parts = append(parts, fmt.Sprintf("%d excused", excused))
 	}
 	if len(parts) == 0 {
 		return "no findings"
 	}
 	said := count(len(s.findings), "finding") + ": " + strings.Join(parts, ", ")
-	if len(open) == 0 {
+	if len(worst) == 0 {
 		return said
 	}
-	// Only the worst are named, so only they are sorted by name.
-	slices.SortStableFunc(open, func(a, b *judged) int {
-		return cmp.Or(cmp.Compare(b.rank(), a.rank()), strings.Compare(a.ID, b.ID), strings.Compare(a.Package, b.Package))
-	})
 	var named []string
-	for _, f := range open[:min(len(open), maxListed)] {
+	for _, f := range worst {
 		named = append(named, f.describe())
 	}
-	if more := len(open) - len(named); more > 0 {
+	if more := open - len(named); more > 0 {
 		named = append(named, fmt.Sprintf("%d more", more))
 	}
 	return said + "; not excused: " + strings.Join(named, ", ")
 }
 
-// rank orders findings for people: unknown before critical, since it counts as that.
-func (f *judged) rank() int {
-	if rank, known := severityRank[f.Severity]; known {
-		return rank
+// insertWorst keeps the first maxListed in the order of compareWorst: sorting thousands for four names would cost more than the decision.
+func insertWorst(worst []*judged, f *judged) []*judged {
+	if len(worst) == maxListed && compareWorst(worst[maxListed-1], f) <= 0 {
+		return worst
 	}
-	return len(severityRank)
+	at, _ := slices.BinarySearchFunc(worst, f, compareWorst)
+	worst = slices.Insert(worst, at, f)
+	return worst[:min(len(worst), maxListed)]
+}
+
+func compareWorst(a, b *judged) int {
+	return cmp.Or(cmp.Compare(b.rank, a.rank), strings.Compare(a.ID, b.ID), strings.Compare(a.Package, b.Package), strings.Compare(a.Version, b.Version))
 }
 
 func (f *judged) describe() string {

@@ -111,7 +111,7 @@ func newGate(path string, spec *EvidenceRequirement, others []cel.EnvOption) (*g
 		return nil, fmt.Errorf("prepare expression language: %w", err)
 	}
 	for i, condition := range spec.Conditions {
-		compiled, err := compileWithin(language, condition.Expression, evidenceRunLimit)
+		compiled, err := compileWithin(language, condition.Expression, evidenceLimits)
 		if err != nil {
 			return nil, fieldErrorf(fmt.Sprintf("%s.conditions[%d].expression", path, i), "condition %q: %v%s", condition.Name, err, evidenceHint(err))
 		}
