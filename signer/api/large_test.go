@@ -57,8 +57,13 @@ func newHandler(t *testing.T, attest func(signer.Request) (signer.Receipt, error
 
 func handlerOf(t *testing.T, s service) http.Handler {
 	t.Helper()
+	return handlerFor(t, s, s)
+}
+
+func handlerFor(t *testing.T, signs api.Signer, s service) http.Handler {
+	t.Helper()
 	handler, err := api.New(api.Config{
-		Signer: s, Receipts: s, Logs: s.logs, Logger: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "id" },
+		Signer: signs, Receipts: s, Logs: s.logs, Logger: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "id" },
 		Trust: func(context.Context) (root, config []byte) { return s.trust(), nil },
 	})
 	if err != nil {
