@@ -176,11 +176,17 @@ func (g *gate) targets(kind string, s gateSubject, documents []Document) []strin
 	if !s.index || kind == EvidenceProvenance || g.spec.Index == "" || g.spec.Index == indexItself {
 		return []string{s.digest}
 	}
-	about := func(d Document) bool { return d.Kind == kind && d.Digest == s.digest && d.Problem == "" }
-	if g.spec.Index == indexEither && slices.ContainsFunc(documents, about) {
+	if g.spec.Index == indexEither && (someAbout(documents, kind, s.digest) || !someAbout(documents, kind, s.platforms...)) {
 		return []string{s.digest}
 	}
 	return s.platforms
+}
+
+// someAbout reports whether some document of a kind that can be read is about one of the digests.
+func someAbout(documents []Document, kind string, digests ...string) bool {
+	return slices.ContainsFunc(documents, func(d Document) bool {
+		return d.Kind == kind && d.Problem == "" && slices.Contains(digests, d.Digest)
+	})
 }
 
 // tools are the scanners of which each must have spoken; "" stands for any.
