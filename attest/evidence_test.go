@@ -93,6 +93,16 @@ func TestGrypeFindings(t *testing.T) {
 	}
 }
 
+// What an ignore file took away counts, as far as the report shows it.
+func TestTrivySuppressed(t *testing.T) {
+	s := read(t, `{"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Class": "os-pkgs", "ExperimentalModifiedFindings": [
+		{"Type": "vulnerability", "Status": "ignored", "Source": ".trivyignore", "Finding": {"VulnerabilityID": "CVE-2026-1", "Severity": "CRITICAL"}},
+		{"Type": "secret", "Finding": {}}]}]}`).Evidence.Scan
+	if len(s.Findings) != 1 || s.Findings[0].ID != "CVE-2026-1" {
+		t.Errorf("findings %+v", s.Findings)
+	}
+}
+
 func TestVulnsFindings(t *testing.T) {
 	ev, err := attest.ReadEvidence("https://in-toto.io/attestation/vulns/v0.2", []byte(vulnsPredicate))
 	if err != nil {

@@ -31,6 +31,15 @@ type trivyMetadata struct {
 type trivyResult struct {
 	Class           string
 	Vulnerabilities json.RawMessage
+	// ExperimentalModifiedFindings are what an ignore file or VEX took away, if
+	// Trivy was told to show them. A tool's ignore file excuses nothing, so they
+	// count.
+	ExperimentalModifiedFindings json.RawMessage
+}
+
+type trivyModified struct {
+	Type    string
+	Finding trivyVulnerability
 }
 
 type trivyVulnerability struct {
@@ -66,10 +75,19 @@ func readTrivy(top members) (Evidence, error) {
 	packages := false // some result is about packages
 	there, err := each("$.Results", top["Results"], func(place string, r trivyResult) error {
 		packages = packages || strings.HasSuffix(r.Class, "-pkgs") || r.Vulnerabilities != nil
-		_, err := each(place+".Vulnerabilities", r.Vulnerabilities, func(place string, v trivyVulnerability) error {
+		add := func(place string, v trivyVulnerability) error {
 			f := v.finding()
 			s.Findings = append(s.Findings, f)
 			return f.check(place)
+		}
+		if _, err := each(place+".Vulnerabilities", r.Vulnerabilities, add); err != nil {
+			return err
+		}
+		_, err := each(place+".ExperimentalModifiedFindings", r.ExperimentalModifiedFindings, func(place string, m trivyModified) error {
+			if m.Type != "vulnerability" {
+				return nil
+			}
+			return add(place+".Finding", m.Finding)
 		})
 		return err
 	})

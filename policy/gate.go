@@ -83,8 +83,9 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 			result.bundles = append(result.bundles, d.Bundle)
 		}
 	}
-	if vex, ok := g.judgeVEX(s, documents); ok {
+	if vex, bundles, ok := g.judgeVEX(s, documents); ok {
 		result.checks = append(result.checks, vex)
+		result.bundles = append(result.bundles, bundles...)
 	}
 	if len(g.expressions) != len(g.spec.Conditions) { // a gate that nothing compiled
 		missing = true
@@ -146,10 +147,10 @@ func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now t
 // shownDigest is how much of a platform's digest is shown: what people compare.
 const shownDigest = len("sha256:") + 12
 
-// judgeVEX says which VEX documents count. It is no requirement: without any, nothing is excused.
-func (g *gate) judgeVEX(s gateSubject, documents []Document) (Check, bool) {
+// judgeVEX says which VEX documents count, and their bundles. It is no requirement: without any, nothing is excused.
+func (g *gate) judgeVEX(s gateSubject, documents []Document) (check Check, bundles []string, found bool) {
 	if g.spec.Scan == nil {
-		return Check{}, false
+		return Check{}, nil, false
 	}
 	var said []string
 	for i := range documents {
@@ -163,11 +164,14 @@ func (g *gate) judgeVEX(s gateSubject, documents []Document) (Check, bool) {
 			word += " ignored: " + shown(d.Problem)
 		case !g.allows(d.Author):
 			word += " ignored: not an author whose VEX the policy accepts"
+		default:
+			bundles = append(bundles, d.Bundle)
 		}
 		said = append(said, word+", "+describeDocument(d))
 	}
 	slices.Sort(said) // not the order of the evidence: it decides nothing
-	return Check{Name: evidencePrefix + EvidenceVEX, Passed: true, Detail: listed(said, "; ")}, len(said) > 0
+	slices.Sort(bundles)
+	return Check{Name: evidencePrefix + EvidenceVEX, Passed: true, Detail: listed(said, "; ")}, bundles, len(said) > 0
 }
 
 // targets are the digests that evidence of a kind must be about.

@@ -188,12 +188,13 @@ func TestGateListsEveryCheck(t *testing.T) {
 
 // The terms name the evidence that decided, and nothing of it is kept.
 func TestGrantNamesItsEvidence(t *testing.T) {
-	grant, ok := decideOn(parse(t, gated(fullGate)), good()).Grant()
+	documents := append(good(), vexBy(security, nil), with2(vexBy(request().SAN, nil), func(d *policy.Document) { d.Bundle = "sha256:ignored" }))
+	grant, ok := decideOn(parse(t, gated(fullGate)), documents).Grant()
 	if !ok {
 		t.Fatal("refused")
 	}
 	terms, err := grant.Redeem()
-	if err != nil || !slices.Equal(terms.Evidence, []string{"sha256:sbom", "sha256:scan", "sha256:test"}) || terms.Input.Evidence != nil {
+	if err != nil || !slices.Equal(terms.Evidence, []string{"sha256:sbom", "sha256:scan", "sha256:test", "sha256:vex"}) || terms.Input.Evidence != nil {
 		t.Errorf("terms %+v, %v", terms, err)
 	}
 }
