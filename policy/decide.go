@@ -28,7 +28,7 @@ func (p *SigningPolicy) Decide(in Input) Decision {
 		result := p.rules[i].judge(in, vars)
 		decision.Checks = append(decision.Checks, result.checks...)
 		if result.holds() {
-			decision.grant = p.grant(result.rule, in)
+			decision.grant = p.grant(result, in)
 			return decision
 		}
 		failures = append(failures, result)
@@ -43,10 +43,11 @@ func refuseInput(why string) Decision {
 }
 
 // grant makes the one permission of a decision. This is the only place that makes a permit.
-func (p *SigningPolicy) grant(rule *signingRule, in Input) *Grant {
+func (p *SigningPolicy) grant(by outcome, in Input) *Grant {
 	in.Claims, _ = copyClaims(in.Claims).(map[string]any)
+	in.Evidence = nil
 	return &Grant{permit: &permit{terms: Terms{
-		Rule: rule.Name, Input: in, PolicyDigest: p.digest, Certificate: rule.byCertificate(), Keys: slices.Clone(rule.Keys),
+		Rule: by.rule.Name, Input: in, Evidence: by.bundles, PolicyDigest: p.digest, Certificate: by.rule.byCertificate(), Keys: slices.Clone(by.rule.Keys),
 	}}}
 }
 
@@ -69,6 +70,10 @@ func variables(in Input) (map[string]any, error) {
 		return nil, fmt.Errorf("repository %s is not in canonical form", shown(in.Repository))
 	case !isDigest(in.Digest):
 		return nil, fmt.Errorf("digest %s is not sha256 and 64 lower-case hex digits", shown(in.Digest))
+	case len(in.Evidence) > maxDocuments:
+		return nil, fmt.Errorf("%d statements about the artifact are more than %d", len(in.Evidence), maxDocuments)
+	case in.Own && (in.Action != ActionAttest || in.PredicateType != PredicateProvenance):
+		return nil, fmt.Errorf("the service makes no %s of its own", shown(in.PredicateType))
 	case in.Action == ActionAttest && in.PredicateType == PredicateSignature:
 		// Whoever may attest could otherwise approve, even by a rule with anyPredicateType.
 		return nil, fmt.Errorf("%s is a signature and cannot be attested; ask to sign", PredicateSignature)
@@ -85,12 +90,19 @@ func variables(in Input) (map[string]any, error) {
 type outcome struct {
 	rule   *signingRule
 	checks []Check
-	// How far from holding the rule was: failed checks of its scope, failed conditions.
-	scopeFailures, conditionFailures int
+	// How far from holding the rule was: failed checks of its scope, failed conditions, failed checks of evidence.
+	scopeFailures, conditionFailures, gateFailures int
+	gateChecks                                     int      // how many of checks, at the end, are about evidence
+	bundles                                        []string // with the evidence that was looked at
 }
 
-// holds reports whether the rule allows: its scope fits and every condition was evaluated and held.
+// holds reports whether the rule allows: its scope fits, every condition was evaluated and held, and so was all evidence.
 func (o outcome) holds() bool {
+	return o.wouldHold() && o.gateFailures == 0 && (o.rule.Require == nil) == (o.rule.gate == nil)
+}
+
+// wouldHold reports whether only evidence can be missing.
+func (o outcome) wouldHold() bool {
 	return o.scopeFailures == 0 && o.conditionFailures == 0 && len(o.rule.expressions) > 0 &&
 		len(o.rule.expressions) == len(o.rule.Conditions)
 }
@@ -98,6 +110,15 @@ func (o outcome) holds() bool {
 // judge holds a rule against the input. Conditions are evaluated, all of them, only if the rule is about such requests at all: claims
 // of another provider would fail them for no reason worth reading.
 func (r *signingRule) judge(in Input, vars map[string]any) outcome {
+	result := r.judgeClaims(in, vars)
+	if result.wouldHold() && r.gate != nil && in.Action == ActionSign {
+		result.addGate(r.gate.judge(subjectOf(in), in.Evidence, vars, in.Now))
+	}
+	return result
+}
+
+// judgeClaims is judge without evidence.
+func (r *signingRule) judgeClaims(in Input, vars map[string]any) outcome {
 	result := outcome{rule: r}
 	for _, check := range r.scope(in) {
 		if !check.Passed {
@@ -127,14 +148,24 @@ func (r *signingRule) scope(in Input) []Check {
 	repository := func(pattern string) bool { return underPrefix(in.Repository, pattern) }
 	checks := []Check{
 		r.scopeCheck(checkIdentity, in.Identity, []string{r.Identity}, in.Identity == r.Identity),
-		r.scopeCheck(checkAction, in.Action, r.Actions, slices.Contains(r.Actions, in.Action)),
+		r.scopeCheck(checkAction, in.Action, r.Actions, slices.Contains(r.Actions, in.Action) || r.makes(in)),
 		r.scopeCheck(checkKind, in.Kind, r.Kinds, slices.Contains(r.Kinds, in.Kind)),
 		r.scopeCheck(checkRepository, in.Repository, r.Repositories, slices.ContainsFunc(r.Repositories, repository)),
 	}
-	if in.Action == ActionAttest {
+	switch {
+	case r.makes(in):
+		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, nil, true))
+	case in.Own:
+		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, []string{"what jobs attest: it requires no provenance"}, false))
+	case in.Action == ActionAttest:
 		checks = append(checks, r.predicateTypeCheck(in.PredicateType))
 	}
 	return checks
+}
+
+// makes reports whether the statement is the service's own and the rule requires it of signatures.
+func (r *signingRule) makes(in Input) bool {
+	return in.Own && r.Require != nil && r.Require.Provenance && slices.Contains(r.Actions, ActionSign)
 }
 
 func (r *signingRule) predicateTypeCheck(predicateType string) Check {
@@ -162,6 +193,7 @@ func reasonsOf(failures []outcome, in Input) []string {
 	mine = sameSort(mine, in)
 	slices.SortStableFunc(mine, func(a, b outcome) int {
 		return cmp.Or(cmp.Compare(a.scopeFailures, b.scopeFailures), cmp.Compare(a.conditionFailures, b.conditionFailures),
+			cmp.Compare(a.gateFailures, b.gateFailures),
 			strings.Compare(a.rule.Name, b.rule.Name)) // not the file's order: it decides nothing
 	})
 	var reasons []string
@@ -182,15 +214,18 @@ func identities(failures []outcome) string {
 
 // reasons are the rule's failed checks as sentences.
 func (o outcome) reasons() []string {
-	format := "rule %q: condition %q failed: %s"
-	if o.scopeFailures > 0 {
-		format = "rule %q: %s is %s"
-	}
 	var reasons []string
-	for _, check := range o.checks {
-		if !check.Passed {
-			reasons = append(reasons, fmt.Sprintf(format, check.Rule, check.Name, check.Detail))
+	for i, check := range o.checks {
+		format := "rule %q: condition %q failed: %s"
+		switch {
+		case check.Passed || check.Detail == notEvaluated:
+			continue
+		case o.scopeFailures > 0:
+			format = "rule %q: %s is %s"
+		case i >= len(o.checks)-o.gateChecks && strings.HasPrefix(check.Name, evidencePrefix):
+			format = "rule %q: %s: %s"
 		}
+		reasons = append(reasons, fmt.Sprintf(format, check.Rule, check.Name, check.Detail))
 	}
 	return reasons
 }

@@ -33,6 +33,8 @@ type Fact struct {
 	LogID         string          // hex
 	Bundle        string          // "sha256:<hex>" of the bundle's bytes, for reference
 	Predicate     json.RawMessage // of the statement
+	// Document is what the statement says, if it is evidence and somebody has read it: see [TrustPolicy.ReadsEvidence].
+	Document *Document
 }
 
 // Evaluate judges what is proven about an image. It allows if and only if the policy speaks about the image and every requirement is
@@ -48,6 +50,7 @@ func (p *TrustPolicy) Evaluate(img Image, facts []Fact, now time.Time) Verdict {
 	for _, requirement := range p.spec.Require.Attestations {
 		verdict.add(p.name, requirement.Name, p.attestation(requirement, facts, now))
 	}
+	p.judgeEvidence(&verdict, img, facts, now)
 	return verdict
 }
 

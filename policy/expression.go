@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,11 +20,42 @@ import (
 type expression struct {
 	program cel.Program
 	reads   []access
+	// evidence are the variables of evidence that it reads.
+	evidence []string
+	limit    limits
 }
 
 // compile parses and type-checks a source text and refuses what is certain to be wrong: another type than bool, a pattern that
 // matches parts of a text, a worst case beyond the limits.
 func compile(language *cel.Env, source string) (*expression, error) {
+	return compileWithin(language, source, limits{estimate: estimateLimit, run: runLimit})
+}
+
+// limits bound an expression: its estimated worst case, and what an evaluation really does. Exactly one of run, in CEL's units, and steps,
+// passes through loops, is set. CEL's count of units takes time that grows with the square of a loop's length, so that expressions over
+// thousands of findings are bounded by steps.
+type limits struct {
+	estimate, run uint64
+	steps         uint
+}
+
+// exhausted makes CEL's check for an interruption, which it does every limits.steps steps, stop the evaluation the first time.
+var exhausted = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// option is the limit as CEL takes it.
+func (l limits) option() cel.ProgramOption {
+	if l.steps > 0 {
+		return cel.InterruptCheckFrequency(l.steps)
+	}
+	return cel.CostLimit(l.run)
+}
+
+// compileWithin is compile with other limits.
+func compileWithin(language *cel.Env, source string, limit limits) (*expression, error) {
 	checked, issues := language.Compile(source)
 	if issues.Err() != nil {
 		return nil, compileError(issues)
@@ -35,18 +67,21 @@ func compile(language *cel.Env, source string) (*expression, error) {
 	if err := checkPatterns(root); err != nil {
 		return nil, err
 	}
+	if err := checkSeverities(root); err != nil {
+		return nil, err
+	}
 	cost, err := language.EstimateCost(checked, sizes{})
 	if err != nil {
 		return nil, fmt.Errorf("estimate cost: %w", err)
 	}
-	if cost.Max > estimateLimit {
-		return nil, fmt.Errorf("could cost %d units, more than %d (hint: no loop inside a loop over claims)", cost.Max, estimateLimit)
+	if cost.Max > limit.estimate {
+		return nil, fmt.Errorf("could cost %d units, more than %d (hint: no loop inside a loop over claims or findings)", cost.Max, limit.estimate)
 	}
-	program, err := language.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(runLimit))
+	program, err := language.Program(checked, cel.EvalOptions(cel.OptOptimize), limit.option())
 	if err != nil {
 		return nil, err
 	}
-	return &expression{program: program, reads: findReads(root)}, nil
+	return &expression{program: program, reads: findReads(root), evidence: findEvidence(root), limit: limit}, nil
 }
 
 // compileError puts CEL's complaints, with line and column inside the expression, on one line.
@@ -90,7 +125,7 @@ func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNod
 // evaluate runs the expression. It returns true only if the expression yielded exactly that, and what to say about it: the values it
 // read, or why there was no answer.
 func (e *expression) evaluate(vars map[string]any) (ok bool, detail string) {
-	result, _, err := e.program.Eval(vars)
+	result, _, err := e.program.ContextEval(exhausted, vars) // which only limits.steps look at
 	detail, complete := e.valuesRead(vars)
 	if err == nil {
 		return result == types.True, detail
@@ -98,7 +133,9 @@ func (e *expression) evaluate(vars map[string]any) (ok bool, detail string) {
 	var stopped interpreter.EvalCancelledError
 	switch {
 	case errors.As(err, &stopped) && stopped.Cause == interpreter.CostLimitExceeded:
-		return false, fmt.Sprintf("evaluation reached its cost limit of %d", runLimit)
+		return false, fmt.Sprintf("evaluation reached its cost limit of %d", e.limit.run)
+	case errors.Is(err, interpreter.InterruptError{}):
+		return false, fmt.Sprintf("evaluation reached its limit of %d steps", e.limit.steps)
 	case !complete:
 		return false, detail // CEL's "no such key" adds nothing
 	case len(err.Error()) > maxShown: // it may quote a claim

@@ -28,9 +28,10 @@ type permit struct {
 
 // Terms say what was granted. The signer signs what stands here, not what it was asked for.
 type Terms struct {
-	Rule         string // name of the rule that allowed it
-	Input        Input  // as decided on; Claims is a copy
-	PolicyDigest string // "sha256:<hex>" of the policy file
+	Rule         string   // name of the rule that allowed it
+	Input        Input    // as decided on; Claims is a copy, Evidence is left out
+	Evidence     []string // "sha256:<hex>" of the bundles with the evidence that decided
+	PolicyDigest string   // "sha256:<hex>" of the policy file
 	// Certificate and Keys are the modes of the rule: what was granted is signed in each, and in no other.
 	Certificate bool
 	Keys        []string // names of signing keys

@@ -40,6 +40,14 @@ type Input struct {
 	MediaType     string // of the manifest
 	Kind          string // one of the Kind constants
 	PredicateType string // of the statement to be made; only for ActionAttest
+	// Own says that the statement is one that the service makes itself from the claims: provenance. A rule that requires provenance
+	// allows it, whatever types it lets jobs attest.
+	Own bool
+
+	// Evidence are the verified statements of this service's attestor about the artifact, and about its platforms if it is an index
+	// and the policy asks for them. Only ActionSign looks at them.
+	Evidence  []Document
+	Platforms []string // digests of an index's images
 
 	Now time.Time // when the request came; recorded in the grant's terms, not visible to expressions
 }

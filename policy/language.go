@@ -55,10 +55,21 @@ func textVariables(in Input) map[string]string {
 // newLanguage returns the CEL environment of signing conditions: the standard library, optional selection (claims.?name), and our
 // variables. The members of artifact are variables with a dot in their name, so that a misspelt one does not compile. There is no
 // function that reads anything but its arguments, and none must be added.
-func newLanguage() (*cel.Env, error) {
-	options := []cel.EnvOption{
+func newLanguage() (*cel.Env, error) { return cel.NewEnv(signingOptions()...) }
+
+// signingOptions are what newLanguage is made of.
+func signingOptions() []cel.EnvOption {
+	options := append(baseOptions(), cel.Variable(varClaims, cel.MapType(cel.StringType, cel.DynType)))
+	for name := range textVariables(Input{}) {
+		options = append(options, cel.Variable(name, cel.StringType))
+	}
+	return options
+}
+
+// baseOptions are what every expression has, whatever it is about.
+func baseOptions() []cel.EnvOption {
+	return []cel.EnvOption{
 		cel.OptionalTypes(cel.OptionalTypesVersion(0)),
-		cel.Variable(varClaims, cel.MapType(cel.StringType, cel.DynType)),
 		cel.ParserExpressionSizeLimit(maxExpression),
 		cel.ASTValidators(
 			cel.ValidateDurationLiterals(),
@@ -66,8 +77,4 @@ func newLanguage() (*cel.Env, error) {
 			cel.ValidateComprehensionNestingLimit(maxNesting),
 		),
 	}
-	for name := range textVariables(Input{}) {
-		options = append(options, cel.Variable(name, cel.StringType))
-	}
-	return cel.NewEnv(options...)
 }

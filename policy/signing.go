@@ -47,7 +47,11 @@ type signingRule struct {
 	// Conditions must all hold. There is at least one, because without any the identity source's every job is trusted.
 	Conditions []signingCondition `json:"conditions"`
 
+	// Require is the evidence without which nothing is signed. Attestations need none: they are how evidence gets there.
+	Require *EvidenceRequirement `json:"require"`
+
 	expressions []*expression // compiled, one for each of Conditions
+	gate        *gate         // compiled Require
 }
 
 // signingCondition is one test of the job's claims.
@@ -122,6 +126,9 @@ func compileRules(rules []signingRule) error {
 					"rule %q, condition %q: %v", rule.Name, condition.Name, err)
 			}
 			rule.expressions = append(rule.expressions, compiled)
+		}
+		if err := rule.compileGate(fmt.Sprintf("rules[%d].require", i)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -45,6 +45,8 @@ type Requirements struct {
 	Signature SignatureRequirement `json:"signature"`
 	// Attestations must be there as well, each of them.
 	Attestations []AttestationRequirement `json:"attestations,omitempty"`
+	// Evidence is what the content of attestations must show, with the same meaning as in a signing policy.
+	Evidence *EvidenceRequirement `json:"evidence,omitempty"`
 }
 
 // SignatureRequirement asks for a signature by one of the named signers.
@@ -100,4 +102,5 @@ func (s *TrustPolicySpec) DeepCopyInto(out *TrustPolicySpec) {
 		requirement.PredicateTypes = slices.Clone(requirement.PredicateTypes)
 		requirement.Signers = slices.Clone(requirement.Signers)
 	}
+	out.Require.Evidence = s.Require.Evidence.DeepCopy()
 }

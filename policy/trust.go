@@ -19,6 +19,7 @@ type TrustPolicy struct {
 	spec    TrustPolicySpec // our own copy
 	signers map[string]signer
 	until   []time.Time // when each of spec.Namespaces ends; zero for never
+	gate    *gate       // compiled spec.Require.Evidence
 }
 
 // trustDocument is an ImageTrustPolicy as a file or as the API server hands it out.

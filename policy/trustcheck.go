@@ -32,6 +32,9 @@ func (p *TrustPolicy) check(path string) error {
 	if err := p.checkAttestations(path + "require.attestations"); err != nil {
 		return err
 	}
+	if err := p.compileGate(path + "require.evidence"); err != nil {
+		return err
+	}
 	if !isMode(p.spec.Mode) && p.spec.Mode != "" {
 		return fieldErrorf(path+"mode", "must be %s or %s", ModeEnforce, ModeWarn)
 	}

@@ -102,6 +102,9 @@ func (d *document) decode(node *yaml.Node, value reflect.Value, path string) err
 	switch value.Kind() {
 	case reflect.Struct:
 		return d.decodeStruct(node, value, path)
+	case reflect.Pointer: // what may be left out as a whole
+		value.Set(reflect.New(value.Type().Elem()))
+		return d.decode(node, value.Elem(), path)
 	case reflect.Slice:
 		return d.decodeList(node, value, path)
 	case reflect.String:

@@ -53,5 +53,11 @@ func (s *Service) draftAttestation(p Principal, a oci.Artifact, req Request) (dr
 	}
 	extensions := p.Extensions
 	extensions.Issuer = s.cfg.Origin
+	// On whose behalf. Some CI systems have no extension for it, and what the
+	// service says by itself must not look like a workflow's word.
+	extensions.BuildSignerURI = p.SAN
+	if req.own {
+		extensions.BuildSignerURI = AttestorSAN(s.cfg.Origin)
+	}
 	return draft{statement: payload, predicateType: req.PredicateType, san: AttestorSAN(s.cfg.Origin), extensions: extensions}, nil
 }

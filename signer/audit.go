@@ -5,6 +5,8 @@ package signer
 import (
 	"context"
 	"time"
+
+	"github.com/hallmark-dev/hallmark/policy"
 )
 
 // Decision kinds of an AuditEvent.
@@ -19,6 +21,9 @@ const (
 	DecisionIssued = "issued"
 	// DecisionVoided: a granted intent ended without a signature.
 	DecisionVoided = "voided"
+	// DecisionDryRun: somebody asked what would be decided. Nothing was signed
+	// or attested; Reasons are empty if it would have been.
+	DecisionDryRun = "dry-run"
 	// DecisionFailed: could not decide or could not finish (network, disk).
 	DecisionFailed = "failed"
 )
@@ -29,7 +34,7 @@ type AuditEvent struct {
 	Time     time.Time `json:"time"`
 	Decision string    `json:"decision"`
 	// Stage names the step of the flow that decided: request, authenticate,
-	// quota, resolve, policy, replay, intent, sign, log, attach.
+	// quota, resolve, evidence, policy, replay, intent, sign, log, attach.
 	Stage         string    `json:"stage,omitempty"`
 	Action        Action    `json:"action"`
 	Image         string    `json:"image" doc:"as asked, at most 512 bytes of JSON"`
@@ -39,8 +44,13 @@ type AuditEvent struct {
 	Rule          string    `json:"rule,omitempty"`
 	PolicyDigest  string    `json:"policyDigest,omitempty"`
 	// Modes are how it is signed: certificate, key:NAME.
-	Modes    []string `json:"modes,omitempty"`
-	Reasons  []string `json:"reasons,omitempty"`
+	Modes   []string `json:"modes,omitempty"`
+	Reasons []string `json:"reasons,omitempty"`
+	// Checks are what was found of the evidence that policy requires, and of a
+	// dry run everything that was looked at.
+	Checks []policy.Check `json:"checks,omitempty"`
+	// Evidence are the digests of the bundles that a grant relies on.
+	Evidence []string `json:"evidence,omitempty"`
 	IntentID string   `json:"intentId,omitempty"`
 	LogIndex int64    `json:"logIndex,omitempty"`
 	// PublicKey and Serial are those of a certificate on the job's own key:

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/hallmark-dev/hallmark/policy"
 )
 
 // Unauthenticated says that a token does not prove a CI run this service
@@ -29,6 +31,9 @@ type Refused struct {
 	// Stage is the step of the flow that refused.
 	Stage   string
 	Reasons []string
+	// Checks are what was found of the evidence that policy requires, passed
+	// or failed.
+	Checks []policy.Check
 }
 
 // Error implements error.

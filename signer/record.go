@@ -52,7 +52,7 @@ func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause
 		ev.Decision = DecisionRefused
 		ev.Requester.Issuer, ev.Requester.Subject = clip(unauthenticated.Issuer), clip(unauthenticated.Subject)
 	case errors.As(cause, &refused):
-		ev.Decision, ev.Reasons = DecisionRefused, refused.Reasons
+		ev.Decision, ev.Reasons, ev.Checks = DecisionRefused, refused.Reasons, auditChecks(refused.Checks)
 	case errors.As(cause, &replayed):
 		ev.Decision, ev.Stage, ev.Reasons = DecisionRefused, stageReplay, []string{replayed.Error()}
 	case isNo(cause):

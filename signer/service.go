@@ -28,8 +28,10 @@ type Config struct {
 	Authenticator Authenticator
 	Registry      Registry
 	Policy        *policy.SigningPolicy
-	Certificates  Certificates
-	Timestamper   Timestamper
+	// Evidence is compulsory if a rule of the policy requires evidence.
+	Evidence     Evidence
+	Certificates Certificates
+	Timestamper  Timestamper
 	// Logs are the logs that every signature goes to. Each gives the artifact a
 	// bundle of its own, in this order: no client reads a bundle with two
 	// entries reliably. The first is the one that receipts speak of.
@@ -85,6 +87,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	if err := cfg.OnRequest.check(); err != nil {
 		return nil, fmt.Errorf("new signer: %w", err)
+	}
+	if cfg.Evidence == nil && cfg.Policy.RequiresEvidence() {
+		return nil, errors.New("new signer: the policy requires evidence, and nothing gathers it")
 	}
 	if err := CheckOrigin(cfg.Origin); err != nil {
 		return nil, fmt.Errorf("new signer: %w", err)

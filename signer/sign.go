@@ -20,6 +20,7 @@ const (
 	stageAuthenticate = "authenticate"
 	stageQuota        = "quota"
 	stageResolve      = "resolve"
+	stageEvidence     = "evidence"
 	stagePolicy       = "policy"
 	stageReplay       = "replay"
 	stageIntent       = "intent"
@@ -79,11 +80,23 @@ func (s *Service) run(ctx context.Context, req Request, compose func(Principal, 
 	}
 	ev.Digest = string(artifact.Digest)
 
-	// 3. May they? Only a Grant goes on, and it is good for one signature.
-	decision := s.cfg.Policy.Decide(s.policyInput(principal, artifact, req))
+	return s.carryOut(ctx, ev, principal, artifact, req, compose)
+}
+
+// carryOut is the flow from the decision on. Evidence that a request brings
+// comes in here, too: it is attested for the same principal about the same
+// artifact.
+func (s *Service) carryOut(ctx context.Context, ev AuditEvent, principal Principal, artifact oci.Artifact, req Request, compose func(Principal, oci.Artifact, Request) (draft, error)) (Receipt, error) {
+	// 3. May they? For a signature this looks at evidence: what came along is
+	// attested first, so that only logged statements count (see gates.go). Only
+	// a Grant goes on, and it is good for one signature.
+	decision, err := s.decide(ctx, principal, artifact, req)
+	if err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stageEvidence, err)
+	}
 	grant, ok := decision.Grant()
 	if !ok {
-		return Receipt{}, s.refuse(ctx, ev, stagePolicy, &Refused{Stage: stagePolicy, Reasons: decision.Refusal().Reasons})
+		return Receipt{}, s.refuse(ctx, ev, stagePolicy, refusedBy(decision))
 	}
 	d, err := compose(principal, artifact, req)
 	if err != nil {
@@ -253,7 +266,7 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 	if err != nil {
 		return Intent{}, err
 	}
-	ev.Decision, ev.Rule, ev.PolicyDigest, ev.IntentID = DecisionGranted, in.Rule, in.PolicyDigest, in.ID
+	ev.Decision, ev.Rule, ev.PolicyDigest, ev.IntentID, ev.Evidence = DecisionGranted, in.Rule, in.PolicyDigest, in.ID, terms.Evidence
 	ev.Modes = in.Modes
 	// An identical request that a crash or a fault stopped has left its intent:
 	// the flow goes on from there. Nobody else in this process works on it, its

@@ -58,6 +58,11 @@ type Request struct {
 	// JSON object, which is embedded byte for byte.
 	PredicateType string
 	Predicate     []byte
+	// Documents are evidence for ActionSign: they are attested before anything
+	// is decided, for the same principal and under the same policy.
+	Documents []Document
+	// own says that the statement is the service's own, made from the claims.
+	own bool
 	// Origin tells the audit record where the request came from.
 	Origin Origin
 	// Admission is what Admit said of this request; nil: it was not asked.

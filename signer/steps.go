@@ -39,7 +39,7 @@ func (s *Service) policyInput(p Principal, a oci.Artifact, req Request) policy.I
 		Action: string(req.Action), Identity: p.Identity, Provider: p.Provider, Issuer: p.Issuer,
 		Subject: p.Subject, SAN: p.SAN, Claims: p.Claims,
 		Repository: a.Repository, Tag: a.Tag, Digest: string(a.Digest), MediaType: a.MediaType, Kind: string(a.Kind),
-		PredicateType: req.PredicateType, Now: s.cfg.Clock(),
+		PredicateType: req.PredicateType, Own: req.own, Now: s.cfg.Clock(),
 	}
 }
 
@@ -47,9 +47,13 @@ func (s *Service) policyInput(p Principal, a oci.Artifact, req Request) policy.I
 // Members are length-prefixed, so that no two requests share a key.
 func requestKey(p Principal, a oci.Artifact, req Request) string {
 	predicate := sha256.Sum256(req.Predicate)
+	action := string(req.Action)
+	if req.own { // not what a job may have said in the same words
+		action += " own"
+	}
 	h := sha256.New()
 	for _, part := range []string{
-		"hallmark request v1", p.Identity, p.Issuer, p.SAN, p.Run, string(req.Action),
+		"hallmark request v1", p.Identity, p.Issuer, p.SAN, p.Run, action,
 		a.Registry, a.Repository, string(a.Digest), req.PredicateType, hex.EncodeToString(predicate[:]),
 	} {
 		_, _ = fmt.Fprintf(h, "%d:%s,", len(part), part)

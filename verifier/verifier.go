@@ -13,6 +13,7 @@ import (
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/policy/document"
 	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
@@ -97,6 +98,13 @@ func (v *Verifier) VerifyDigest(ctx context.Context, artifact oci.Artifact, foun
 	}
 	image := policy.Image{
 		Registry: artifact.Registry, Repository: artifact.Repository, Tag: artifact.Tag, Digest: string(artifact.Digest),
+	}
+	if v.policy.ReadsEvidence() {
+		for i := range facts {
+			if read, ok := document.Of(facts[i], artifact.Digest); ok {
+				facts[i].Document = &read
+			}
+		}
 	}
 	verdict := v.policy.Evaluate(image, facts, now)
 	d.Checks = append(d.Checks, verdict.Checks...)

@@ -115,8 +115,12 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		return nil, usageError{err}
 	}
 
+	gates, err := newEvidence(cfg, registry, db, trust, logger)
+	if err != nil {
+		return nil, err
+	}
 	s, err := signer.New(signer.Config{
-		Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
+		Evidence: gates, Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
 		Certificates: authority, Timestamper: timestamper, Logs: logs.forSigner(cfg), Verifier: trust,
 		Keys: signingKeys, Tags: logs.tags(cfg, registry),
 		Journal: db, Audit: db, OnRequest: desk.port(), Logger: logger, MaxUses: cfg.maxUses(), Quotas: cfg.Quotas.quotas(),

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
-	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/hallmark-dev/hallmark/policy"
 )
 
 const (
@@ -64,6 +64,7 @@ type problem struct {
 		Message  string `json:"message"`
 		Location string `json:"location"`
 	} `json:"errors"`
+	Checks []policy.Check `json:"checks"` // of evidence
 }
 
 // words says the problem to a person, one reason a line if there are several.
@@ -81,6 +82,8 @@ func (p problem) words() string {
 	switch {
 	case p.Type == "" && len(lines) > 0:
 		return p.Detail + ":" + indented(lines)
+	case len(p.Checks) > 0:
+		return "refused:" + indented(lines) + "\nchecks:" + indented(checkLines(p.Checks))
 	case len(lines) > 1:
 		return "refused:" + indented(lines)
 	default:
@@ -88,32 +91,31 @@ func (p problem) words() string {
 	}
 }
 
-// call posts a request with the job's token and returns the receipt. A refusal
+// call posts a request with the job's token and decodes the answer. A refusal
 // is an answer of "no".
-func (c *client) call(ctx context.Context, path, token string, payload []byte) (signer.Receipt, error) {
+func (c *client) call(ctx context.Context, path, token string, payload []byte, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server+path, bytes.NewReader(payload))
 	if err != nil {
-		return signer.Receipt{}, err
+		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return signer.Receipt{}, fmt.Errorf("call the signing service: %w", err)
+		return fmt.Errorf("call the signing service: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }() // read to the end or given up
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return signer.Receipt{}, fmt.Errorf("read the service's answer: %w", err)
+		return fmt.Errorf("read the service's answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return signer.Receipt{}, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), answer)
+		return problemError(resp.StatusCode, resp.Header.Get("Content-Type"), answer)
 	}
-	var receipt signer.Receipt
-	if err := json.Unmarshal(answer, &receipt); err != nil {
-		return signer.Receipt{}, fmt.Errorf("read the service's answer: %w", err)
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("read the service's answer: %w", err)
 	}
-	return receipt, nil
+	return nil
 }
 
 // problemError gives a problem its exit code: what the service refuses is

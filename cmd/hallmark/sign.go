@@ -35,13 +35,19 @@ func signCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sign IMAGE", Short: "Sign an artifact of the central registry", Args: oneArgument("image"),
 		Long: "Ask the service for a signature over an image or Helm chart in the central registry.\n" +
-			"Works in CI jobs only: the token of the job is the only credential there is.",
+			"Works in CI jobs only: the token of the job is the only credential there is.\n\n" +
+			"Evidence (--sbom, --scan, --vex, --test) is attested first and stays, also if the signature is then refused.\n" +
+			"With --dry-run nothing is attested or signed: the answer is the decision, exit code 0 would be signed, 1 would be refused.",
 	}
 	flags := addSignFlags(cmd)
+	evidence := addEvidenceFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		body, err := requestBody(map[string]string{"image": args[0]}, nil)
+		body, err := evidence.body(env, args[0], flags.token)
 		if err != nil {
 			return err
+		}
+		if evidence.dryRun {
+			return flags.dryRun(cmd, env, body)
 		}
 		return flags.request(cmd, env, "/hallmark/v1/sign", body)
 	}
@@ -92,6 +98,15 @@ func requestBody(members map[string]string, predicate []byte) ([]byte, error) {
 }
 
 func (f *signFlags) request(cmd *cobra.Command, env environment, path string, body []byte) error {
+	var receipt signer.Receipt
+	if err := f.call(cmd, env, path, body, &receipt); err != nil {
+		return err
+	}
+	return printAs(*f.output, env.stdout, receipt, func(w io.Writer) { printReceipt(w, receipt) })
+}
+
+// call finds the service and the job's token, and decodes the answer.
+func (f *signFlags) call(cmd *cobra.Command, env environment, path string, body []byte, answer any) error {
 	c, err := newClient(env, f.server)
 	if err != nil {
 		return err
@@ -107,11 +122,7 @@ func (f *signFlags) request(cmd *cobra.Command, env environment, path string, bo
 	if err != nil {
 		return err
 	}
-	receipt, err := c.call(cmd.Context(), path, token, body)
-	if err != nil {
-		return err
-	}
-	return printAs(*f.output, env.stdout, receipt, func(w io.Writer) { printReceipt(w, receipt) })
+	return c.call(cmd.Context(), path, token, body, answer)
 }
 
 func printReceipt(w io.Writer, r signer.Receipt) {

@@ -15,3 +15,8 @@ var SigningPolicy []byte
 //
 //go:embed image-trust-policy.yaml
 var ImageTrustPolicy []byte
+
+// Gates is gates.yaml: the same for acme's GitHub repositories, with evidence that is required before anything is signed.
+//
+//go:embed gates.yaml
+var Gates []byte

@@ -25,17 +25,18 @@ func rooms() []room {
 	everything := append([]string{"e2e/...", "internal/..."}, product...)
 	return []room{
 		{"policy", nil, pure},
+		{"policy/document", []string{"attest", "policy"}, "the one place that knows both the formats of evidence and what policies see of them; " + pure},
 		{"attest", nil, pure},
 		{"attest/oci", []string{"attest"}, "the registry client carries statements, whoever made them and whatever they are for"},
 		{"attest/helm", []string{"attest"}, "charts are parsed, not judged"},
 
 		{"verifier/trust", nil, "trust roots are read from bytes; who believes them is the verifier's business"},
-		{"verifier", []string{"attest", "attest/oci", "policy", "verifier/trust"},
+		{"verifier", []string{"attest", "attest/oci", "policy", "policy/document", "verifier/trust"},
 			"others import the verifier: it must not bring the signing service along"},
 		{"verifier/admission", []string{"verifier", "policy", "attest"},
 			"admission translates Kubernetes to the verifier's terms and leaves verification and the registry to it"},
 
-		{"signer", []string{"attest", "attest/oci", "policy"},
+		{"signer", []string{"attest", "attest/oci", "policy", "policy/document"},
 			"the flow knows nouns and ports; what checks a finished bundle is handed in as one of them"},
 		{"signer/...", []string{"signer", "attest", "policy"}, child},
 		{"signer/keys/kms", []string{"signer/keys"},
@@ -44,6 +45,8 @@ func rooms() []room {
 			child + "; the API knows the registry client only to map its errors to problem documents"},
 		{"signer/registryauth", nil,
 			child + "; it finds credentials for hosts, whatever is done there"},
+		{"signer/evidence", []string{"signer", "attest", "attest/oci", "policy", "policy/document"},
+			child + "; it gathers what is proven about artifacts of the registry"},
 		{"signer/store/...", []string{"signer", "attest", "attest/oci", "policy", "signer/tlog", "signer/tlog/storagetest", "signer/store/..."},
 			child + "; the store implements the storage contract that the log declares, and writes down the artifacts that intents hold"},
 		{"signer/tlog", nil, "the log engine stores leaves; it must work, and be tested, without knowing what they mean"},
@@ -176,7 +179,7 @@ func callRules() []callRule {
 			why:   "only programs have flags; everything else has a constructor",
 		},
 		{
-			from:  []string{"policy", "attest"},
+			from:  []string{"policy", "policy/document", "attest"},
 			calls: map[string][]string{"time": {"Now", "Since", "Until"}},
 			why:   "policy and statements have no clock: the time is part of the input, so a decision can be repeated",
 		},

@@ -24,7 +24,8 @@ import (
 
 // Limits on request bodies, bytes.
 const (
-	// maxSignBody: a reference and nothing else.
+	// maxSignBody: a reference and nothing else. A larger request brings
+	// evidence and is read like an attestation.
 	maxSignBody = 16 << 10
 	// maxAttestBody: the largest statement, such as the SBOM of a large image,
 	// and what is beside it. It is held in memory and kept in the journal.
@@ -36,6 +37,7 @@ type Signer interface {
 	Admit(ctx context.Context, req signer.Request) (*signer.Admission, error)
 	Sign(ctx context.Context, req signer.Request) (signer.Receipt, error)
 	Attest(ctx context.Context, req signer.Request) (signer.Receipt, error)
+	DryRun(ctx context.Context, req signer.Request) (signer.Explanation, error)
 }
 
 // Receipts looks receipts up for people who ask where something came from,
@@ -83,8 +85,10 @@ func New(cfg Config) (http.Handler, error) {
 	api := humago.New(mux, config)
 	huma.Register(api, huma.Operation{
 		OperationID: "sign", Method: http.MethodPost, Path: "/hallmark/v1/sign", Summary: "Sign an artifact of the central registry",
-		MaxBodyBytes: maxSignBody, Middlewares: huma.Middlewares{s.gate(signer.ActionSign, maxSignBody)}, Security: []map[string][]string{{"ci": {}}}, Errors: signingErrors,
+		MaxBodyBytes: maxAttestBody, BodyReadTimeout: bodyTimeout, SkipValidateBody: true, Middlewares: huma.Middlewares{s.gate(signer.ActionSign, maxAttestBody)},
+		Security: []map[string][]string{{"ci": {}}}, Errors: signingErrors,
 	}, s.sign)
+	describeSignBody(api.OpenAPI())
 	huma.Register(api, huma.Operation{
 		OperationID: "attest", Method: http.MethodPost, Path: "/hallmark/v1/attest", Summary: "Attest a statement about an artifact",
 		MaxBodyBytes: maxAttestBody, BodyReadTimeout: bodyTimeout, SkipValidateBody: true, Middlewares: huma.Middlewares{s.gate(signer.ActionAttest, maxAttestBody)},

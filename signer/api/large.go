@@ -3,11 +3,9 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"reflect"
 	"time"
@@ -93,33 +91,11 @@ func describeAttestBody(doc *huma.OpenAPI) {
 func readAttestBody(raw []byte) (attestInputBody, error) {
 	var b attestInputBody
 	members := map[string]any{"image": &b.Image, "predicateType": &b.PredicateType, "predicate": &b.Predicate}
-	dec := json.NewDecoder(bytes.NewReader(raw))
 	fail := func(format string, args ...any) (attestInputBody, error) {
 		return attestInputBody{}, fmt.Errorf("%w: body: "+format, append([]any{signer.ErrBadRequest}, args...)...)
 	}
-	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return fail("not a JSON object")
-	}
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return fail("%w", err)
-		}
-		name, _ := token.(string) // a member's name always is one
-		member := members[name]
-		if member == nil {
-			return fail("member %.100q is unknown or there twice", name)
-		}
-		delete(members, name)
-		if err := dec.Decode(member); err != nil {
-			return fail("member %s: %w", name, err)
-		}
-	}
-	if _, err := dec.Token(); err != nil {
-		return fail("the JSON object does not end")
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fail("something follows the JSON object")
+	if err := readMembers(raw, members); err != nil {
+		return fail("%w", err)
 	}
 	if len(members) > 0 || b.Image == "" || b.PredicateType == "" {
 		return fail("image, predicateType and predicate are compulsory")

@@ -42,6 +42,10 @@ func (s service) Sign(context.Context, signer.Request) (signer.Receipt, error) {
 	return signer.Receipt{}, errors.New("not asked for here")
 }
 
+func (s service) DryRun(context.Context, signer.Request) (signer.Explanation, error) {
+	return signer.Explanation{}, errors.New("not asked for here")
+}
+
 func (s service) Attest(_ context.Context, req signer.Request) (signer.Receipt, error) {
 	return s.attest(req)
 }
@@ -57,8 +61,13 @@ func newHandler(t *testing.T, attest func(signer.Request) (signer.Receipt, error
 
 func handlerOf(t *testing.T, s service) http.Handler {
 	t.Helper()
+	return handlerFor(t, s, s)
+}
+
+func handlerFor(t *testing.T, signs api.Signer, s service) http.Handler {
+	t.Helper()
 	handler, err := api.New(api.Config{
-		Signer: s, Receipts: s, Logs: s.logs, Logger: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "id" },
+		Signer: signs, Receipts: s, Logs: s.logs, Logger: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "id" },
 		Trust: func(context.Context) (root, config []byte) { return s.trust(), nil },
 	})
 	if err != nil {

@@ -16,14 +16,12 @@ import (
 // signingErrors are the answers of sign and attest that clients should expect.
 var signingErrors = []int{
 	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
-	http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+	http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 }
 
 type signInput struct {
 	Authorization string `header:"Authorization" doc:"Bearer token of the CI run, for this service's audience"`
-	Body          struct {
-		Image string `json:"image" minLength:"1" maxLength:"1024" doc:"Reference in the central registry, by digest; a tag is resolved once" example:"registry.corp.example/acme/app@sha256:…"`
-	}
+	RawBody       []byte `contentType:"application/json"` // readSignBody reads it
 }
 
 type attestInput struct {
@@ -33,11 +31,24 @@ type attestInput struct {
 
 type receiptOutput struct{ Body signer.Receipt }
 
-func (s *server) sign(ctx context.Context, in *signInput) (*receiptOutput, error) {
-	receipt, err := s.Signer.Sign(ctx, signer.Request{
-		Token: bearer(in.Authorization), Image: in.Body.Image, Origin: s.origin(ctx), Admission: admissionOf(ctx),
-	})
-	return s.answer(ctx, receipt, err)
+func (s *server) sign(ctx context.Context, in *signInput) (*signOutput, error) {
+	body, err := readSignBody(in.RawBody)
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	req := signer.Request{
+		Token: bearer(in.Authorization), Image: body.image, Documents: body.documents, Origin: s.origin(ctx), Admission: admissionOf(ctx),
+	}
+	var answer any
+	if body.dryRun {
+		answer, err = s.Signer.DryRun(ctx, req)
+	} else {
+		answer, err = s.Signer.Sign(ctx, req)
+	}
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &signOutput{Body: answer}, nil
 }
 
 func (s *server) attest(ctx context.Context, in *attestInput) (*receiptOutput, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/signer"
 )
@@ -27,6 +28,9 @@ var problemTypes = []struct {
 	{signer.ErrNoKeys, http.StatusServiceUnavailable, "issuer-unavailable"},
 	{ErrNotFound, http.StatusNotFound, "not-found"},
 	{ErrBadQuery, http.StatusBadRequest, "bad-query"},
+	{ErrTooLarge, http.StatusRequestEntityTooLarge, "request-too-large"},
+	{attest.ErrTooLarge, http.StatusRequestEntityTooLarge, "document-too-large"},
+	{attest.ErrEvidence, http.StatusUnprocessableEntity, "unreadable-evidence"},
 	{signer.ErrBadRequest, http.StatusBadRequest, "bad-request"},
 	{oci.ErrForeignRegistry, http.StatusForbidden, "foreign-registry"},
 	{oci.ErrBadReference, http.StatusBadRequest, "bad-reference"},
@@ -69,11 +73,7 @@ func (s *server) problem(ctx context.Context, err error) error {
 		p.Errors = []*huma.ErrorDetail{{Message: replayed.Reason, Location: "header.Authorization"}}
 		return p
 	case errors.As(err, &refused):
-		p := newProblem(http.StatusForbidden, "refused", refused.Error())
-		for _, reason := range refused.Reasons {
-			p.Errors = append(p.Errors, &huma.ErrorDetail{Message: reason, Location: refused.Stage})
-		}
-		return p
+		return newRefusedProblem(refused)
 	}
 	for _, t := range problemTypes {
 		if errors.Is(err, t.is) {

@@ -95,8 +95,11 @@ func (s *server) gate(action signer.Action, limit int64) func(huma.Context, func
 			Token: bearer(ctx.Header("Authorization")), Action: action, Origin: s.origin(ctx.Context()),
 		})
 		giveBack := func() {}
+		r, _ := humago.Unwrap(ctx)
+		if err == nil && r.ContentLength > limit {
+			err = fmt.Errorf("%w: %d bytes, the limit is %d (hint: push large documents to the registry, or attest them one by one)", ErrTooLarge, r.ContentLength, limit)
+		}
 		if err == nil {
-			r, _ := humago.Unwrap(ctx)
 			giveBack, err = s.turns.take(ctx.Context(), bodyBytes(r, limit))
 		}
 		if err != nil {

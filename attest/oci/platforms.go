@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/hallmark-dev/hallmark/attest"
+)
+
+// maxPlatforms bounds the images of one index. Go itself has some 50 platforms.
+const maxPlatforms = 64
+
+// annotationReference marks entries of an index that are about another entry,
+// as BuildKit writes its own attestations.
+const annotationReference = "vnd.docker.reference.type"
+
+// platformEntry is an entry of an index with what tells images from others.
+type platformEntry struct {
+	descriptor
+	os string
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *platformEntry) UnmarshalJSON(b []byte) error {
+	if err := e.descriptor.UnmarshalJSON(b); err != nil {
+		return err
+	}
+	var rest struct {
+		Platform struct {
+			OS string `json:"os"`
+		} `json:"platform"`
+	}
+	if err := json.Unmarshal(b, &rest); err != nil {
+		return err
+	}
+	e.os = rest.Platform.OS
+	return nil
+}
+
+// Platforms returns the images of an index, in its order, each once. Entries
+// that are no images (attestations of a build tool, an unknown platform) are
+// left out; an index in an index is refused, since nobody can say which of its
+// images run. The images' manifests are not read: their digests are the
+// index's, whose bytes were hashed. Errors are those of Resolve, and
+// ErrTooMany.
+func (c *Client) Platforms(ctx context.Context, index Artifact) ([]Artifact, error) {
+	if index.Kind != KindIndex {
+		return nil, nil
+	}
+	t, err := c.subjectTarget(index, pull)
+	if err != nil {
+		return nil, fmt.Errorf("platforms: %w", err)
+	}
+	ctx, cancel := c.operation(ctx)
+	defer cancel()
+	got, err := c.manifest(ctx, t, string(index.Digest), ociIndex, dockerList)
+	if err != nil {
+		return nil, fmt.Errorf("platforms: %w", err)
+	}
+	if _, err := parseManifest(got.bytes); err != nil {
+		return nil, fmt.Errorf("platforms of %s: %w", index, err)
+	}
+	var list struct {
+		Manifests []platformEntry `json:"manifests"`
+	}
+	if err := json.Unmarshal(got.bytes, &list); err != nil {
+		return nil, fmt.Errorf("platforms of %s: %w: %w", index, ErrBadManifest, err)
+	}
+	var images []Artifact
+	seen := make(map[string]bool)
+	for _, e := range list.Manifests {
+		switch {
+		case isIndexType(e.MediaType):
+			return nil, fmt.Errorf("platforms of %s: %w: it holds another index (hint: push one index with all images)", index, ErrBadManifest)
+		case !e.isImage() || seen[e.Digest]:
+			continue
+		}
+		digest, err := attest.ParseDigest(e.Digest)
+		if err != nil {
+			return nil, fmt.Errorf("platforms of %s: %w: %w", index, ErrBadManifest, err)
+		}
+		if seen[e.Digest] = true; len(seen) > maxPlatforms {
+			return nil, fmt.Errorf("platforms of %s: %w: more than %d", index, ErrTooMany, maxPlatforms)
+		}
+		images = append(images, Artifact{
+			Registry: index.Registry, Repository: index.Repository, Digest: digest, MediaType: e.MediaType, Size: e.Size, Kind: KindImage,
+		})
+	}
+	return images, nil
+}
+
+// isImage reports whether an entry is something that runs.
+func (e platformEntry) isImage() bool {
+	return slices.Contains([]string{ociManifest, dockerManifest}, e.MediaType) && e.os != "unknown" && e.Annotations[annotationReference] == ""
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+func policyCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "policy", Short: "Try policies before they are enforced",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usage("which command? (hint: %s --help)", cmd.CommandPath())
+		},
+	}
+	cmd.AddCommand(policyTestCommand(env))
+	return cmd
+}
+
+// policyTest is a signing decision on somebody's desk: no service, no registry,
+// no network.
+type policyTest struct {
+	token, identity, san, image, kind, predicateType string
+	evidence, trustedRoot, author, now               string
+	output                                           *string
+}
+
+func policyTestCommand(env environment) *cobra.Command {
+	f := policyTest{}
+	cmd := &cobra.Command{
+		Use: "test FILE --token FILE --image IMAGE", Short: "Decide by a SigningPolicy file, offline, and explain", Args: oneArgument("policy file"),
+		Long: "Give the decision of a SigningPolicy for a token and an image, with every check. Nothing is asked over a network:\n" +
+			"  - THE TOKEN IS NOT VERIFIED. Its claims are believed, so that a policy can be tried with any claims;\n" +
+			"    a JSON object of claims will do in its place. Ask a service with `hallmark sign --dry-run` for the truth.\n" +
+			"  - The image is what its reference and --kind say; give its digest.\n" +
+			"  - Files of --evidence are judged as if they had been attested now; Sigstore bundles in it are verified,\n" +
+			"    and count with the time of their log entry.\n" +
+			"Exit codes: 0 would be signed, 1 would be refused, 2 wrong usage, 3 could not decide.",
+	}
+	f.output = outputFlag(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.token, "token", "", "`file` with a CI token or its claims as JSON, or - for stdin (default: HALLMARK_ID_TOKEN)")
+	flags.StringVar(&f.image, "image", "", "`reference` with a digest (compulsory)")
+	flags.StringVar(&f.kind, "kind", policy.KindImage, "what the reference names: image, index, chart or artifact")
+	flags.StringVar(&f.predicateType, "type", "", "decide about attesting this predicate `type` instead of signing")
+	flags.StringVar(&f.identity, "identity", "", "`name` of the identity source (default: the policy's rule for such tokens)")
+	flags.StringVar(&f.san, "san", "", "`URI` that the certificate would name (default: that of the public CI services)")
+	flags.StringVar(&f.evidence, "evidence", "", "`folder` with documents and bundles")
+	flags.StringVar(&f.author, "evidence-author", "", "identity `URI` for which documents count as attested (default: the job's own)")
+	flags.StringVar(&f.trustedRoot, "trusted-root", "", "trusted_root.json for bundles in the folder (default: TRUSTED_ROOT)")
+	flags.StringVar(&f.now, "now", "", "`time` of the decision, such as 2026-01-31T00:00:00Z (default: now)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return f.run(cmd, env, args[0]) }
+	return cmd
+}
+
+// testedDecision is the answer as data.
+type testedDecision struct {
+	signer.Explanation
+	TokenVerified bool `json:"tokenVerified"` // never
+}
+
+func (f *policyTest) run(cmd *cobra.Command, env environment, file string) error {
+	p, err := f.policy(env, file)
+	if err != nil {
+		return err
+	}
+	in, err := f.input(env, p)
+	if err != nil {
+		return err
+	}
+	needs := p.Needs(in)
+	if f.evidence != "" {
+		if in.Evidence, err = f.readEvidence(cmd, env, in); err != nil {
+			return err
+		}
+	}
+	if needs.Provenance {
+		in.Evidence = append(in.Evidence, provenanceOf(in))
+	}
+	_, _ = fmt.Fprintln(env.stderr, "hallmark: the token was not verified; this is a test of the policy, not of the token")
+	decision := p.Decide(in)
+	x := signer.Explanation{
+		Image: f.image, Digest: attest.Digest(in.Digest), Kind: in.Kind, Identity: in.SAN, Issuer: in.Issuer,
+		PolicyDigest: p.Digest(), Checks: decision.Checks,
+	}
+	if grant, ok := decision.Grant(); ok {
+		terms, err := grant.Redeem()
+		if err != nil {
+			return err
+		}
+		x.Allowed, x.Rule = true, terms.Rule
+	} else {
+		x.Reasons = decision.Refusal().Reasons
+	}
+	return explain(env, *f.output, x, testedDecision{Explanation: x})
+}
+
+func (f *policyTest) policy(env environment, file string) (*policy.SigningPolicy, error) {
+	if file == "-" && f.token == "-" {
+		return nil, usage("stdin can hold one thing: the policy or the token")
+	}
+	raw, err := readBounded(env, file, maxPolicy)
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy.ParseSigningPolicy(raw)
+	if err != nil {
+		return nil, usage("%s: %w", file, err)
+	}
+	return p, nil
+}
+
+// input is what the service would hand to the policy.
+func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Input, error) {
+	if f.image == "" {
+		return policy.Input{}, usage("which image? (hint: --image registry.corp.example/acme/app@sha256:…)")
+	}
+	ref, err := oci.ParseReference(f.image)
+	if err != nil {
+		return policy.Input{}, usage("%w", err)
+	}
+	if ref.Digest == "" {
+		return policy.Input{}, usage("--image %s: nothing is asked over a network, so it needs its digest (hint: %s@sha256:…)", f.image, f.image)
+	}
+	if !slices.Contains([]string{policy.KindImage, policy.KindIndex, policy.KindChart, policy.KindArtifact}, f.kind) {
+		return policy.Input{}, usage("--kind %q: want image, index, chart or artifact", f.kind)
+	}
+	claims, err := f.claims(env)
+	if err != nil {
+		return policy.Input{}, err
+	}
+	in := policy.Input{
+		Action: policy.ActionSign, Claims: claims, Repository: ref.Repository, Digest: string(ref.Digest), Kind: f.kind, Now: time.Now(),
+		MediaType: "application/vnd.oci.image.manifest.v1+json", SAN: f.san,
+	}
+	if f.kind == policy.KindIndex {
+		in.MediaType = "application/vnd.oci.image.index.v1+json"
+	}
+	in.Issuer, _ = claims["iss"].(string)
+	in.Subject, _ = claims["sub"].(string)
+	if f.predicateType != "" {
+		in.Action = policy.ActionAttest
+		if in.PredicateType, err = attest.CanonicalPredicateType(f.predicateType); err != nil {
+			return policy.Input{}, usage("--type: %w", err)
+		}
+	}
+	if f.now != "" {
+		if in.Now, err = time.Parse(time.RFC3339, f.now); err != nil {
+			return policy.Input{}, usage("--now: %w", err)
+		}
+	}
+	provider, san := guess(claims)
+	in.Provider = provider
+	if in.SAN == "" {
+		in.SAN = san
+	}
+	in.Identity, err = f.source(p, provider)
+	return in, err
+}
+
+// source is the identity source whose rules are asked.
+func (f *policyTest) source(p *policy.SigningPolicy, provider string) (string, error) {
+	names := p.Identities()
+	switch {
+	case f.identity != "":
+		return f.identity, nil
+	case slices.Contains(names, provider):
+		return provider, nil
+	case len(names) == 1:
+		return names[0], nil
+	}
+	return "", usage("whose token is it? The policy has rules for %s (hint: --identity NAME)", strings.Join(names, ", "))
+}
+
+// guess recognises whose token it is, and what the public services' identities
+// are called in certificates.
+func guess(claims map[string]any) (provider, san string) {
+	text := func(name string) string { s, _ := claims[name].(string); return s }
+	kubernetes, _ := claims["kubernetes.io"].(map[string]any)
+	switch {
+	case text("job_workflow_ref") != "":
+		return "github", "https://github.com/" + text("job_workflow_ref")
+	case text("ci_config_ref_uri") != "" || text("pipeline_source") != "":
+		return "gitlab", "https://" + text("ci_config_ref_uri")
+	case kubernetes != nil:
+		account, _ := kubernetes["serviceaccount"].(map[string]any)
+		return "kubernetes", fmt.Sprintf("https://kubernetes.io/namespaces/%v/serviceaccounts/%v", kubernetes["namespace"], account["name"])
+	}
+	return "", ""
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package document_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/policy/document"
+)
+
+var digest = attest.DigestOf([]byte("image"))
+
+func fact(predicateType, predicate string) policy.Fact {
+	return policy.Fact{
+		PredicateType: predicateType, Bound: true, SAN: "https://h.example/attestor", Issuer: "https://h.example", SignedAt: time.Unix(1, 0), LogIndex: 3, LogID: "aa",
+		Bundle: "sha256:b", Extensions: map[string]string{"buildSignerURI": "https://ci.example/workflow"}, Predicate: []byte(predicate),
+	}
+}
+
+func TestOf(t *testing.T) {
+	const vuln = "https://cosign.sigstore.dev/attestation/vuln/v1"
+	d, ok := document.Of(fact("https://spdx.dev/Document", `{"spdxVersion": "SPDX-2.3", "packages": [{"name": "a"}]}`), digest)
+	want := policy.Document{
+		Kind: policy.EvidenceSBOM, PredicateType: "https://spdx.dev/Document", Digest: string(digest), Signer: "https://h.example/attestor", Issuer: "https://h.example",
+		Author: "https://ci.example/workflow", At: time.Unix(1, 0), LogIndex: 3, LogID: "aa", Bundle: "sha256:b",
+	}
+	if !ok || d.SBOM == nil || *d.SBOM != (policy.SBOM{Format: "SPDX", Version: "2.3", Packages: 1}) {
+		t.Errorf("SBOM %+v", d)
+	}
+	d.SBOM = nil
+	if !same(d, want) {
+		t.Errorf("document %+v, want %+v", d, want)
+	}
+	report := func(repoDigest string) string {
+		return `{"invocation": {}, "scanner": {"result": {"descriptor": {"name": "grype"}, "matches": [{"vulnerability": {"id": "CVE-1", "severity": "High"}}],
+			"source": {"target": {"repoDigests": ["r/app@` + repoDigest + `"]}}}}}`
+	}
+	if d, ok = document.Of(fact(vuln, report(string(digest))), digest); !ok || d.Problem != "" || len(d.Scan.Findings) != 1 || d.Scan.Findings[0].Severity != "high" {
+		t.Errorf("scan %+v", d)
+	}
+	// A report about another image, whatever its statement says.
+	if d, ok = document.Of(fact(vuln, report("sha256:00")), digest); !ok || d.Scan != nil || !strings.Contains(d.Problem, "the report is about sha256:00") {
+		t.Errorf("another image's scan %+v", d)
+	}
+	if d, ok = document.Of(fact(vuln, `{"scanner": {}, "invocation": {}}`), digest); !ok || d.Scan != nil || !strings.Contains(d.Problem, "$.scanner.result: missing") {
+		t.Errorf("unreadable %+v", d)
+	}
+	// Who signs in their own name is their own author.
+	alone := fact("https://openvex.dev/ns", `{"@context": "https://openvex.dev/ns", "statements": [{"vulnerability": {"name": "CVE-1"}, "status": "fixed", "products": [{"@id": "pkg:oci/a"}]}]}`)
+	alone.Extensions = nil
+	if d, ok = document.Of(alone, digest); !ok || d.Author != alone.SAN || len(d.VEX) != 1 || d.VEX[0].Products[0].IDs[0] != "pkg:oci/a" {
+		t.Errorf("VEX %+v", d)
+	}
+	unbound := fact("https://spdx.dev/Document", `{}`)
+	unbound.Bound = false
+	for name, f := range map[string]policy.Fact{"a signature": fact(policy.PredicateSignature, `{}`), "another subject": unbound, "another type": fact("https://x.example/y", `{}`)} {
+		if d, ok := document.Of(f, digest); ok {
+			t.Errorf("%s is evidence: %+v", name, d)
+		}
+	}
+}
+
+func same(a, b policy.Document) bool {
+	return a.Kind == b.Kind && a.PredicateType == b.PredicateType && a.Digest == b.Digest && a.Signer == b.Signer && a.Issuer == b.Issuer && a.Author == b.Author &&
+		a.At.Equal(b.At) && a.LogIndex == b.LogIndex && a.LogID == b.LogID && a.Bundle == b.Bundle && a.Problem == b.Problem
+}

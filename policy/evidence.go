@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import "time"
+
+// Document is one verified statement, read: an SBOM, a scan, a VEX document, a test result or provenance. Whoever hands it in has
+// proven who signed it, that it is about Digest, and when it was logged; the rest is what the statement says. The types below are what
+// expressions see of it. docs/POLICY.md explains each member to policy authors.
+type Document struct {
+	Kind          string    // one of the Evidence constants
+	PredicateType string    // of the statement
+	Digest        string    // of its subject: the artifact or, of an index, one of its platforms
+	Signer        string    // the certificate's subject alternative name
+	Issuer        string    // the certificate's issuer
+	Author        string    // on whose behalf it was signed: the CI workflow, or Signer itself
+	At            time.Time // proven by log or timestamp authority
+	LogIndex      int64
+	LogID         string
+	Bundle        string // "sha256:<hex>" of the bundle
+	// Problem says why the document cannot be read; then it counts for nothing and everything below is nil.
+	Problem string
+
+	SBOM       *SBOM
+	Scan       *Scan
+	VEX        []VEXStatement
+	Test       *TestResult
+	Provenance *Provenance
+}
+
+// The kinds of evidence that a rule can require.
+const (
+	EvidenceSBOM       = "sbom"
+	EvidenceScan       = "scan"
+	EvidenceVEX        = "vex"
+	EvidenceTest       = "test"
+	EvidenceProvenance = "provenance"
+)
+
+// SBOM is an inventory.
+type SBOM struct {
+	Format   string // "SPDX" or "CycloneDX"
+	Version  string
+	Packages int
+}
+
+// Scan is one run of a scanner.
+type Scan struct {
+	Tool, Version string
+	// FinishedAt and DatabaseAt are the report's own words; zero if it has none.
+	FinishedAt, DatabaseAt time.Time
+	Nothing                string // why nothing was looked at; "" if something was
+	Findings               []Finding
+}
+
+// Finding is one vulnerability of one package.
+type Finding struct {
+	ID                     string
+	Aliases                []string
+	Package, Version, PURL string
+	Fixed                  []string
+	FixState               string // fixed, not_fixed, wont_fix, deferred, unknown
+	Severity               string // critical, high, medium, low, negligible, none, unknown
+	Said                   string // the severity as the scanner writes it
+	Score                  float64
+	Tool                   string
+}
+
+// VEXStatement says what a vulnerability means for products.
+type VEXStatement struct {
+	Vulnerability string
+	Aliases       []string
+	Products      []VEXProduct
+	Status        string
+	Justification string
+	At            time.Time
+}
+
+// VEXProduct is a product by its identifiers, and the parts of it that are meant; none means all.
+type VEXProduct struct {
+	IDs           []string
+	Subcomponents []string
+}
+
+// TestResult is the outcome of a test run.
+type TestResult struct {
+	Result                 string // PASSED, WARNED, FAILED
+	Passed, Warned, Failed int
+}
+
+// Provenance is SLSA provenance that the service made itself.
+type Provenance struct {
+	Builder, BuildType, Source, Commit, Invocation string
+}
+
+// severities are all that are known, from none to the worst.
+var severities = []string{"none", "negligible", "low", "medium", "high", "critical"}
+
+// unknownRank is what every other word counts as: the worst that a rule names, and never low.
+const unknownRank = 6 // len(severities)
+
+// severityRank is the place of a severity in their order.
+func severityRank(word string) int {
+	for rank, name := range severities {
+		if word == name {
+			return rank
+		}
+	}
+	return unknownRank
+}

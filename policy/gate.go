@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// PredicateProvenance is the predicate type of SLSA provenance v1, the one statement that the service makes itself.
+const PredicateProvenance = "https://slsa.dev/provenance/v1"
+
+// maxDocuments bounds the evidence of one decision: the bundles of one artifact and of some platforms.
+const maxDocuments = 1024
+
+// notEvaluated is said of conditions that had nothing to read.
+const notEvaluated = "not evaluated: evidence that it reads is missing"
+
+// evidencePrefix begins the names of checks of evidence; no condition can have such a name.
+const evidencePrefix = "evidence."
+
+// gateSubject is what evidence has to be about.
+type gateSubject struct {
+	digest    string
+	index     bool
+	platforms []string
+}
+
+func subjectOf(in Input) gateSubject {
+	return gateSubject{digest: in.Digest, index: in.Kind == KindIndex, platforms: in.Platforms}
+}
+
+// gateOutcome is every check of a gate, in the order of the policy, and the bundles that decided.
+type gateOutcome struct {
+	checks  []Check
+	bundles []string
+}
+
+func (o *outcome) addGate(g gateOutcome) {
+	for _, check := range g.checks {
+		check.Rule = o.rule.Name
+		if !check.Passed {
+			o.gateFailures++
+		}
+		o.checks = append(o.checks, check)
+	}
+	o.gateChecks, o.bundles = len(g.checks), g.bundles
+}
+
+// compileGate compiles the rule's requirement. Only signatures have one.
+func (r *signingRule) compileGate(path string) error {
+	if r.Require == nil {
+		return nil
+	}
+	if !slices.Contains(r.Actions, ActionSign) {
+		return fieldErrorf(path, "only a rule with the action sign requires evidence")
+	}
+	if len(r.Require.Signers) > 0 {
+		return fieldErrorf(path+".signers", "is for trust policies; here evidence is what this service has attested")
+	}
+	var err error
+	r.gate, err = newGate(path, r.Require, signingOptions())
+	return err
+}
+
+// judge holds evidence against the gate. vars are what conditions may read besides it.
+func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, now time.Time) gateOutcome {
+	var result gateOutcome
+	found := make(map[string][]*Document)
+	missing := false
+	for _, kind := range g.kinds() {
+		check, picked := g.judgeKind(kind, s, documents, now)
+		result.checks = append(result.checks, check)
+		missing = missing || !check.Passed
+		found[kind] = picked
+		for _, d := range picked {
+			result.bundles = append(result.bundles, d.Bundle)
+		}
+	}
+	if vex, bundles, ok := g.judgeVEX(s, documents); ok {
+		result.checks = append(result.checks, vex)
+		result.bundles = append(result.bundles, bundles...)
+	}
+	if len(g.expressions) != len(g.spec.Conditions) { // a gate that nothing compiled
+		missing = true
+	}
+	if missing {
+		for _, condition := range g.spec.Conditions {
+			result.checks = append(result.checks, Check{Name: condition.Name, Detail: notEvaluated})
+		}
+		return result
+	}
+	view := g.view(s, found, documents, now)
+	all := make(map[string]any, len(vars)+4)
+	for name, v := range vars {
+		all[name] = v
+	}
+	for name, v := range view {
+		all[name] = v
+	}
+	for i, compiled := range g.expressions {
+		holds, detail := compiled.evaluate(all)
+		detail = joinDetails(detail, describeEvidence(compiled.evidence, view, !holds))
+		if !holds {
+			detail = joinDetails(detail, g.spec.Conditions[i].Message)
+		}
+		result.checks = append(result.checks, Check{Name: g.spec.Conditions[i].Name, Passed: holds, Detail: detail})
+	}
+	return result
+}
+
+// judgeKind looks for evidence of one kind about everything that the gate wants it about.
+func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now time.Time) (Check, []*Document) {
+	check := Check{Name: evidencePrefix + kind}
+	targets := g.targets(kind, s, documents)
+	if len(targets) == 0 {
+		check.Detail = "the index names no platform that evidence could be about"
+		return check, nil
+	}
+	var picked []*Document
+	var details []string
+	check.Passed = true
+	for _, target := range targets {
+		for _, tool := range g.tools(kind) {
+			d, detail := g.pick(kind, tool, target, documents, now)
+			if d == nil {
+				check.Passed = false
+			} else {
+				picked = append(picked, d)
+			}
+			if target != s.digest {
+				detail = "platform " + target[:min(len(target), shownDigest)] + ": " + detail
+			}
+			details = append(details, detail)
+		}
+	}
+	check.Detail = listed(details, "; ")
+	return check, picked
+}
+
+// shownDigest is how much of a platform's digest is shown: what people compare.
+const shownDigest = len("sha256:") + 12
+
+// judgeVEX says which VEX documents count, and their bundles. It is no requirement: without any, nothing is excused.
+func (g *gate) judgeVEX(s gateSubject, documents []Document) (check Check, bundles []string, found bool) {
+	if g.spec.Scan == nil {
+		return Check{}, nil, false
+	}
+	var said []string
+	for i := range documents {
+		d := &documents[i]
+		if d.Kind != EvidenceVEX || (d.Digest != s.digest && !slices.Contains(s.platforms, d.Digest)) {
+			continue
+		}
+		word := count(len(d.VEX), "statement")
+		switch {
+		case d.Problem != "":
+			word += " ignored: " + shown(d.Problem)
+		case !g.allows(d.Author):
+			word += " ignored: not an author whose VEX the policy accepts"
+		default:
+			bundles = append(bundles, d.Bundle)
+		}
+		said = append(said, word+", "+describeDocument(d))
+	}
+	slices.Sort(said) // not the order of the evidence: it decides nothing
+	slices.Sort(bundles)
+	return Check{Name: evidencePrefix + EvidenceVEX, Passed: true, Detail: listed(said, "; ")}, bundles, len(said) > 0
+}
+
+// targets are the digests that evidence of a kind must be about.
+func (g *gate) targets(kind string, s gateSubject, documents []Document) []string {
+	// The service's provenance is about what it signs.
+	if !s.index || kind == EvidenceProvenance || g.spec.Index == "" || g.spec.Index == indexItself {
+		return []string{s.digest}
+	}
+	if g.spec.Index == indexEither && (someAbout(documents, kind, s.digest) || !someAbout(documents, kind, s.platforms...)) {
+		return []string{s.digest}
+	}
+	return s.platforms
+}
+
+// someAbout reports whether some document of a kind that can be read is about one of the digests.
+func someAbout(documents []Document, kind string, digests ...string) bool {
+	return slices.ContainsFunc(documents, func(d Document) bool {
+		return d.Kind == kind && d.Problem == "" && slices.Contains(digests, d.Digest)
+	})
+}
+
+// tools are the scanners of which each must have spoken; "" stands for any.
+func (g *gate) tools(kind string) []string {
+	if kind == EvidenceScan && len(g.spec.Scan.Tools) > 0 {
+		return g.spec.Scan.Tools
+	}
+	return []string{""}
+}
+
+// compareAge orders documents as compareAge orders facts.
+func (d *Document) compareAge(than *Document) int {
+	return cmp.Or(d.At.Compare(than.At), cmp.Compare(d.LogIndex, than.LogIndex), strings.Compare(d.LogID, than.LogID), strings.Compare(d.Bundle, than.Bundle))
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/policy"
+)
+
+// manualBlocks returns the fenced blocks of a language in docs/GATES.md.
+func manualBlocks(t *testing.T, language string) []string {
+	t.Helper()
+	manual, err := os.ReadFile("../docs/GATES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, part := range strings.Split(string(manual), "```"+language+"\n")[1:] {
+		block, _, ok := strings.Cut(part, "```")
+		if !ok {
+			t.Fatalf("a block of %s does not end", language)
+		}
+		found = append(found, strings.TrimSpace(block))
+	}
+	return found
+}
+
+// The worked gates of the manual let good evidence pass, and say of bad evidence what the manual says.
+func TestWorkedGates(t *testing.T) {
+	gates, said := manualBlocks(t, "yaml"), manualBlocks(t, "text")
+	openssl, zlib := finding("CVE-2026-1", "critical"), finding("CVE-2026-2", "low")
+	openssl.Fixed, openssl.FixState = []string{"3.0.2"}, "fixed"
+	zlib.Package, zlib.Version = "zlib", "1.2"
+	logged := func(d policy.Document) policy.Document {
+		if d.Scan != nil {
+			d.Scan.FinishedAt = d.At
+		}
+		return d
+	}
+	bad := logged(scanOf(nil, openssl, zlib))
+	fresh := func(tool string) policy.Document {
+		return logged(scanOf(func(d *policy.Document) { d.Scan.Tool, d.Scan.DatabaseAt = tool, d.At }))
+	}
+	clean := []policy.Document{fresh("trivy")}
+	cases := []struct{ good, bad []policy.Document }{
+		{[]policy.Document{doc(policy.EvidenceSBOM, nil)}, []policy.Document{doc(policy.EvidenceSBOM, func(d *policy.Document) { d.SBOM.Packages = 1 })}},
+		{[]policy.Document{logged(scanOf(nil, openssl, zlib)), vexBy(security, nil)}, []policy.Document{bad}},
+		{clean, []policy.Document{bad}},
+		{clean, []policy.Document{bad}},
+		{[]policy.Document{fresh("trivy"), fresh("grype")}, []policy.Document{bad}},
+		{
+			[]policy.Document{doc(policy.EvidenceTest, nil), doc(policy.EvidenceProvenance, nil)},
+			[]policy.Document{doc(policy.EvidenceTest, func(d *policy.Document) { *d.Test = policy.TestResult{Result: "FAILED", Failed: 1} }), doc(policy.EvidenceProvenance, nil)},
+		},
+	}
+	if len(gates) != len(cases)+1 || len(said) != len(gates) {
+		t.Fatalf("%d gates and %d refusals in the manual; this test knows %d", len(gates), len(said), len(cases)+1)
+	}
+	for i, tc := range cases {
+		p := parse(t, strings.Replace(gated(gates[i]), "name: acme-github", "name: acme", 1))
+		if r := decideOn(p, tc.good).Refusal(); r != nil {
+			t.Errorf("gate %d: good evidence: %v", i, r)
+		}
+		r := decideOn(p, tc.bad).Refusal()
+		if r == nil || !slices.Equal(r.Reasons, []string{said[i]}) {
+			t.Errorf("gate %d: %v\nthe manual says %s", i, r, said[i])
+		}
+	}
+	worked(t, gates[len(cases)], said[len(cases)])
+}
+
+// worked is the last one: the same in a trust policy.
+func worked(t *testing.T, gate, said string) {
+	t.Helper()
+	text := `
+apiVersion: hallmark.dev/v1alpha1
+kind: ImageTrustPolicy
+metadata: {name: prod}
+spec:
+  images: [registry.corp.example/prod/]
+  signers:
+  - {name: ci, issuer: "https://gitlab.corp.example", subject: "https://gitlab.corp.example/team/app//.gitlab-ci.yml@refs/heads/main"}
+  - {name: hallmark, issuer: "https://hallmark.example", subject: "` + theAttestor + `"}
+  require:
+    signature: {signers: [ci]}
+    evidence:
+      ` + strings.ReplaceAll(gate, "\n", "\n      ")
+	p, err := policy.ParseTrustPolicy([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.ReadsEvidence() {
+		t.Error("the policy does not say that it reads evidence")
+	}
+	facts := func(documents ...policy.Document) []policy.Fact {
+		all := []policy.Fact{{
+			PredicateType: policy.PredicateSignature, Bound: true, SignedAt: judgedAt, SAN: "https://gitlab.corp.example/team/app//.gitlab-ci.yml@refs/heads/main",
+			Issuer: "https://gitlab.corp.example", Bundle: "sha256:signature",
+		}}
+		for _, d := range documents {
+			all = append(all, policy.Fact{PredicateType: "t", Bound: true, SignedAt: d.At, SAN: d.Signer, Issuer: d.Issuer, Bundle: d.Bundle, Document: &d})
+		}
+		return all
+	}
+	image := policy.Image{Registry: "registry.corp.example", Repository: "prod/app", Digest: digest}
+	sbom := doc(policy.EvidenceSBOM, nil)
+	verdict := p.Evaluate(image, facts(sbom, scanOf(nil)), judgedAt)
+	if !verdict.Allowed() || !slices.Contains(verdict.Evidence, "sha256:scan") {
+		t.Errorf("a good image: %q, evidence %q", verdict.Reasons(), verdict.Evidence)
+	}
+	old := scanOf(func(d *policy.Document) { d.At = judgedAt.Add(-31 * 24 * time.Hour); d.Scan.FinishedAt = d.At })
+	if got := p.Evaluate(image, facts(sbom, old), judgedAt).Reasons(); len(got) != 2 || got[0] != said {
+		t.Errorf("denial %q\nthe manual says %s", got, said)
+	}
+	// Somebody else's word counts for nothing, and neither does a fact nobody has read.
+	for name, change := range map[string]func(*policy.Fact){
+		"another signer": func(f *policy.Fact) { f.SAN = "https://elsewhere.example" }, "not bound": func(f *policy.Fact) { f.Bound = false },
+		"not read": func(f *policy.Fact) { f.Document = nil }, "no time": func(f *policy.Fact) { f.SignedAt = time.Time{} },
+	} {
+		all := facts(sbom, scanOf(nil))
+		change(&all[2])
+		if p.Evaluate(image, all, judgedAt).Allowed() {
+			t.Errorf("%s: allowed", name)
+		}
+	}
+	for edit, says := range map[string]string{
+		"signers: [hallmark]\n": "signers", "sbom: true": "index: platforms\n      sbom: true",
+	} {
+		changed := strings.Replace(text, edit, "", 1)
+		if edit == "sbom: true" {
+			changed = strings.Replace(text, edit, says, 1)
+		}
+		if _, err := policy.ParseTrustPolicy([]byte(changed)); err == nil {
+			t.Errorf("without %q it parses", edit)
+		}
+	}
+	copied := p.Spec()
+	copied.Require.Evidence.Signers[0], copied.Require.Evidence.Scan.MaxAge = "x", "x"
+	if p.Spec().Require.Evidence.Signers[0] != "hallmark" || p.Spec().Require.Evidence.Scan.MaxAge != "30d" {
+		t.Error("the policy's spec can be changed from outside")
+	}
+}

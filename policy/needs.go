@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+// Needs says what a decision about an input will look at, so that the caller gathers that and no more.
+type Needs struct {
+	Allowed    bool // some rule could still allow it
+	Evidence   bool // statements about the artifact
+	Platforms  bool // also those about the images of an index
+	Provenance bool // the service's own provenance
+}
+
+// Needs tells what Decide needs of a signature's evidence. It looks at claims and artifact only.
+func (p *SigningPolicy) Needs(in Input) Needs {
+	var n Needs
+	if p == nil {
+		return n
+	}
+	vars, err := variables(in)
+	if err != nil {
+		return n
+	}
+	for i := range p.rules {
+		rule := &p.rules[i]
+		if !rule.judgeClaims(in, vars).wouldHold() {
+			continue
+		}
+		n.Allowed = true
+		if rule.Require == nil || in.Action != ActionSign {
+			return Needs{Allowed: true} // it allows, whatever the evidence is
+		}
+		n.Evidence = true
+		n.Provenance = n.Provenance || rule.Require.Provenance
+		n.Platforms = n.Platforms || (in.Kind == KindIndex && rule.Require.Index != "" && rule.Require.Index != indexItself)
+	}
+	return n
+}
+
+// RequiresEvidence reports whether any rule does.
+func (p *SigningPolicy) RequiresEvidence() bool {
+	if p == nil {
+		return false
+	}
+	for _, rule := range p.rules {
+		if rule.Require != nil {
+			return true
+		}
+	}
+	return false
+}

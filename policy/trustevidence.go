@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/cel-go/cel"
+)
+
+// DeepCopy returns a copy that shares nothing with the requirement.
+func (r *EvidenceRequirement) DeepCopy() *EvidenceRequirement {
+	if r == nil {
+		return nil
+	}
+	out := *r
+	out.Signers, out.Conditions = slices.Clone(r.Signers), slices.Clone(r.Conditions)
+	if r.Scan != nil {
+		scan := *r.Scan
+		scan.Tools, scan.VEX = slices.Clone(r.Scan.Tools), slices.Clone(r.Scan.VEX)
+		out.Scan = &scan
+	}
+	return &out
+}
+
+// ReadsEvidence reports whether the policy judges what attestations say. Then facts need their Document.
+func (p *TrustPolicy) ReadsEvidence() bool { return p != nil && p.gate != nil }
+
+// compileGate compiles the policy's requirement of evidence.
+func (p *TrustPolicy) compileGate(path string) error {
+	spec := p.spec.Require.Evidence
+	if spec == nil {
+		return nil
+	}
+	if err := p.checkReferences(path+".signers", spec.Signers); err != nil {
+		return err
+	}
+	if spec.Index != "" && spec.Index != indexItself {
+		return fieldErrorf(path+".index", "a verifier looks at the digest that runs only; leave it out")
+	}
+	var err error
+	p.gate, err = newGate(path, spec, append(baseOptions(), imageVariables()...))
+	return err
+}
+
+// imageVariables are what conditions of a trust policy read besides evidence.
+func imageVariables() []cel.EnvOption {
+	return []cel.EnvOption{cel.Variable(varRepository, cel.StringType), cel.Variable(varDigest, cel.StringType)}
+}
+
+// judgeEvidence holds what accepted signers say against the gate. Facts whose signer is not accepted do not count, whatever they say.
+func (p *TrustPolicy) judgeEvidence(verdict *Verdict, img Image, facts []Fact, now time.Time) {
+	if p.spec.Require.Evidence == nil {
+		return
+	}
+	if p.gate == nil { // a policy that nothing compiled
+		verdict.add(p.name, checkFacts, proof{detail: "the policy's requirement of evidence is not compiled"})
+		return
+	}
+	var documents []Document
+	for _, fact := range facts {
+		if name, _ := p.signerOf(fact, p.spec.Require.Evidence.Signers); name != "" && fact.Document != nil {
+			documents = append(documents, *fact.Document)
+		}
+	}
+	vars := map[string]any{varRepository: img.Repository, varDigest: img.Digest}
+	outcome := p.gate.judge(gateSubject{digest: img.Digest}, documents, vars, now)
+	for _, check := range outcome.checks {
+		verdict.add(p.name, check.Name, proof{passed: check.Passed, detail: check.Detail})
+	}
+	for _, bundle := range outcome.bundles {
+		if bundle != "" && !slices.Contains(verdict.Evidence, bundle) {
+			verdict.Evidence = append(verdict.Evidence, bundle)
+		}
+	}
+	if len(outcome.checks) == 0 {
+		verdict.add(p.name, checkFacts, proof{detail: fmt.Sprintf("nothing was judged of %d statements", len(documents))})
+	}
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/policy/document"
+)
+
+// Explanation is a decision that was asked for and not carried out.
+type Explanation struct {
+	Allowed      bool           `json:"allowed" doc:"a signature would be made"`
+	Image        string         `json:"image" doc:"registry/repository@digest"`
+	Digest       attest.Digest  `json:"digest"`
+	Kind         string         `json:"kind" doc:"image, index, chart or artifact"`
+	Identity     string         `json:"identity" doc:"URI of the CI workflow that asked"`
+	Issuer       string         `json:"issuer" doc:"issuer of its token"`
+	Run          string         `json:"run"`
+	Rule         string         `json:"rule,omitempty" doc:"policy rule that would grant it"`
+	PolicyDigest string         `json:"policyDigest"`
+	Reasons      []string       `json:"reasons,omitempty" doc:"why it would be refused, what came nearest first"`
+	Checks       []policy.Check `json:"checks" doc:"everything that was looked at, rule by rule, up to the rule that allows"`
+}
+
+// DryRun walks the path of Sign and stops before the intent: nothing is
+// signed, attested or attached. Documents of the request are judged as if they
+// had been attested now. The decision is recorded as a dry run. Errors are
+// those of Sign, without a policy's refusal, which is an answer here.
+func (s *Service) DryRun(ctx context.Context, req Request) (Explanation, error) {
+	req.Action, req.PredicateType = ActionSign, attest.PredicateSignature
+	ev := s.newEvent(req)
+	principal, err := s.admit(ctx, req)
+	if err != nil {
+		return Explanation{}, err
+	}
+	ev.Requester = requesterOf(principal)
+	artifact, err := s.resolve(ctx, req.Image)
+	if err != nil {
+		return Explanation{}, s.refuse(ctx, ev, stageResolve, err)
+	}
+	ev.Digest = string(artifact.Digest)
+
+	x := Explanation{
+		Image: artifact.String(), Digest: artifact.Digest, Kind: string(artifact.Kind), Identity: principal.SAN, Issuer: principal.Issuer,
+		Run: principal.Run, PolicyDigest: s.cfg.Policy.Digest(), Checks: []policy.Check{},
+	}
+	if err := s.explain(ctx, &x, principal, artifact, req); err != nil {
+		return Explanation{}, s.refuse(ctx, ev, stageEvidence, err)
+	}
+	ev.Decision, ev.Stage, ev.Rule, ev.PolicyDigest = DecisionDryRun, stagePolicy, x.Rule, x.PolicyDigest
+	ev.Reasons, ev.Checks = x.Reasons, auditChecks(x.Checks)
+	if err := s.cfg.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
+		return Explanation{}, fmt.Errorf("record dry run: %w", err)
+	}
+	return x, nil
+}
+
+// explain is decide without any effect.
+func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oci.Artifact, req Request) error {
+	in := s.policyInput(p, a, req)
+	needs := s.cfg.Policy.Needs(in)
+	x.Allowed = true
+	if needs.Allowed {
+		documents, err := recognise(req.Documents)
+		if err != nil {
+			return err
+		}
+		if needs.Evidence {
+			found, err := s.cfg.Evidence.Gather(ctx, a, needs.Platforms)
+			if err != nil {
+				return fmt.Errorf("gather evidence of %s: %w", a, err)
+			}
+			in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
+		}
+		for _, d := range documents {
+			s.explainDocument(x, p, a, req, d)
+			in.Evidence = append(in.Evidence, s.asAttested(d, p.SAN, in))
+		}
+		if needs.Provenance {
+			d, err := s.provenance(p)
+			if err != nil {
+				return err
+			}
+			in.Evidence = append(in.Evidence, s.asAttested(d, AttestorSAN(s.cfg.Origin), in))
+		}
+	}
+	decision := s.cfg.Policy.Decide(in)
+	if grant, ok := decision.Grant(); ok {
+		// Redeemed and thrown away: nothing else can come of it.
+		terms, err := grant.Redeem()
+		if err != nil {
+			return err
+		}
+		x.Rule = terms.Rule
+	} else {
+		x.Allowed = false
+		x.Reasons = append(x.Reasons, decision.Refusal().Reasons...)
+	}
+	x.Checks = append(x.Checks, decision.Checks...)
+	return nil
+}
+
+// explainDocument says whether policy would let the document be attested.
+func (s *Service) explainDocument(x *Explanation, p Principal, a oci.Artifact, req Request, d carried) {
+	req.Action, req.PredicateType = ActionAttest, d.PredicateType
+	decision := s.cfg.Policy.Decide(s.policyInput(p, a, req))
+	refusal := decision.Refusal()
+	if refusal == nil {
+		return
+	}
+	x.Allowed = false
+	var refused *Refused
+	if errors.As(about(d.name, &Refused{Reasons: refusal.Reasons}), &refused) {
+		x.Reasons = append(x.Reasons, refused.Reasons...)
+	}
+	x.Checks = append(x.Checks, decision.Checks...)
+}
+
+// asAttested is the document that a statement made now would be.
+func (s *Service) asAttested(d carried, author string, in policy.Input) policy.Document {
+	out := policy.Document{
+		PredicateType: d.PredicateType, Digest: in.Digest, Signer: AttestorSAN(s.cfg.Origin), Issuer: s.cfg.Origin, Author: author, At: in.Now,
+	}
+	document.Fill(&out, d.Evidence)
+	return out
+}

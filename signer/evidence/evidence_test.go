@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package evidence_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/hallmark-dev/hallmark/signer/evidence"
+)
+
+const (
+	origin   = "https://hallmark.example"
+	spdxType = "https://spdx.dev/Document"
+	spdx     = `{"spdxVersion": "SPDX-2.3", "packages": [{"name": "a"}]}`
+)
+
+var (
+	image    = attest.DigestOf([]byte("image"))
+	platform = attest.DigestOf([]byte("platform"))
+)
+
+// made is a bundle in a form that the test's verifier understands: what it
+// would prove, with the statement as its real payload.
+type made struct {
+	about    attest.Digest
+	san      string
+	index    int64
+	proves   bool
+	document string
+	kind     string
+}
+
+// bundle is a real encoding; its certificate and proof are not looked at here.
+func (m made) bundle(t *testing.T) []byte {
+	t.Helper()
+	st, err := attest.NewStatement(m.about, m.kind, []byte(m.document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := st.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := attest.Bundle{
+		Payload: payload, Signature: []byte{1}, KeyHint: fmt.Sprintf("%s %t", m.san, m.proves),
+		Entry: attest.LogEntry{
+			LogIndex: m.index, ProofIndex: m.index, LogID: []byte{1}, Kind: "hashedrekord", Version: "0.0.2", TreeSize: m.index + 1, RootHash: make([]byte, 32),
+			Checkpoint: "c", CanonicalizedBody: []byte(`{"apiVersion":"0.0.2","kind":"hashedrekord"}`),
+		},
+	}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// facts is the test's verifier.
+func facts(_ context.Context, digest attest.Digest, raw []byte) (policy.Fact, error) {
+	b, err := attest.ParseBundle(raw)
+	if err != nil {
+		return policy.Fact{}, err
+	}
+	san, proves, _ := strings.Cut(b.KeyHint, " ")
+	st, err := attest.ParseStatement(b.Payload)
+	if err != nil || proves != "true" || !st.Binds(digest) {
+		return policy.Fact{}, errors.New("proves nothing")
+	}
+	issuer, _, _ := strings.Cut(san, "/attestor")
+	return policy.Fact{
+		PredicateType: st.PredicateType, Bound: true, SAN: san, Issuer: issuer, SignedAt: time.Unix(1, 0), LogIndex: b.Entry.LogIndex, LogID: "01",
+		Bundle: string(attest.DigestOf(raw)), Predicate: st.Predicate,
+	}, nil
+}
+
+// places are the registry and the store.
+type places struct {
+	attached       map[attest.Digest][][]byte
+	receipts       map[attest.Digest][]signer.Receipt
+	bundlesDown    error
+	receiptsDown   error
+	platforms      []oci.Artifact
+	platformsAsked int
+}
+
+func (p *places) Bundles(_ context.Context, a oci.Artifact) ([]oci.StoredBundle, error) {
+	var found []oci.StoredBundle
+	for _, b := range p.attached[a.Digest] {
+		found = append(found, oci.StoredBundle{Bytes: b})
+	}
+	return found, p.bundlesDown
+}
+
+func (p *places) Platforms(context.Context, oci.Artifact) ([]oci.Artifact, error) {
+	p.platformsAsked++
+	return p.platforms, nil
+}
+
+func (p *places) Receipts(_ context.Context, d attest.Digest) ([]signer.Receipt, error) {
+	return p.receipts[d], p.receiptsDown
+}
+
+func (p *places) gather(t *testing.T, platforms bool) (signer.Gathered, error) {
+	t.Helper()
+	s, err := evidence.New(evidence.Config{Registry: p, Receipts: p, Facts: facts, Origin: origin, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Gather(t.Context(), oci.Artifact{Digest: image, Kind: oci.KindIndex}, platforms)
+}
+
+// indexes are the log indexes of what was gathered, sorted.
+func indexes(g signer.Gathered) []int64 {
+	var all []int64
+	for _, d := range g.Documents {
+		all = append(all, d.LogIndex)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func receipt(b []byte, kind string) signer.Receipt {
+	return signer.Receipt{PredicateType: kind, Attached: signer.Attached{Bundle: b}}
+}
+
+// Only what the attestor has proven about the digest counts, from either place,
+// each entry once.
+func TestGather(t *testing.T) {
+	good := func(index int64) made {
+		return made{about: image, san: origin + "/attestor", index: index, proves: true, document: spdx, kind: spdxType}
+	}
+	change := func(m made, f func(*made)) made { f(&m); return m }
+	p := &places{attached: map[attest.Digest][][]byte{}, receipts: map[attest.Digest][]signer.Receipt{}}
+	both := good(1).bundle(t)
+	p.receipts[image] = []signer.Receipt{
+		receipt(both, spdxType), receipt(good(2).bundle(t), spdxType),
+		receipt(change(good(3), func(m *made) { m.kind, m.document = attest.PredicateSignature, "{}" }).bundle(t), attest.PredicateSignature),
+	}
+	p.attached[image] = [][]byte{
+		both, good(4).bundle(t), []byte("junk"), json.RawMessage(`{}`),
+		change(good(5), func(m *made) { m.proves = false }).bundle(t),
+		change(good(6), func(m *made) { m.san = "https://github.com/acme/app" }).bundle(t),
+		change(good(7), func(m *made) { m.san = "https://elsewhere.example/attestor" }).bundle(t),
+		change(good(8), func(m *made) { m.about = platform }).bundle(t),
+		change(good(9), func(m *made) { m.kind, m.document = attest.PredicateSignature, "{}" }).bundle(t),
+		change(good(10), func(m *made) { m.document = `{"spdxVersion": "SPDX-2.3"}` }).bundle(t), // unreadable, and says so
+	}
+	got, err := p.gather(t, false)
+	if err != nil || !slices.Equal(indexes(got), []int64{1, 2, 4, 10}) || p.platformsAsked != 0 {
+		t.Fatalf("gathered %v, %v", indexes(got), err)
+	}
+	for _, d := range got.Documents {
+		if (d.Problem != "") != (d.LogIndex == 10) || d.Digest != string(image) || d.Kind != policy.EvidenceSBOM || d.Bundle == "" {
+			t.Errorf("document %+v", d)
+		}
+	}
+}
+
+func TestPlatforms(t *testing.T) {
+	m := made{about: platform, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType}
+	p := &places{
+		platforms: []oci.Artifact{{Digest: platform, Kind: oci.KindImage}}, receipts: map[attest.Digest][]signer.Receipt{platform: {receipt(m.bundle(t), spdxType)}},
+	}
+	got, err := p.gather(t, true)
+	if err != nil || !slices.Equal(got.Platforms, []string{string(platform)}) || len(got.Documents) != 1 || got.Documents[0].Digest != string(platform) {
+		t.Errorf("gathered %+v, %v", got, err)
+	}
+}
+
+// Too much on an artifact stops nobody; a place that does not answer does.
+func TestFloodOfReferrers(t *testing.T) {
+	m := made{about: image, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType}
+	for _, tc := range []struct {
+		bundles, receipts error
+		fails             bool
+	}{
+		{fmt.Errorf("list: %w", oci.ErrTooMany), nil, false},
+		{fmt.Errorf("list: %w", oci.ErrTooLarge), nil, false},
+		{fmt.Errorf("list: %w", oci.ErrUnavailable), nil, true},
+		{oci.ErrDenied, nil, true},
+		{nil, errors.New("the database is down"), true},
+	} {
+		p := &places{bundlesDown: tc.bundles, receiptsDown: tc.receipts, receipts: map[attest.Digest][]signer.Receipt{image: {receipt(m.bundle(t), spdxType)}}}
+		got, err := p.gather(t, false)
+		if (err != nil) != tc.fails || (!tc.fails && len(got.Documents) != 1) {
+			t.Errorf("%v, %v: gathered %+v, %v", tc.bundles, tc.receipts, got, err)
+		}
+	}
+}
+
+func TestIncompleteConfig(t *testing.T) {
+	if _, err := evidence.New(evidence.Config{Origin: origin}); err == nil {
+		t.Error("a source without a verifier was made")
+	}
+}

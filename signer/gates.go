@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
+)
+
+// A rule of the policy may require evidence before anything is signed. What
+// counts is proven: statements by this deployment's attestor about exactly the
+// digest, in the log, checked with the published trusted root. Evidence that a
+// request brings is therefore attested first and judged like any other.
+//
+// It stays attested if the signature is then refused. That is safe, because
+// attestations never carry the workflow's identity, and useful: the record
+// shows what was known when it was refused. Of an image whose claims no rule
+// allows, nothing is attested.
+
+const (
+	// maxDocuments bounds the documents of one request: an SBOM, scans of a few
+	// tools, VEX and test results.
+	maxDocuments = 16
+	// maxAuditChecks bounds the checks that an audit record keeps.
+	maxAuditChecks = 64
+)
+
+// Document is evidence that a sign request brings: a file as a scanner, an SBOM
+// generator or a test runner writes it. It is recognised by its content.
+type Document struct {
+	// Name is for messages.
+	Name string
+	// Kind is what the caller takes it for; a document of another kind is
+	// refused. "" for whatever it is.
+	Kind    attest.EvidenceKind
+	Content []byte
+}
+
+// Evidence finds what is proven about an artifact.
+type Evidence interface {
+	// Gather returns the verified statements of this deployment's attestor
+	// about the artifact that are evidence, whether the registry or the
+	// service's own store has them, each once. With platforms it does so for
+	// the images of an index, too, and returns their digests. It returns an
+	// error if it cannot tell whether there are more.
+	Gather(ctx context.Context, subject oci.Artifact, platforms bool) (Gathered, error)
+}
+
+// Gathered is what is proven about an artifact.
+type Gathered struct {
+	Documents []policy.Document
+	Platforms []string
+}
+
+// carried is a document of the request, recognised.
+type carried struct {
+	name string
+	attest.Document
+}
+
+// decide asks the policy. An error means that the evidence was no good or could
+// not be had.
+func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req Request) (policy.Decision, error) {
+	in := s.policyInput(p, a, req)
+	if req.Action != ActionSign {
+		return s.cfg.Policy.Decide(in), nil
+	}
+	needs := s.cfg.Policy.Needs(in)
+	if !needs.Allowed { // whatever the evidence is: nothing is attested
+		return s.cfg.Policy.Decide(in), nil
+	}
+	documents, err := recognise(req.Documents)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	for _, d := range documents {
+		if _, err := s.attestFor(ctx, p, a, req, d, false); err != nil {
+			return policy.Decision{}, err
+		}
+	}
+	if !needs.Evidence {
+		return s.cfg.Policy.Decide(in), nil
+	}
+	found, err := s.cfg.Evidence.Gather(ctx, a, needs.Platforms)
+	if err != nil {
+		return policy.Decision{}, fmt.Errorf("gather evidence of %s: %w", a, err)
+	}
+	in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
+	in.Now = s.cfg.Clock() // what was attested meanwhile is not from the future
+	if !needs.Provenance {
+		return s.cfg.Policy.Decide(in), nil
+	}
+	return s.decideWithProvenance(ctx, p, a, req, in)
+}
+
+// decideWithProvenance makes the service's own provenance, if that is all that
+// is missing: an image that is refused anyway needs none.
+func (s *Service) decideWithProvenance(ctx context.Context, p Principal, a oci.Artifact, req Request, in policy.Input) (policy.Decision, error) {
+	d, err := s.provenance(p)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	others := in.Evidence
+	made := s.asAttested(d, AttestorSAN(s.cfg.Origin), in)
+	in.Evidence = append(slices.Clone(others), made)
+	if tried := s.cfg.Policy.Decide(in); tried.Refusal() != nil {
+		return tried, nil
+	}
+	receipt, err := s.attestFor(ctx, p, a, req, d, true)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	// finish has verified this bundle with the published trusted root.
+	made.LogIndex, made.LogID, made.Bundle, made.At = receipt.LogIndex, receipt.LogID, string(receipt.BundleDigest), receipt.SignedAt
+	in.Evidence = append(slices.Clone(others), made)
+	in.Now = s.cfg.Clock()
+	return s.cfg.Policy.Decide(in), nil
+}
+
+// withoutProvenance leaves provenance of other runs out: what counts is that of
+// the run that asks.
+func withoutProvenance(documents []policy.Document) []policy.Document {
+	return slices.DeleteFunc(slices.Clone(documents), func(d policy.Document) bool { return d.Kind == policy.EvidenceProvenance })
+}
+
+// recognise reads all documents before the first of them is attested.
+func recognise(documents []Document) ([]carried, error) {
+	if len(documents) > maxDocuments {
+		return nil, fmt.Errorf("%w: %d documents, at most %d in one request (hint: attest them one by one)", ErrBadRequest, len(documents), maxDocuments)
+	}
+	var all []carried
+	for _, d := range documents {
+		name := clip(d.Name)
+		read, err := attest.ReadDocument(name, d.Content)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		}
+		if d.Kind != "" && read.Evidence.Kind != d.Kind {
+			return nil, fmt.Errorf("%w: %s: is a document of kind %s (%s), not %s", ErrBadRequest, name, read.Evidence.Kind, read.Evidence.Format, d.Kind)
+		}
+		all = append(all, carried{name, read})
+	}
+	return all, nil
+}
+
+// attestFor attests one document in the course of another request: the same
+// principal and artifact, a decision, an intent and a receipt of its own.
+func (s *Service) attestFor(ctx context.Context, p Principal, a oci.Artifact, req Request, d carried, own bool) (Receipt, error) {
+	inner := Request{
+		Action: ActionAttest, Image: req.Image, PredicateType: d.PredicateType, Predicate: d.Predicate, Origin: req.Origin, own: own,
+	}
+	ev := s.newEvent(inner)
+	ev.Requester, ev.Digest = requesterOf(p), string(a.Digest)
+	receipt, err := s.carryOut(ctx, ev, p, a, inner, s.draftAttestation)
+	return receipt, about(d.name, err)
+}
+
+// about says which document an error is about.
+func about(name string, err error) error {
+	var refused *Refused
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		named := &Refused{Stage: stageEvidence, Checks: refused.Checks}
+		for _, reason := range refused.Reasons {
+			named.Reasons = append(named.Reasons, name+": "+reason)
+		}
+		return named
+	}
+	return fmt.Errorf("attest %s: %w", name, err)
+}
+
+// refusedBy makes the error of a decision that refuses.
+func refusedBy(d policy.Decision) *Refused {
+	refusal := d.Refusal()
+	return &Refused{Stage: stagePolicy, Reasons: refusal.Reasons, Checks: evidenceChecks(refusal.Checks)}
+}
+
+// evidenceChecks are the checks of rules that have looked at evidence: claims
+// fitted there, so that this is what somebody can mend.
+func evidenceChecks(all []policy.Check) []policy.Check {
+	rules := make(map[string]bool)
+	for _, c := range all {
+		if strings.HasPrefix(c.Name, "evidence.") {
+			rules[c.Rule] = true
+		}
+	}
+	var kept []policy.Check
+	for _, c := range all {
+		if rules[c.Rule] {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+// auditChecks bounds what a record keeps: the failed ones first.
+func auditChecks(all []policy.Check) []policy.Check {
+	if len(all) <= maxAuditChecks {
+		return all
+	}
+	var kept []policy.Check
+	for _, passed := range []bool{false, true} {
+		for _, c := range all {
+			if c.Passed == passed && len(kept) < maxAuditChecks {
+				kept = append(kept, c)
+			}
+		}
+	}
+	return kept
+}
