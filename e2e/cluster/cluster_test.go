@@ -84,7 +84,7 @@ func start(t *testing.T) *world {
 	w.discovery = w.DiscoveryTokenFile(t)
 	cluster := fmt.Sprintf(`- {name: kubernetes, provider: kubernetes, issuer: "%s", jwksURI: "%s", caFile: "%s", bearerTokenFile: "%s"}`,
 		w.Issuer, w.JWKSURI(), w.CAFile, w.discovery)
-	w.lab = lab.Start(t, lab.Options{Identities: cluster, Wrap: func(registry http.Handler) http.Handler {
+	w.lab = lab.Start(t, lab.Options{Identities: cluster, Without: []string{"kubernetes"}, Wrap: func(registry http.Handler) http.Handler {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if w.registryOff.Load() {
 				http.Error(rw, "switched off", http.StatusServiceUnavailable)

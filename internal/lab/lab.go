@@ -47,6 +47,9 @@ type Options struct {
 	Writers string
 	// Identities is YAML of more identity sources, one "- {…}" a line.
 	Identities string
+	// Without names identity sources of the development issuer that are not
+	// wanted, because Identities has others of that name.
+	Without []string
 	// Policy is the signing policy; default the shipped example.
 	Policy []byte
 	// Database is the URL of an empty PostgreSQL database, with the password in
@@ -131,12 +134,10 @@ registry: {host: "%s", insecure: true}
 password: {file: password}
 policy: signing-policy.yaml
 identities:
-- {name: github, provider: github, issuer: "%s", url: https://github.com}
-- {name: gitlab, provider: gitlab, issuer: "%s", url: https://gitlab.com}
-%s
+%s%s
 log:
   writers: %s
-`, l.Origin, l.listen, l.admin, l.Registry, l.Issuer.URL(devissuer.GitHub), l.Issuer.URL(devissuer.GitLab), o.Identities, o.Writers)
+`, l.Origin, l.listen, l.admin, l.Registry, l.Issuer.Sources(o.Without...), o.Identities, o.Writers)
 	files := map[string]string{"password": "correct horse battery staple\n", "signing-policy.yaml": string(o.Policy)}
 	if o.LogKeys != "" {
 		config += "  keys:\n  " + strings.ReplaceAll(strings.TrimSpace(o.LogKeys), "\n", "\n  ") + "\n"
