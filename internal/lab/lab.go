@@ -50,6 +50,8 @@ type Options struct {
 	// Without names identity sources of the development issuer that are not
 	// wanted, because Identities has others of that name.
 	Without []string
+	// Audience is the audience of tokens; default the origin.
+	Audience string
 	// Policy is the signing policy; default the shipped example.
 	Policy []byte
 	// Database is the URL of an empty PostgreSQL database, with the password in
@@ -141,6 +143,9 @@ log:
 	files := map[string]string{"password": "correct horse battery staple\n", "signing-policy.yaml": string(o.Policy)}
 	if o.LogKeys != "" {
 		config += "  keys:\n  " + strings.ReplaceAll(strings.TrimSpace(o.LogKeys), "\n", "\n  ") + "\n"
+	}
+	if o.Audience != "" {
+		config += "audience: " + o.Audience + "\n"
 	}
 	if o.BundleLog != "" {
 		config += "signing: {bundleLog: " + o.BundleLog + "}\n"
