@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
@@ -119,21 +120,29 @@ func tokenFromCommand(ctx context.Context, env environment, ci, name string, arg
 	var out limitedBuffer
 	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // the CI's own command, with our arguments
 	cmd.Stdout, cmd.Stderr = &out, env.stderr
-	if err := cmd.Run(); err != nil {
+	cmd.WaitDelay = time.Second // for a grandchild that keeps the pipe open
+	err := cmd.Run()
+	switch {
+	case out.full:
+		return "", fmt.Errorf("ask %s for a token: %s prints too much for a token", ci, name)
+	case err != nil:
 		return "", fmt.Errorf("ask %s for a token: %s %s: %w", ci, name, args[0], err)
 	}
-	return readToken(&out.Buffer, ci)
+	return readToken(&out.text, ci)
 }
 
 // limitedBuffer takes a little more than a token can have and fails after that.
-type limitedBuffer struct{ bytes.Buffer }
+type limitedBuffer struct {
+	text bytes.Buffer // not embedded: its ReadFrom would pass by the limit
+	full bool
+}
 
 // Write implements io.Writer.
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxToken+1 {
+	if b.full = b.text.Len()+len(p) > maxToken+1; b.full {
 		return 0, errors.New("too much output for a token")
 	}
-	return b.Buffer.Write(p)
+	return b.text.Write(p)
 }
 
 // tokenFromSPIFFE asks the agent behind SPIFFE_ENDPOINT_SOCKET for a JWT-SVID of

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/sigstore/fulcio/pkg/certificate"
@@ -121,7 +120,7 @@ func readSPIFFE(r *reader, s Source) run {
 		r.fail(ReasonContradiction, "%.200s is not of the trust domain %s", sub, s.TrustDomain)
 	case id.Path() == "":
 		r.fail(ReasonMissingClaim, "%s names no workload, only its trust domain", sub)
-	case strings.ToLower(s.TrustDomain) != s.TrustDomain || id.String() != sub:
+	case id.String() != sub:
 		r.fail(ReasonBadClaim, "sub %.200q is not in its normal form %q", sub, id)
 	}
 	if r.err() != nil {
