@@ -30,10 +30,11 @@ type ambientCI struct {
 // ambientCIs are looked for in this order. GitLab is none of them: its jobs have
 // their tokens in the environment already.
 func ambientCIs() []ambientCI {
+	// set says whether a variable has the value, or any if none is given.
 	set := func(name, value string) func(environment) bool {
 		return func(env environment) bool {
 			got := env.getenv(name)
-			return got == value || value == "" && got != ""
+			return got != "" && (value == "" || got == value)
 		}
 	}
 	return []ambientCI{
