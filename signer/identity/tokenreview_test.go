@@ -93,11 +93,11 @@ func TestTokenReview(t *testing.T) {
 	token := sign(t, c.podClaims())
 	wantAccepted(t, a, token)
 	user := func(name string, value any) func(map[string]any) {
-		return func(m map[string]any) { m["user"].(map[string]any)[name] = value } //nolint:errcheck,forcetypeassert // made by review
+		return func(m map[string]any) { m["user"].(map[string]any)[name] = value } //nolint:errcheck // made by review
 	}
 	extra := func(name string, values ...string) func(map[string]any) {
 		return func(m map[string]any) {
-			m["user"].(map[string]any)["extra"].(map[string]any)["authentication.kubernetes.io/"+name] = values //nolint:errcheck,forcetypeassert // made by review
+			m["user"].(map[string]any)["extra"].(map[string]any)["authentication.kubernetes.io/"+name] = values //nolint:errcheck // made by review
 		}
 	}
 	for name, change := range map[string]func(map[string]any){
