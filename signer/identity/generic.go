@@ -115,6 +115,14 @@ func (s *Source) checkGeneric() error {
 			return fmt.Errorf("generic.claims: %s: type %q is not one of %s", name, kind, strings.Join(claimTypes, ", "))
 		}
 	}
+	for _, value := range append(slices.Collect(maps.Values(g.Extensions)), g.Run, g.SAN) {
+		t, _ := parseTemplate(value) // its error is told below, with its name
+		for _, claim := range t.claims() {
+			if g.Claims[claim] == "boolean" {
+				return fmt.Errorf("generic: the template %q names %s, which is true or false and no text", value, claim)
+			}
+		}
+	}
 	run, err := parseTemplate(g.Run)
 	if err != nil {
 		return fmt.Errorf("generic.run: %w", err)

@@ -160,6 +160,7 @@ func TestGenericConfig(t *testing.T) {
 		"run that everybody has":   {func(s *identity.Source) { s.Generic.Run = "{sub}" }, "only a run has"},
 		"run of a person's claims": {func(s *identity.Source) { s.Generic.Run = "{sub}/{jti}/{auth_time}/{name}" }, "only a run has"},
 		"run of no claim":          {func(s *identity.Source) { s.Generic.Run = "run" }, "only a run has"},
+		"run of true or false":     {func(s *identity.Source) { s.Generic.Run = "{trusted}" }, "true or false"},
 		"run that may be absent":   {func(s *identity.Source) { s.Generic.Run = "{build_url?}" }, "compulsory"},
 		"SAN without a claim":      {func(s *identity.Source) { s.Generic.SAN = jenkins + "/job/acme/app" }, "must name a claim"},
 		"SAN that may be absent":   {func(s *identity.Source) { s.Generic.SAN = "{sub?}" }, "must name a claim"},
