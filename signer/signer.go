@@ -81,7 +81,7 @@ type Principal struct {
 	// Identity is the configured name of the identity source, for example
 	// "github"; policy rules refer to it.
 	Identity string
-	// Provider is the kind of source: github, gitlab or kubernetes.
+	// Provider is the kind of source, for example github.
 	Provider string
 	Issuer   string
 	// Subject is the token's sub claim. It is opaque: providers let their

@@ -95,7 +95,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	// Who asks, and about what.
 	sources := append([]identity.Source(nil), cfg.Identities...)
 	for i := range sources {
-		for _, file := range []*string{&sources[i].CAFile, &sources[i].BearerTokenFile} {
+		for _, file := range sources[i].Files() {
 			if *file != "" {
 				*file = cfg.path(*file)
 			}

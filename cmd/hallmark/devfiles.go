@@ -180,13 +180,12 @@ registry: {host: "%s", insecure: true}
 password: {file: password}
 policy: signing-policy.yaml
 identities:
-- {name: github, provider: github, issuer: "http://%[5]s/github", url: https://github.com}
-- {name: gitlab, provider: gitlab, issuer: "http://%[5]s/gitlab", url: https://gitlab.com}
+%s
 # Stock clients may sign by themselves here, with a certificate that names
 # their workflow: the policy has rules with the action certificate for it.
 fulcio: {audience: sigstore}
 log: {writers: open}
-`, d.addr.origin(), d.addr.Server, d.addr.Admin, d.addr.Registry, d.addr.Issuer)
+`, d.addr.origin(), d.addr.Server, d.addr.Admin, d.addr.Registry, strings.TrimSpace(d.issuer.Sources()))
 }
 
 // writeEnv writes DIR/env.

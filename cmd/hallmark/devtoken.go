@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,7 +57,7 @@ func devTokenCommand(env environment, dir *string) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&provider, "provider", "github", "github or gitlab")
+	cmd.Flags().StringVar(&provider, "provider", devissuer.GitHub, "one of "+strings.Join(devissuer.Providers(), ", "))
 	cmd.Flags().StringVar(&audience, "audience", "", "audience of the token (default: the development service; sigstore for stock cosign)")
 	cmd.Flags().StringArrayVar(&claims, "claim", nil, "NAME=VALUE, replaces a claim; may be repeated")
 	return cmd

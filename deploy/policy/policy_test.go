@@ -68,8 +68,9 @@ func decode(t *testing.T, part string) map[string]any {
 }
 
 func (j jobs) decide(identity string, claims map[string]any, repository string) policy.Decision {
+	subject, _ := claims["sub"].(string)
 	return j.policy.Decide(policy.Input{
-		Action: policy.ActionSign, Identity: identity, Provider: identity, Claims: claims, Repository: repository, Kind: policy.KindIndex,
+		Action: policy.ActionSign, Identity: identity, Provider: identity, Subject: subject, Claims: claims, Repository: repository, Kind: policy.KindIndex,
 		Digest: "sha256:" + strings.Repeat("0", 64), MediaType: "application/vnd.oci.image.index.v1+json",
 	})
 }
@@ -143,6 +144,41 @@ func TestShippedPolicyOnDevelopmentTokens(t *testing.T) {
 		{"gitlab", "ci_config_ref_uri=gitlab.com/acme/app-2//.gitlab-ci.yml@refs/heads/main", `condition "own-configuration" failed`},
 		{"gitlab", "runner_environment=self-hosted", `condition "hosted-runner" failed`},
 		{"gitlab", "runner_environment=null", `condition "hosted-runner" failed`},
+		{"buildkite", "", ""},
+		{"buildkite", "build_source=schedule", ""},
+		{"buildkite", "organization_slug=mallory", `condition "own-organisation" failed: organization_id is`},
+		{"buildkite", "pipeline_slug=other", `condition "own-pipeline" failed`},
+		{"buildkite", "organization_id=00000000-0000-4000-8000-000000001009", `condition "own-organisation" failed`},
+		{"buildkite", "build_source=ui", `condition "trigger" failed: build_source is "ui"`},
+		{"buildkite", "build_source=api", `condition "trigger" failed`},
+		{"buildkite", "build_source=trigger_job", `condition "trigger" failed`},
+		{"buildkite", "build_branch=feature", `condition "release-branch" failed`},
+		{"buildkite", "build_branch=mallory:main", `condition "release-branch" failed`},
+		{"buildkite", "runner_environment=self-hosted", `condition "hosted-runner" failed`},
+		{"circleci", "", ""},
+		{"circleci", "oidc.circleci.com/vcs-ref=refs/tags/v1.2.3", ""},
+		{"circleci", "oidc.circleci.com/ssh-rerun=true", `condition "nobody-inside" failed`},
+		{"circleci", "oidc.circleci.com/org-id=00000000-0000-4000-8000-000000001009", `condition "own-organisation" failed`},
+		{"circleci", "oidc.circleci.com/project-id=00000000-0000-4000-8000-000000002009", `condition "own-project" failed`},
+		{"circleci", "oidc.circleci.com/vcs-origin=github.com/mallory/app", `condition "own-repository" failed`},
+		{"circleci", "oidc.circleci.com/vcs-origin=github.com/acme-2/app", `condition "own-repository" failed`},
+		{"circleci", "oidc.circleci.com/vcs-ref=refs/heads/feature", `condition "release-branch" failed`},
+		{"circleci", "oidc.circleci.com/vcs-ref=refs/heads/main-by-mallory", `condition "release-branch" failed`},
+		{"circleci", "oidc.circleci.com/vcs-ref=refs/pull/1/head", `condition "release-branch" failed`},
+		{"circleci", "oidc.circleci.com/context-ids=00000000-0000-4000-8000-00000000c002", `condition "restricted-context" failed`},
+		{"spiffe", "", ""},
+		{"spiffe", "sub=spiffe://ci.acme.example/ns/acme-ci/sa/release-2", `condition "own-workload" failed`},
+		{"spiffe", "sub=spiffe://ci.acme.example/ns/acme-ci/sa", `condition "own-workload" failed`},
+		{"jenkins", "", ""},
+		{"jenkins", "git_branch=feature", `condition "release-job" failed`},
+		{"jenkins", "git_branch=PR-7", `condition "release-job" failed`},
+		{"jenkins", "git_branch=feature sub=https://jenkins.acme.example/job/acme/job/app/job/main/", `condition "release-job" failed`},
+		{"jenkins", "sub=https://jenkins.acme.example/job/other/job/app/job/main/", `condition "own-folder" failed`},
+		{"jenkins", "build_url=https://jenkins.acme.example/job/other/job/main/7/", `condition "own-build" failed`},
+		{"kubernetes", "", ""},
+		{"kubernetes", "namespace=default", `condition "namespace" failed`},
+		{"kubernetes", "serviceaccount.name=default", `condition "service-account" failed`},
+		{"kubernetes", "pod.uid=", `condition "pod" failed`},
 	} {
 		claims := j.claims(t, test.identity, test.overrides)
 		refusal := j.decide(test.identity, claims, "acme/team/app").Refusal()
@@ -162,13 +198,17 @@ func TestShippedPolicyOnDevelopmentTokens(t *testing.T) {
 func TestShippedPolicyNeedsEveryClaimItReads(t *testing.T) {
 	j := newJobs(t)
 	for identity, names := range map[string][]string{
-		"github": {"repository_owner_id", "event_name", "base_ref", "head_ref", "ref_protected", "ref", "job_workflow_ref", "runner_environment"},
-		"gitlab": {"namespace_id", "project_id", "job_project_id", "pipeline_source", "ref_protected", "ref_path", "ci_config_ref_uri", "project_path", "runner_environment"},
+		"github":    {"repository_owner_id", "event_name", "base_ref", "head_ref", "ref_protected", "ref", "job_workflow_ref", "runner_environment"},
+		"gitlab":    {"namespace_id", "project_id", "job_project_id", "pipeline_source", "ref_protected", "ref_path", "ci_config_ref_uri", "project_path", "runner_environment"},
+		"buildkite": {"organization_id", "pipeline_id", "build_source", "build_branch", "runner_environment"},
+		"circleci": {"oidc.circleci.com/org-id", "oidc.circleci.com/project-id", "oidc.circleci.com/vcs-origin", "oidc.circleci.com/vcs-ref",
+			"oidc.circleci.com/context-ids", "oidc.circleci.com/ssh-rerun"},
+		"jenkins": {"git_branch", "build_url"},
 	} {
 		for _, name := range names {
 			claims := j.claims(t, identity, "")
 			delete(claims, name)
-			if refusal := j.decide(identity, claims, "acme/app").Refusal(); refusal == nil || !strings.Contains(refusal.Error(), name+" is missing") {
+			if refusal := j.decide(identity, claims, "acme/app").Refusal(); refusal == nil || !strings.Contains(strings.ReplaceAll(refusal.Error(), `"] is`, " is"), name+" is missing") {
 				t.Errorf("%s without %s: %v", identity, name, refusal)
 			}
 			claims[name] = json.Number("1001") // right digits, wrong type
@@ -199,6 +239,39 @@ func TestShippedPolicyOnKubernetesTokens(t *testing.T) {
 		if _, ok := j.decide("kubernetes", test.claims, "acme/app").Grant(); ok != test.allowed {
 			t.Errorf("%v: allowed is %t", test.claims, ok)
 		}
+	}
+}
+
+// Every CI that the development issuer knows has a rule that its jobs pass and that a job of no other CI passes.
+func TestShippedPolicyKnowsEveryProvider(t *testing.T) {
+	j := newJobs(t)
+	for _, provider := range devissuer.Providers() {
+		claims := j.claims(t, provider, "")
+		for _, identity := range devissuer.Providers() {
+			if _, ok := j.decide(identity, claims, "acme/app").Grant(); ok != (identity == provider) {
+				t.Errorf("a job of %s under the rule of %s: allowed is %t", provider, identity, ok)
+			}
+		}
+	}
+}
+
+// A reusable workflow that was changed is another commit, and the shipped example says how to pin it.
+func TestPinnedWorkflow(t *testing.T) {
+	j := newJobs(t)
+	claims := j.claims(t, "github", "")
+	reviewed, _ := claims["job_workflow_sha"].(string)
+	pinned := strings.NewReplacer("  # - name: read-builder\n  #   ", "  - name: read-builder\n    ", `in ["…"]`, `in ["`+reviewed+`"]`,
+		"  #   message: call the builder", "    message: call the builder").Replace(string(policyfiles.SigningPolicy))
+	var err error
+	if j.policy, err = policy.ParseSigningPolicy([]byte(pinned)); err != nil {
+		t.Fatal(err)
+	}
+	if refusal := j.decide("github", claims, "acme/app").Refusal(); refusal != nil {
+		t.Error(refusal)
+	}
+	claims["job_workflow_sha"] = strings.Repeat("0", 40)
+	if refusal := j.decide("github", claims, "acme/app").Refusal(); refusal == nil || !strings.Contains(refusal.Error(), `"read-builder" failed`) {
+		t.Errorf("a changed workflow: %v", refusal)
 	}
 }
 

@@ -52,6 +52,11 @@ func TestYAML(t *testing.T) {
 		case members["database"] != nil:
 			kind = "database"
 			wantNoDatabase(t, f.text)
+		case filepath.Base(f.file) == "CI.md":
+			kind = "CI job"
+			if !strings.Contains(f.text, "hallmark sign registry.corp.example/acme/app") || !strings.Contains(f.text, "HALLMARK_URL: https://hallmark.corp.example") {
+				t.Errorf("%s: the job does not sign", f)
+			}
 		default:
 			t.Errorf("%s: this test does not know what it is", f)
 		}
@@ -60,7 +65,7 @@ func TestYAML(t *testing.T) {
 			t.Errorf("%s: %v", f, err)
 		}
 	}
-	for _, kind := range []string{"SigningPolicy", "ImageTrustPolicy", "pod", "configuration", "registered keys", "database"} {
+	for _, kind := range []string{"SigningPolicy", "ImageTrustPolicy", "pod", "configuration", "registered keys", "database", "CI job"} {
 		if kinds[kind] == 0 {
 			t.Errorf("the documents have no example of a %s", kind)
 		}

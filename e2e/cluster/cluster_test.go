@@ -82,9 +82,9 @@ func TestCluster(t *testing.T) {
 func start(t *testing.T) *world {
 	w := &world{Cluster: Start(t)}
 	w.discovery = w.DiscoveryTokenFile(t)
-	cluster := fmt.Sprintf(`- {name: kubernetes, provider: kubernetes, issuer: "%s", jwksURI: "%s", caFile: "%s", bearerTokenFile: "%s"}`,
-		w.Issuer, w.JWKSURI(), w.CAFile, w.discovery)
-	w.lab = lab.Start(t, lab.Options{Identities: cluster, Wrap: func(registry http.Handler) http.Handler {
+	cluster := fmt.Sprintf(`- {name: kubernetes, provider: kubernetes, issuer: "%s", jwksURI: "%s", caFile: "%s", bearerTokenFile: "%s", tokenReview: {server: "%[1]s", bearerTokenFile: "%[5]s"}}`,
+		w.Issuer, w.JWKSURI(), w.CAFile, w.discovery, w.ReviewTokenFile(t))
+	w.lab = lab.Start(t, lab.Options{Identities: cluster, Without: []string{"kubernetes"}, Wrap: func(registry http.Handler) http.Handler {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if w.registryOff.Load() {
 				http.Error(rw, "switched off", http.StatusServiceUnavailable)

@@ -62,15 +62,27 @@ func (c *Cluster) JWKSURI() string { return c.Issuer + "/openid/v1/jwks" }
 // not show them to strangers.
 func (c *Cluster) DiscoveryTokenFile(t testing.TB) string {
 	t.Helper()
-	const namespace, account = "kube-system", "hallmark-discovery"
+	return c.roleTokenFile(t, "hallmark-discovery", "system:service-account-issuer-discovery")
+}
+
+// ReviewTokenFile writes a bearer token that may have the cluster review other tokens to a file.
+func (c *Cluster) ReviewTokenFile(t testing.TB) string {
+	t.Helper()
+	return c.roleTokenFile(t, "hallmark-review", "system:auth-delegator")
+}
+
+// roleTokenFile writes the token of a new account that has one cluster role to a file.
+func (c *Cluster) roleTokenFile(t testing.TB, account, role string) string {
+	t.Helper()
+	const namespace = "kube-system"
 	c.ServiceAccount(t, namespace, account)
 	_, err := c.Kube.RbacV1().ClusterRoleBindings().Create(context.WithoutCancel(t.Context()), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: account},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:service-account-issuer-discovery"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: namespace, Name: account}},
 	}, metav1.CreateOptions{})
 	must(t, err)
-	path := filepath.Join(t.TempDir(), "discovery-token")
+	path := filepath.Join(t.TempDir(), account)
 	must(t, os.WriteFile(path, []byte(c.AccountToken(t, namespace, account)), 0o600))
 	return path
 }

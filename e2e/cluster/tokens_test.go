@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -11,6 +12,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // tokens: a pod's own token names the pod; one that a person asked for does not. The keys are shown to whom the cluster lets see them.
@@ -85,6 +90,44 @@ func (w *world) podSigns(t *testing.T) {
 	}
 	if got := w.lab.Hallmark(t, "", append([]string{"verify", image}, identity...)...); got.Code != 0 {
 		t.Errorf("verify: exit code %d: %s", got.Code, got.Stderr)
+	}
+	w.podDies(t, pipeline, image)
+}
+
+// reviewCache is how long an API server may stand by a token that it has seen before (its --help does not say so; the source does: ten
+// seconds), with room for a busy machine.
+const reviewCache = 40 * time.Second
+
+// podDies: a token outlives its pod, and the cluster is asked: it signs nothing any more. Nor does the token of a pod that was made anew
+// under the name.
+func (w *world) podDies(t *testing.T, pipeline *corev1.Pod, image string) {
+	ctx, now := context.WithoutCancel(t.Context()), int64(0)
+	token, unseen := w.PodToken(t, pipeline, w.lab.URL), w.PodToken(t, pipeline, w.lab.URL)
+	if got := w.lab.Hallmark(t, token, "sign", image); got.Code != 0 {
+		t.Fatalf("while the pod runs: exit code %d: %s", got.Code, got.Stderr)
+	}
+	must(t, w.Kube.CoreV1().Pods(pipeline.Namespace).Delete(ctx, pipeline.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}))
+	refused := func(token string) {
+		t.Helper()
+		for deadline := time.Now().Add(reviewCache); ; time.Sleep(500 * time.Millisecond) {
+			got := w.lab.Hallmark(t, token, "sign", image)
+			if got.Code == 1 && strings.Contains(got.Stderr, "not_confirmed") {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s after its pod the token still has exit code %d: %s", reviewCache, got.Code, got.Stderr)
+			}
+		}
+	}
+	refused(unseen)
+	refused(token)
+	again := pod(pipeline.Name, w.signed)
+	again.Namespace, again.Spec.ServiceAccountName = pipeline.Namespace, pipeline.Spec.ServiceAccountName
+	replaced, err := w.create(t, again)
+	must(t, err)
+	refused(token)
+	if got := w.lab.Hallmark(t, w.PodToken(t, replaced, w.lab.URL), "sign", image); got.Code != 0 {
+		t.Errorf("the token of the new pod: exit code %d: %s", got.Code, got.Stderr)
 	}
 }
 

@@ -37,7 +37,37 @@ func ParseClaims(args []string) (map[string]string, error) {
 type claimSet struct {
 	claims    map[string]any
 	overrides map[string]string
+	nested    map[string]bool // overrides that are no claims of their own
 	err       error
+}
+
+func newClaimSet(overrides map[string]string) *claimSet {
+	return &claimSet{claims: map[string]any{}, overrides: overrides, nested: map[string]bool{}}
+}
+
+// part returns the text of a claim's part: its override, which is then no claim
+// of its own, or the value.
+func (c *claimSet) part(name, value string) string {
+	c.nested[name] = true
+	if override, ok := c.overrides[name]; ok {
+		return override
+	}
+	return value
+}
+
+// boolean sets a claim that is true or false.
+func (c *claimSet) boolean(name string, value bool) {
+	c.claims[name] = value
+	override, ok := c.overrides[name]
+	if !ok {
+		return
+	}
+	b, err := strconv.ParseBool(override)
+	if err != nil {
+		c.err = fmt.Errorf("claim %s is true or false, not %q", name, override)
+		return
+	}
+	c.claims[name] = b
 }
 
 // text sets a string claim.
@@ -86,7 +116,7 @@ func (c *claimSet) list(name string, values ...string) {
 // rest sets the overrides that name no default claim, as strings.
 func (c *claimSet) rest() (map[string]any, error) {
 	for name, value := range c.overrides {
-		if _, set := c.claims[name]; !set {
+		if _, set := c.claims[name]; !set && !c.nested[name] {
 			c.claims[name] = value
 		}
 	}
@@ -113,6 +143,17 @@ func idOf(name string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name)) // never fails
 	return strconv.FormatUint(1_000_000+uint64(h.Sum32()), 10)
+}
+
+// uuidOf is idOf for systems whose ids are UUIDs.
+func uuidOf(name string) string {
+	id := idOf(name)
+	return "00000000-0000-4000-8000-" + strings.Repeat("0", 12-len(id)) + id
+}
+
+// randomUUID is randomID for them.
+func randomUUID() string {
+	return "00000000-0000-4000-9000-00" + randomID()
 }
 
 // commitOf gives a repository's ref a commit id, the same every time.

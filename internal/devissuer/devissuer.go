@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package devissuer is a token issuer for development and tests: it signs, for
-// whoever asks, tokens of the shape that GitHub Actions and GitLab give their
-// jobs. Never configure it as an issuer of anything that matters: holding its
-// key is being every workflow of every repository.
+// whoever asks, tokens of the shape that CI systems give their jobs. Never
+// configure it as an issuer of anything that matters: holding its key is being
+// every workflow of every repository.
 //
 // The tokens have the real claim names and JSON types, so that what accepts
 // them accepts the real ones: GitHub writes every id as a string of digits,
 // GitLab runner_id as a number. Without overrides a token is a push to
-// refs/heads/main of acme/app on a hosted runner. Overriding a claim carries
-// over to the claims that follow from it, as the CI system would do:
-// repository changes sub, the owner, the ids and the workflow references.
+// refs/heads/main of acme/app on a hosted runner, or what comes nearest to it.
+// Overriding a claim carries over to the claims that follow from it, as the CI
+// system would do: repository changes sub, the owner, the ids and the workflow
+// references.
 //
-// The issuers are BaseURL/github and BaseURL/gitlab. Tokens are made from the
-// key alone, without the running server.
+// The issuers are BaseURL/github and so on; Sources configures them all. Tokens
+// are made from the key alone, without the running server.
+//
+// A shape is one file with its claims and its configuration, and a line in
+// shapes.
 package devissuer
 
 import (
@@ -32,13 +36,44 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Providers are the shapes of tokens, each its own issuer.
+// Names of the shapes of tokens, each its own issuer.
 const (
-	GitHub = "github"
-	GitLab = "gitlab"
+	GitHub     = "github"
+	GitLab     = "gitlab"
+	Buildkite  = "buildkite"
+	CircleCI   = "circleci"
+	Kubernetes = "kubernetes"
+	SPIFFE     = "spiffe"
+	// Jenkins is the example of provider generic.
+	Jenkins = "jenkins"
 )
 
-var providers = []string{GitHub, GitLab}
+// shape is how one kind of CI writes its tokens.
+type shape struct {
+	name   string
+	claims func(issuer, audience string, now time.Time, overrides map[string]string) (map[string]any, error)
+	// source is YAML of the identity source that believes these tokens, in
+	// which ISSUER stands for the issuer's URL. It has the shape's name.
+	source string
+}
+
+// shapes are all kinds of CI that the service knows.
+func shapes() []shape {
+	return []shape{
+		{GitHub, githubClaims, githubSource}, {GitLab, gitlabClaims, gitlabSource}, {Buildkite, buildkiteClaims, buildkiteSource},
+		{CircleCI, circleciClaims, circleciSource}, {Kubernetes, kubernetesClaims, kubernetesSource}, {SPIFFE, spiffeClaims, spiffeSource},
+		{Jenkins, jenkinsClaims, jenkinsSource},
+	}
+}
+
+// Providers returns the names of all shapes.
+func Providers() []string {
+	var names []string
+	for _, s := range shapes() {
+		names = append(names, s.name)
+	}
+	return names
+}
 
 // Issuer mints tokens and serves what is needed to check them.
 type Issuer struct {
@@ -67,20 +102,32 @@ func (i *Issuer) URL(provider string) string { return i.baseURL + "/" + provider
 // now. Overrides replace claims, see ParseClaims; a claim keeps the JSON type
 // that the provider gives it. Errors name the claim.
 func (i *Issuer) Mint(provider, audience string, overrides map[string]string, now time.Time) (string, error) {
-	var claims map[string]any
-	var err error
-	switch provider {
-	case GitHub:
-		claims, err = githubClaims(i.URL(provider), audience, now, overrides)
-	case GitLab:
-		claims, err = gitlabClaims(i.URL(provider), audience, now, overrides)
-	default:
-		err = fmt.Errorf("provider %q has no development tokens (hint: %s)", provider, strings.Join(providers, " or "))
+	if provider == "generic" {
+		provider = Jenkins
 	}
-	if err != nil {
-		return "", err
+	for _, s := range shapes() {
+		if s.name != provider {
+			continue
+		}
+		claims, err := s.claims(i.URL(provider), audience, now, overrides)
+		if err != nil {
+			return "", err
+		}
+		return i.Sign(claims)
 	}
-	return i.Sign(claims)
+	return "", fmt.Errorf("provider %q has no development tokens (hint: one of %s)", provider, strings.Join(Providers(), ", "))
+}
+
+// Sources returns YAML of identity sources that believe this issuer's tokens,
+// one "- {…}" a line, without those named: tests bring their own.
+func (i *Issuer) Sources(without ...string) string {
+	var b strings.Builder
+	for _, s := range shapes() {
+		if !slices.Contains(without, s.name) {
+			fmt.Fprintf(&b, "- {name: %s, %s}\n", s.name, strings.ReplaceAll(s.source, "ISSUER", i.URL(s.name)))
+		}
+	}
+	return b.String()
 }
 
 // Sign returns a token with exactly these claims.
@@ -102,11 +149,15 @@ func (i *Issuer) Sign(claims map[string]any) (string, error) {
 }
 
 // Handler serves discovery and keys of each provider under its path, below
-// the path of the base URL.
+// the path of the base URL, and the bundle of the SPIFFE trust domain.
 func (i *Issuer) Handler() http.Handler {
 	keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &i.key.PublicKey, KeyID: i.kid, Algorithm: string(jose.RS256), Use: "sig"}}}
 	mux := http.NewServeMux()
-	for _, p := range providers {
+	for _, p := range Providers() {
+		if p == SPIFFE {
+			serveJSON(mux, "/"+p+"/bundle", i.bundle())
+			continue
+		}
 		serveJSON(mux, "/"+p+"/.well-known/openid-configuration", map[string]any{
 			"issuer":                                i.URL(p),
 			"jwks_uri":                              i.URL(p) + "/jwks",

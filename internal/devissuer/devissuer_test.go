@@ -173,7 +173,10 @@ func TestDiscovery(t *testing.T) {
 	server.Config.Handler = i.Handler()
 	server.Start()
 	defer server.Close()
-	for _, provider := range []string{devissuer.GitHub, devissuer.GitLab} {
+	for _, provider := range devissuer.Providers() {
+		if provider == devissuer.SPIFFE {
+			continue // has a bundle, no discovery
+		}
 		found, err := oidc.NewProvider(t.Context(), i.URL(provider))
 		if err != nil {
 			t.Fatal(err)
@@ -236,7 +239,10 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("exp=%s: %v", value, err)
 		}
 	}
-	if _, err := i.Mint("circleci", audience, nil, now); err == nil {
-		t.Error("a token of an unknown provider")
+	if _, err := i.Mint("travis", audience, nil, now); err == nil || !strings.Contains(err.Error(), "circleci") {
+		t.Errorf("a token of an unknown provider: %v", err)
+	}
+	if _, err := i.Mint(devissuer.CircleCI, audience, map[string]string{"oidc.circleci.com/ssh-rerun": "perhaps"}, now); err == nil {
+		t.Error("a boolean that is none")
 	}
 }

@@ -20,6 +20,8 @@ const (
 // workflowFile is the workflow that GitHub-shaped tokens come from.
 const workflowFile = ".github/workflows/release.yml"
 
+const githubSource = `provider: github, issuer: "ISSUER", url: "https://github.com"`
+
 // githubClaims are those of docs.github.com, "OpenID Connect reference".
 //
 // event_name=pull_request speaks of the merge ref and has base_ref and
@@ -27,7 +29,7 @@ const workflowFile = ".github/workflows/release.yml"
 // base branch like a push, which is what makes it dangerous. A fork's own run
 // is repository=<fork>: forks get no token for a pull request.
 func githubClaims(issuer, audience string, now time.Time, overrides map[string]string) (map[string]any, error) {
-	c := &claimSet{claims: map[string]any{}, overrides: overrides}
+	c := newClaimSet(overrides)
 	c.text("iss", issuer)
 	c.text("aud", audience)
 	c.text("jti", rand.Text())

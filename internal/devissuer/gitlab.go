@@ -13,6 +13,8 @@ import (
 // identity source's URL is https:// and this.
 const GitLabHost = "gitlab.com"
 
+const gitlabSource = `provider: gitlab, issuer: "ISSUER", url: "https://gitlab.com"`
+
 // gitlabClaims are those of docs.gitlab.com, "OpenID Connect (OIDC)
 // Authentication Using ID Tokens".
 //
@@ -20,7 +22,7 @@ const GitLabHost = "gitlab.com"
 // merge request, run in the target project, is project_path=<fork> with
 // job_project_path=acme/app.
 func gitlabClaims(issuer, audience string, now time.Time, overrides map[string]string) (map[string]any, error) {
-	c := &claimSet{claims: map[string]any{}, overrides: overrides}
+	c := newClaimSet(overrides)
 	c.text("iss", issuer)
 	c.text("aud", audience)
 	c.text("jti", rand.Text())

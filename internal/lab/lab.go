@@ -51,6 +51,11 @@ type Options struct {
 	Writers string
 	// Identities is YAML of more identity sources, one "- {…}" a line.
 	Identities string
+	// Without names identity sources of the development issuer that are not
+	// wanted, because Identities has others of that name.
+	Without []string
+	// Audience is the audience of tokens; default the origin.
+	Audience string
 	// Policy is the signing policy; default the shipped example.
 	Policy []byte
 	// Database is the URL of an empty PostgreSQL database, with the password in
@@ -141,6 +146,10 @@ func (l *Lab) configure(t testing.TB, o Options) {
 	if o.RegistryConfig == "" {
 		o.RegistryConfig = "insecure: true}"
 	}
+	sources := l.Issuer.Sources(o.Without...)
+	if o.MaxUses > 0 {
+		sources = strings.ReplaceAll(sources, "- {name:", fmt.Sprintf("- {maxUses: %d, name:", o.MaxUses))
+	}
 	config := fmt.Sprintf(`origin: %[1]s
 listen: %[2]s
 admin: %[3]s
@@ -148,15 +157,16 @@ registry: {host: "%[4]s", %[5]s
 password: {file: password}
 policy: signing-policy.yaml
 identities:
-- {name: github, provider: github, issuer: "%[6]s", url: https://github.com, maxUses: %[8]d}
-- {name: gitlab, provider: gitlab, issuer: "%[7]s", url: https://gitlab.com, maxUses: %[8]d}
-%[9]s
+%[6]s%[7]s
 log:
-  writers: %[10]s
-`, l.Origin, l.listen, l.admin, l.Registry, o.RegistryConfig, l.Issuer.URL(devissuer.GitHub), l.Issuer.URL(devissuer.GitLab), o.MaxUses, o.Identities, o.Writers)
+  writers: %[8]s
+`, l.Origin, l.listen, l.admin, l.Registry, o.RegistryConfig, sources, o.Identities, o.Writers)
 	files := map[string]string{"password": "correct horse battery staple\n", "signing-policy.yaml": string(o.Policy)}
 	if o.LogKeys != "" {
 		config += "  keys:\n  " + strings.ReplaceAll(strings.TrimSpace(o.LogKeys), "\n", "\n  ") + "\n"
+	}
+	if o.Audience != "" {
+		config += "audience: " + o.Audience + "\n"
 	}
 	if o.BundleLog != "" || o.Signing != "" {
 		signing := []string{o.Signing}

@@ -218,6 +218,7 @@ func TestForgedSignatures(t *testing.T) {
 		"with a line break in the middle": {parts[0] + "." + parts[1][:8] + "\n" + parts[1][8:] + "." + parts[2], identity.ReasonMalformed},
 		"with padding":                    {parts[0] + "." + parts[1] + "." + parts[2] + "==", identity.ReasonMalformed},
 		"one megabyte":                    {parts[0] + "." + strings.Repeat("A", 1<<20) + "." + parts[2], identity.ReasonTooLarge},
+		"closed ten thousand deep":        {parts[0] + "." + b64([]byte(`{"x":`+strings.Repeat("[", 10_000)+strings.Repeat("]", 10_000)+"}")) + "." + parts[2], identity.ReasonTooLarge},
 		"just too large":                  {sign(t, base.with("pad", strings.Repeat("x", 12<<10))), identity.ReasonTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -245,7 +246,9 @@ func TestTwoReadings(t *testing.T) {
 		"duplicate in another case":   add(`"Repository_ID":"1"`),
 		"duplicate in a nested claim": add(`"x":{"a":1,"a":2}`),
 		"nested too deep":             add(deep(8)),
-		"nested ten thousand deep":    `{` + deep(5000) + `}`,
+		"nested five thousand deep":   `{` + deep(5000) + `}`,
+		"nested ten thousand deep":    `{"x":` + strings.Repeat("[", 10_000),
+		"objects a thousand deep":     strings.Repeat(`{"a":`, 2000) + "1" + strings.Repeat("}", 2000),
 		"invalid UTF-8":               add("\"x\":\"\xff\""),
 		"lone surrogate":              add(`"x":"\ud800"`),
 		"trailing data":               string(valid) + "{}",
@@ -287,8 +290,15 @@ func TestHumans(t *testing.T) {
 			wantRefused(t, a, sign(t, c.gitlabClaims().with(member, value)), identity.ReasonHumanToken)
 		}
 	}
-	login := c.common().with("name", "Jane").with("nonce", "x").with("auth_time", start.Unix())
-	wantRefused(t, a, sign(t, login), identity.ReasonMissingClaim)
+	for _, member := range []string{"nonce", "auth_time", "at_hash", "amr", "acr", "preferred_username", "given_name", "upn", "cognito:username"} {
+		wantRefused(t, a, sign(t, c.gitlabClaims().with(member, "x")), identity.ReasonHumanToken)
+	}
+	// A login that says nothing of the kind lacks what only a run has.
+	login := c.common().with("name", "Jane").with("groups", []string{"staff"})
+	for _, provider := range []string{"github", "gitlab", "buildkite", "circleci", "kubernetes"} {
+		wantRefused(t, c.authenticator(t, provider), sign(t, login), identity.ReasonMissingClaim)
+	}
+	wantRefused(t, c.jenkins(t), sign(t, login), identity.ReasonMissingClaim)
 }
 
 // TestTokenID: one token has one id, however it is written.

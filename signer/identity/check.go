@@ -13,6 +13,24 @@ import (
 // maxSkew is how far an issuer's clock and ours may disagree.
 const maxSkew = 60 * time.Second
 
+// candidates are the sources whose rules the token keeps, as far as they need no
+// key; none is a refusal. It sets t.expiry.
+func (t *token) candidates(sources []*source, audience string, now time.Time) ([]*source, error) {
+	var kept []*source
+	var refused error
+	for _, src := range sources {
+		if err := t.check(src.Source, audience, now); err == nil {
+			kept = append(kept, src)
+		} else if refused == nil {
+			refused = err
+		}
+	}
+	if len(kept) == 0 {
+		return nil, refused
+	}
+	return kept, nil
+}
+
 // check applies the rules for tokens of every provider that need no key:
 // algorithm, audience, times, no person's token. It sets t.expiry.
 func (t *token) check(s Source, audience string, now time.Time) error {
@@ -22,7 +40,7 @@ func (t *token) check(s Source, audience string, now time.Time) error {
 	if err := t.checkAudience(audience); err != nil {
 		return err
 	}
-	for _, claim := range []string{"email", "email_verified"} {
+	for _, claim := range loginClaims {
 		if _, has := t.claims[claim]; has {
 			return refuse(ReasonHumanToken, "the token carries %q, so it stands for a person; only CI runs may ask for signatures", claim)
 		}

@@ -174,6 +174,49 @@ func (r *reader) number(name string, p presence) (json.Number, bool) {
 	return n, isNumber
 }
 
+// wholeForm is a number as an issuer counts: no sign, fraction or exponent.
+var wholeForm = regexp.MustCompile(`^[0-9]{1,19}$`)
+
+// whole reads a whole number and returns its digits.
+func (r *reader) whole(name string, p presence) string {
+	n, ok := r.number(name, p)
+	if ok && !wholeForm.MatchString(n.String()) {
+		r.fail(ReasonBadClaim, "the claim %s%s is %.40s, not a whole number", r.path, name, n)
+		return ""
+	}
+	return n.String()
+}
+
+// boolean reads a JSON boolean.
+func (r *reader) boolean(name string, p presence) bool {
+	v, ok := r.value(name, p)
+	if !ok {
+		return false
+	}
+	b, isBool := v.(bool)
+	if !isBool {
+		r.fail(ReasonWrongType, "the claim %s%s is neither true nor false", r.path, name)
+	}
+	return b
+}
+
+// list checks a list of strings.
+func (r *reader) list(name string, p presence) {
+	v, ok := r.value(name, p)
+	if !ok {
+		return
+	}
+	elements, isList := v.([]any)
+	for _, e := range elements {
+		if _, isText := e.(string); !isText {
+			isList = false
+		}
+	}
+	if !isList {
+		r.fail(ReasonWrongType, "the claim %s%s is not a list of strings", r.path, name)
+	}
+}
+
 // object reads a nested object; reads of it share the first refusal.
 func (r *reader) object(name string, p presence) *reader {
 	inner := &reader{path: r.path + name + ".", refused: r.refused}

@@ -25,25 +25,25 @@ const (
 )
 
 // newClient returns the client for one source: base's transport, or one of its
-// own when base is nil or the source has its own CA.
-func newClient(base *http.Client, timeout time.Duration, s Source) (*http.Client, error) {
+// own when base is nil or there is a file with the source's own CA.
+func newClient(base *http.Client, timeout time.Duration, caFile string) (*http.Client, error) {
 	client := &http.Client{}
 	if base != nil {
 		*client = *base
 	}
 	client.CheckRedirect, client.Timeout = sameHost, timeout
-	if client.Transport != nil && s.CAFile == "" {
+	if client.Transport != nil && caFile == "" {
 		return client, nil
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.CAFile != "" {
-		pem, err := os.ReadFile(s.CAFile)
+	if caFile != "" {
+		pem, err := os.ReadFile(caFile) //nolint:gosec // the operator's configuration names it
 		if err != nil {
 			return nil, fmt.Errorf("caFile: %w", err)
 		}
 		trust.RootCAs = x509.NewCertPool()
 		if !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("caFile %s holds no PEM certificate", s.CAFile)
+			return nil, fmt.Errorf("caFile %s holds no PEM certificate", caFile)
 		}
 	}
 	dialer := &net.Dialer{Timeout: timeout, Control: controlAddress}

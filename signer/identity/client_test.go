@@ -27,7 +27,7 @@ func TestAllowedAddress(t *testing.T) {
 
 // TestDialerAsks: the check is wired into the client, after name resolution.
 func TestDialerAsks(t *testing.T) {
-	client, err := newClient(nil, time.Second, Source{})
+	client, err := newClient(nil, time.Second, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestGivenClient(t *testing.T) {
 		}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return nil },
 	}
-	client, err := newClient(base, time.Second, Source{})
+	client, err := newClient(base, time.Second, "")
 	if err != nil {
 		t.Fatal(err)
 	}

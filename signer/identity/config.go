@@ -62,15 +62,22 @@ type Source struct {
 	// Name is what policy rules call this source, for example "github":
 	// letters, digits and "-".
 	Name string `yaml:"name"`
-	// Provider is the kind of CI: github, gitlab or kubernetes.
+	// Provider is the kind of CI: github, gitlab, buildkite, circleci,
+	// kubernetes, spiffe, or generic for every other.
 	Provider string `yaml:"provider"`
-	// Issuer is the exact iss claim. https, or http on loopback.
-	Issuer string `yaml:"issuer"`
+	// Issuer is the exact iss claim. https, or http on loopback. spiffe: may be
+	// absent, since a JWT-SVID need not have one; certificates and policy then
+	// name spiffe://<trustDomain> as the issuer. Sources of kubernetes may share
+	// an issuer, since the issuers of clusters are often the same text: each
+	// then needs its own jwksURI and url.
+	Issuer string `yaml:"issuer,omitempty"`
 	// URL is the base of the certificate's URIs, without a trailing slash.
-	// github: https://github.com for the public issuer, compulsory for every
-	// other (the GHES or ghe.com host). gitlab: the issuer, unless set.
-	// kubernetes: https://kubernetes.io, unless set; clusters that are signed
-	// for by different people should have different ones.
+	// github: follows from the issuers of github.com, ghe.com and Enterprise
+	// Server. gitlab: the issuer, unless set. buildkite: https://buildkite.com.
+	// circleci: https://circleci.com, for CircleCI's own issuers. kubernetes:
+	// https://kubernetes.io, unless set; clusters that are signed for by
+	// different people should have different ones. generic: compulsory, the
+	// address that people open in their browser. Not for spiffe.
 	URL string `yaml:"url,omitempty"`
 	// JWKSURI is where the keys are. Without it they are found by discovery,
 	// which must lead to the issuer's own host: a cluster whose discovery
@@ -84,8 +91,26 @@ type Source struct {
 	// since such tokens rotate; sent to the issuer's and the JWKSURI's host
 	// only.
 	BearerTokenFile string `yaml:"bearerTokenFile,omitempty"`
+	// TokenReview, for kubernetes: a cluster's API server that is asked about
+	// each token. Without it a token outlives its pod until it expires.
+	TokenReview *TokenReview `yaml:"tokenReview,omitempty"`
+	// TrustDomain, for spiffe: whose JWT-SVIDs are accepted, for example
+	// ci.corp.example.
+	TrustDomain string `yaml:"trustDomain,omitempty"`
+	// BundleFile and BundleEndpoint, for spiffe: where the trust domain's bundle
+	// is, exactly one. The file is read again every few minutes, as the endpoint
+	// is; its address is https (profile https_web, see caFile), or http on
+	// loopback.
+	BundleFile     string `yaml:"bundleFile,omitempty"`
+	BundleEndpoint string `yaml:"bundleEndpoint,omitempty"`
+	// Repositories, for buildkite: the URL of each pipeline's repository, by
+	// pipeline_id. It becomes the certificate's source repository, which the
+	// token does not tell.
+	Repositories map[string]string `yaml:"repositories,omitempty"`
+	// Generic, for generic: what the tokens of this CI say.
+	Generic *Generic `yaml:"generic,omitempty"`
 	// Algorithms are the accepted signature algorithms. Default: RS256, for
-	// kubernetes RS256 and ES256.
+	// kubernetes RS256 and ES256, for spiffe RS256, ES256 and ES384.
 	Algorithms []string `yaml:"algorithms,omitempty"`
 	// MaxAge refuses tokens issued longer ago. Default: 10 minutes, and an
 	// hour for kubernetes, whose projected tokens rotate. GitLab issues a job's
@@ -116,14 +141,15 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (c Config) check() error {
+// checkNames looks at what needs no knowledge of providers.
+func (c Config) checkNames() error {
 	if len(c.Sources) == 0 {
 		return errors.New("identity: no source is configured, so nobody could sign (hint: add one under identities)")
 	}
 	if c.FetchTimeout < 0 {
 		return fmt.Errorf("identity: fetchTimeout %s is below zero", c.FetchTimeout)
 	}
-	names, issuers := map[string]bool{}, map[string]string{}
+	names := map[string]bool{}
 	for _, s := range c.Sources {
 		if !sourceName.MatchString(s.Name) {
 			return fmt.Errorf("identity source %q: a name is letters, digits and -", s.Name)
@@ -132,17 +158,64 @@ func (c Config) check() error {
 			return fmt.Errorf("identity source %q: the name is used twice", s.Name)
 		}
 		names[s.Name] = true
-		// Two spellings of one issuer are a mistake, or somebody's trick.
+	}
+	return nil
+}
+
+// checkIssuers wants each issuer once: two spellings of one are a mistake, or
+// somebody's trick. Clusters may share one if their keys are told apart, and
+// what their certificates say.
+func checkIssuers(sources []Source) error {
+	issuers := map[string][]Source{}
+	for _, s := range sources {
 		spelling := strings.ToLower(strings.TrimRight(s.Issuer, "/"))
-		if other, taken := issuers[spelling]; taken {
-			return fmt.Errorf("identity source %q: issuer %s is already the issuer of %q", s.Name, s.Issuer, other)
+		for _, other := range issuers[spelling] {
+			clusters := s.Provider == kubernetesName && other.Provider == kubernetesName && s.Issuer == other.Issuer
+			switch {
+			case !clusters:
+				return fmt.Errorf("identity source %q: issuer %s is already the issuer of %q", s.Name, s.Issuer, other.Name)
+			case s.JWKSURI == "" || other.JWKSURI == "" || s.JWKSURI == other.JWKSURI || s.URL == other.URL:
+				return fmt.Errorf("identity source %q: issuer %s is already the issuer of %q (hint: clusters that share an issuer need a jwksURI and a url each)", s.Name, s.Issuer, other.Name)
+			}
 		}
-		issuers[spelling] = s.Name
+		issuers[spelling] = append(issuers[spelling], s)
 	}
-	if c.AllowSigstoreAudience && c.Audience == sigstoreAudience {
-		return nil
+	return nil
+}
+
+// complete checks a source and fills in what its provider knows.
+func (s Source) complete(p provider) (Source, error) {
+	if err := s.checkMembers(p); err != nil {
+		return s, err
 	}
-	return checkAudience(c.Audience, c.Sources)
+	if p.settings != nil {
+		if err := p.settings(&s); err != nil {
+			return s, err
+		}
+	}
+	s = s.withDefaults(p)
+	return s, s.check(p)
+}
+
+// checkMembers refuses members that belong to another provider: they would be
+// ignored, and somebody relies on them.
+func (s Source) checkMembers(p provider) error {
+	for _, m := range []struct {
+		name, provider string
+		set            bool
+	}{
+		{"tokenReview", kubernetesName, s.TokenReview != nil},
+		{"trustDomain", spiffeName, s.TrustDomain != ""},
+		{"bundleFile", spiffeName, s.BundleFile != ""},
+		{"bundleEndpoint", spiffeName, s.BundleEndpoint != ""},
+		{"repositories", buildkiteName, s.Repositories != nil},
+		{"generic", genericName, s.Generic != nil},
+	} {
+		if m.set && p.name != m.provider {
+			return fmt.Errorf("%s is for provider %s, not for %s", m.name, m.provider, p.name)
+		}
+	}
+	return nil
 }
 
 func (s Source) withDefaults(p provider) Source {
@@ -167,8 +240,11 @@ func firstOf[T comparable](values ...T) T {
 }
 
 func (s Source) check(p provider) error {
-	if err := checkEndpoint("issuer", s.Issuer); err != nil {
-		return err
+	svid := p.name == spiffeName && s.Issuer == trustDomainPrefix+s.TrustDomain // checked by its settings
+	if !svid {
+		if err := checkEndpoint("issuer", s.Issuer); err != nil {
+			return err
+		}
 	}
 	if err := refuseHumanIssuer(s.Issuer); err != nil {
 		return err
@@ -178,10 +254,10 @@ func (s Source) check(p provider) error {
 			return err
 		}
 	}
-	if s.URL == "" {
+	if s.URL == "" && p.name != spiffeName {
 		return fmt.Errorf("url is compulsory for %s issuers other than the public one (hint: the address that people open in their browser)", p.name)
 	}
-	if u, err := url.Parse(s.URL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+	if s.URL != "" && !isWebURL(s.URL) {
 		return fmt.Errorf("url %q is not an absolute http(s) URL without query", s.URL)
 	}
 	for _, alg := range s.Algorithms {
@@ -196,6 +272,13 @@ func (s Source) check(p provider) error {
 		return fmt.Errorf("maxUses %d must be 1 to %d (0: %d)", s.MaxUses, signer.HighestMaxUses, signer.DefaultMaxUses)
 	}
 	return nil
+}
+
+// isWebURL accepts what can be the base of a certificate's URIs.
+func isWebURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") && u.RawQuery == "" && u.Fragment == "" && u.User == nil &&
+		!u.ForceQuery && !strings.Contains(text, "#")
 }
 
 // checkEndpoint accepts an https URL, or an http URL on loopback, where nobody

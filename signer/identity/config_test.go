@@ -39,6 +39,21 @@ func TestConfigRefuses(t *testing.T) {
 	aud := func(text string) func(*identity.Config) {
 		return func(c *identity.Config) { c.Audience = text }
 	}
+	spiffe := func(change func(*identity.Source)) func(*identity.Config) {
+		s := identity.Source{Name: "s", Provider: "spiffe", TrustDomain: "ci.example", BundleEndpoint: "https://spire.example/bundle"}
+		change(&s)
+		return second(s)
+	}
+	trustDomain := func(name string) func(*identity.Config) {
+		return spiffe(func(s *identity.Source) { s.TrustDomain = name })
+	}
+	clusters := func(jwksA, jwksB, urlA, urlB string) func(*identity.Config) {
+		const issuer = "https://kubernetes.default.svc.cluster.local"
+		return func(c *identity.Config) {
+			second(identity.Source{Name: "a", Provider: "kubernetes", Issuer: issuer, JWKSURI: jwksA, URL: urlA})(c)
+			second(identity.Source{Name: "b", Provider: "kubernetes", Issuer: issuer, JWKSURI: jwksB, URL: urlB})(c)
+		}
+	}
 	for name, tc := range map[string]struct {
 		change func(*identity.Config)
 		says   string
@@ -60,12 +75,44 @@ func TestConfigRefuses(t *testing.T) {
 		"pattern":              {issuer("https://*.ghe.com"), "pattern"},
 		"same issuer twice": {second(identity.Source{Name: "other", Provider: "github", Issuer: githubIssuer}),
 			"already the issuer"},
-		"same issuer, other spelling": {second(identity.Source{Name: "other", Provider: "github", Issuer: githubIssuer + "/"}), "already the issuer"},
-		"same issuer, other case":     {second(identity.Source{Name: "other", Provider: "github", Issuer: strings.Replace(githubIssuer, "token", "Token", 1)}), "already the issuer"},
+		"same issuer, other spelling": {second(identity.Source{Name: "other", Provider: "github", Issuer: githubIssuer + "/", URL: "https://github.com"}), "already the issuer"},
+		"same issuer, other case":     {second(identity.Source{Name: "other", Provider: "github", Issuer: strings.Replace(githubIssuer, "token", "Token", 1), URL: "https://github.com"}), "already the issuer"},
 		"same name twice":             {second(identity.Source{Name: "github", Provider: "gitlab", Issuer: "https://gitlab.com"}), "twice"},
-		"GHES without its URL": {source(func(s *identity.Source) {
-			s.Issuer = "https://ghes.corp.example/_services/token"
+		"an issuer that belongs to no site": {source(func(s *identity.Source) {
+			s.Issuer = "https://ghes.corp.example/_services/token/x"
 		}), "url is compulsory"},
+		"GitHub look-alike":   {source(func(s *identity.Source) { s.Issuer = githubIssuer + ".evil.example" }), "url is compulsory"},
+		"ghe.com look-alike":  {source(func(s *identity.Source) { s.Issuer = "https://token.actions.acme.ghe.com.evil.example" }), "url is compulsory"},
+		"Buildkite elsewhere": {second(identity.Source{Name: "b", Provider: "buildkite", Issuer: "https://agent.buildkite.example"}), "url is compulsory"},
+		"Buildkite's pipelines by name": {second(identity.Source{Name: "b", Provider: "buildkite", Issuer: "https://agent.buildkite.com",
+			Repositories: map[string]string{"acme/app": "https://github.com/acme/app"}}), "pipeline_id"},
+		"Buildkite's repository without scheme": {second(identity.Source{Name: "b", Provider: "buildkite", Issuer: "https://agent.buildkite.com",
+			Repositories: map[string]string{"a": "github.com/acme/app"}}), "repositories"},
+		"CircleCI's audience": {func(c *identity.Config) {
+			c.Audience = uidA
+			c.Sources = []identity.Source{{Name: "c", Provider: "circleci", Issuer: "https://oidc.circleci.com/org/" + uidA}}
+		}, "audience"},
+		"CircleCI without organisation": {second(identity.Source{Name: "c", Provider: "circleci", Issuer: "https://oidc.circleci.com"}), "url is compulsory"},
+		"trust domain as an id":         {trustDomain("spiffe://ci.example"), "trustDomain"},
+		"trust domain with a path":      {trustDomain("ci.example/x"), "trustDomain"},
+		"trust domain in upper case":    {trustDomain("CI.example"), "trustDomain"},
+		"no trust domain":               {trustDomain(""), "trustDomain"},
+		"trust domain of a login":       {trustDomain("acme.okta.com"), "log in"},
+		"two bundles":                   {spiffe(func(s *identity.Source) { s.BundleFile = "x" }), "exactly one"},
+		"no bundle":                     {spiffe(func(s *identity.Source) { s.BundleEndpoint = "" }), "exactly one"},
+		"bundle over plain http":        {spiffe(func(s *identity.Source) { s.BundleEndpoint = "http://spire.example" }), "https"},
+		"bundle and JWKS":               {spiffe(func(s *identity.Source) { s.JWKSURI = "https://spire.example/keys" }), "not for spiffe"},
+		"EdDSA for SPIFFE":              {spiffe(func(s *identity.Source) { s.Algorithms = []string{"EdDSA"} }), "EdDSA"},
+		"trust domain twice": {func(c *identity.Config) {
+			spiffe(func(*identity.Source) {})(c)
+			second(identity.Source{Name: "s2", Provider: "spiffe", TrustDomain: "ci.example", BundleFile: "x"})(c)
+		}, "already the issuer"},
+		"trust domain of GitHub":  {source(func(s *identity.Source) { s.TrustDomain = "x" }), "trustDomain is for provider spiffe"},
+		"bundle of GitHub":        {source(func(s *identity.Source) { s.BundleFile = "x" }), "bundleFile is for provider spiffe"},
+		"repositories of GitHub":  {source(func(s *identity.Source) { s.Repositories = map[string]string{} }), "repositories is for provider buildkite"},
+		"clusters without keys":   {clusters("", "https://b.example/jwks", "https://a.example", "https://b.example"), "need a jwksURI and a url"},
+		"clusters with one set":   {clusters("https://a.example/jwks", "https://a.example/jwks", "https://a.example", "https://b.example"), "need a jwksURI and a url"},
+		"clusters with one URL":   {clusters("https://a.example/jwks", "https://b.example/jwks", "", ""), "need a jwksURI and a url"},
 		"URL without scheme":      {source(func(s *identity.Source) { s.URL = "github.com" }), "url"},
 		"URL with a query":        {source(func(s *identity.Source) { s.URL = "https://github.com?x" }), "url"},
 		"JWKS over plain http":    {source(func(s *identity.Source) { s.JWKSURI = "http://github.com/jwks" }), "jwksURI"},
@@ -93,20 +140,42 @@ func TestConfigRefuses(t *testing.T) {
 			c.Audience = "https://ghes.corp.example/acme"
 			c.Sources[0].Issuer, c.Sources[0].URL = "https://ghes.corp.example/_services/token", "https://ghes.corp.example/"
 		}, "audience"},
-		"Google":           {issuer("https://accounts.google.com"), "log in"},
-		"Microsoft":        {issuer("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"), "log in"},
-		"Microsoft's sts":  {issuer("https://sts.windows.net/9188040d/"), "log in"},
-		"GitHub's login":   {issuer("https://github.com/login/oauth"), "log in"},
-		"sigstore's Dex":   {issuer("https://oauth2.sigstore.dev/auth"), "log in"},
-		"Okta":             {issuer("https://acme.okta.com/oauth2/default"), "log in"},
-		"Okta, other case": {issuer("https://acme.OKTA.com"), ""},
-		"Auth0":            {issuer("https://acme.eu.auth0.com/"), "log in"},
-		"Keycloak":         {issuer("https://sso.corp.example/realms/staff"), "log in"},
-		"Keycloak, old":    {issuer("https://sso.corp.example/auth/realms/staff"), "log in"},
-		"Dex by path":      {issuer("https://sso.corp.example/dex"), "log in"},
-		"Dex by name":      {issuer("https://dex.corp.example"), "log in"},
-		"with a port":      {issuer("https://accounts.google.com:443"), "log in"},
-		"with a dot":       {issuer("https://accounts.google.com."), "log in"},
+		"Google":                         {issuer("https://accounts.google.com"), "log in"},
+		"Microsoft":                      {issuer("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"), "log in"},
+		"Microsoft's sts":                {issuer("https://sts.windows.net/9188040d/"), "log in"},
+		"GitHub's login":                 {issuer("https://github.com/login/oauth"), "log in"},
+		"sigstore's Dex":                 {issuer("https://oauth2.sigstore.dev/auth"), "log in"},
+		"Okta":                           {issuer("https://acme.okta.com/oauth2/default"), "log in"},
+		"Okta, other case":               {issuer("https://acme.OKTA.com"), ""},
+		"Auth0":                          {issuer("https://acme.eu.auth0.com/"), "log in"},
+		"Keycloak":                       {issuer("https://sso.corp.example/realms/staff"), "log in"},
+		"Keycloak, old":                  {issuer("https://sso.corp.example/auth/realms/staff"), "log in"},
+		"Dex by path":                    {issuer("https://sso.corp.example/dex"), "log in"},
+		"Dex by name":                    {issuer("https://dex.corp.example"), "log in"},
+		"Okta, own name, default server": {issuer("https://id.corp.example/oauth2/default"), "log in"},
+		"Okta, own name, custom server":  {issuer("https://id.corp.example/oauth2/aus1a2b3c4d5e6f7g8h9"), "log in"},
+		"Okta for governments":           {issuer("https://acme.okta-gov.com"), "log in"},
+		"Cognito":                        {issuer("https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI"), "log in"},
+		"Cognito in China":               {issuer("https://cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_AbC"), "log in"},
+		"AWS Identity Center":            {issuer("https://identitycenter.amazonaws.com/ssoins-1"), "log in"},
+		"Azure B2C":                      {issuer("https://acme.b2clogin.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0/"), "log in"},
+		"Azure B2C, own name":            {issuer("https://login.corp.example/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0/"), "log in"},
+		"Azure B2C, by policy":           {issuer("https://login.corp.example/tfp/acme/B2C_1_signin"), "log in"},
+		"Entra External ID":              {issuer("https://acme.ciamlogin.com/9188040d/v2.0"), "log in"},
+		"Entra in China":                 {issuer("https://login.chinacloudapi.cn/9188040d/"), "log in"},
+		"AD FS":                          {issuer("https://sts.corp.example/adfs"), "log in"},
+		"AD FS by name":                  {issuer("https://adfs.corp.example"), "log in"},
+		"Firebase":                       {issuer("https://securetoken.google.com/acme"), "log in"},
+		"Authentik":                      {issuer("https://sso.corp.example/application/o/hallmark/"), "log in"},
+		"Authelia":                       {issuer("https://authelia.corp.example"), "log in"},
+		"Zitadel":                        {issuer("https://acme-x1.zitadel.cloud"), "log in"},
+		"Zitadel by name":                {issuer("https://zitadel.corp.example"), "log in"},
+		"Keycloak by name":               {issuer("https://keycloak.corp.example"), "log in"},
+		"Ping":                           {issuer("https://auth.pingone.eu/9188040d/as"), "log in"},
+		"Cloudflare Access":              {issuer("https://acme.cloudflareaccess.com"), "log in"},
+		"OneLogin":                       {issuer("https://acme.onelogin.com/oidc/2"), "log in"},
+		"with a port":                    {issuer("https://accounts.google.com:443"), "log in"},
+		"with a dot":                     {issuer("https://accounts.google.com."), "log in"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := validConfig()
@@ -124,8 +193,21 @@ func TestConfigRefuses(t *testing.T) {
 
 func TestConfigAccepts(t *testing.T) {
 	for name, sources := range map[string][]identity.Source{
-		"public GitHub":            {{Name: "github", Provider: "github", Issuer: githubIssuer}},
-		"enterprise beside it":     {{Name: "a", Provider: "github", Issuer: githubIssuer}, {Name: "b", Provider: "github", Issuer: githubIssuer + "/acme"}},
+		"public GitHub":           {{Name: "github", Provider: "github", Issuer: githubIssuer}},
+		"enterprise beside it":    {{Name: "a", Provider: "github", Issuer: githubIssuer}, {Name: "b", Provider: "github", Issuer: githubIssuer + "/acme"}},
+		"GHES, by its issuer":     {{Name: "ghes", Provider: "github", Issuer: "https://ghes.corp.example:8443/_services/token"}},
+		"ghe.com, by its issuer":  {{Name: "ghe", Provider: "github", Issuer: "https://token.actions.acme.ghe.com/acme"}},
+		"Buildkite":               {{Name: "b", Provider: "buildkite", Issuer: "https://agent.buildkite.com", Repositories: map[string]string{uidA: "https://github.com/acme/app"}}},
+		"CircleCI":                {{Name: "c", Provider: "circleci", Issuer: "https://oidc.circleci.com/org/" + uidA}},
+		"CircleCI at home":        {{Name: "c", Provider: "circleci", Issuer: "https://circleci.corp.example/org/" + uidA, URL: "https://circleci.corp.example"}},
+		"SPIFFE":                  {{Name: "s", Provider: "spiffe", TrustDomain: "ci.example", BundleFile: "bundle.json"}},
+		"SPIFFE with an issuer":   {{Name: "s", Provider: "spiffe", TrustDomain: "ci.example", Issuer: "https://spire.example", BundleEndpoint: "https://spire.example/bundle", CAFile: ""}},
+		"EKS":                     {{Name: "eks", Provider: "kubernetes", Issuer: "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"}},
+		"a cluster that is asked": {{Name: "k", Provider: "kubernetes", Issuer: "https://kubernetes.corp.example", TokenReview: &identity.TokenReview{Server: "https://kubernetes.corp.example", BearerTokenFile: "x"}}},
+		"two clusters, one issuer": {
+			{Name: "a", Provider: "kubernetes", Issuer: "https://kubernetes.default.svc", JWKSURI: "https://a.example/jwks", URL: "https://a.example"},
+			{Name: "b", Provider: "kubernetes", Issuer: "https://kubernetes.default.svc", JWKSURI: "https://b.example/jwks", URL: "https://b.example"},
+		},
 		"GHES":                     {{Name: "ghes", Provider: "github", Issuer: "https://ghes.corp.example/_services/token", URL: "https://ghes.corp.example"}},
 		"ghe.com":                  {{Name: "ghe", Provider: "github", Issuer: "https://token.actions.acme.ghe.com", URL: "https://acme.ghe.com"}},
 		"GitLab with a port":       {{Name: "gl", Provider: "gitlab", Issuer: "https://gitlab.corp.example:8443"}},
@@ -151,6 +233,7 @@ issuer: https://kubernetes.default.svc.cluster.local
 url: https://prod.example
 jwksURI: https://10.0.0.1:6443/openid/v1/jwks
 bearerTokenFile: /var/run/token
+tokenReview: {server: "https://10.0.0.1:6443", caFile: "", bearerTokenFile: /var/run/reviewer}
 algorithms: [ES256]
 maxAge: 20m
 maxLife: 1h

@@ -5,6 +5,9 @@ package identity_test
 import (
 	"net/http/httptest"
 	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/hallmark-dev/hallmark/internal/devissuer"
 	"github.com/hallmark-dev/hallmark/signer/identity"
@@ -21,15 +24,19 @@ func TestDevelopmentIssuer(t *testing.T) {
 	server.Config.Handler = dev.Handler()
 	server.Start()
 	t.Cleanup(server.Close)
-	clock := &testClock{now: start}
-	a, err := identity.New(identity.Config{Audience: audience, Clock: clock.Now, Sources: []identity.Source{
-		{Name: "github", Provider: "github", Issuer: dev.URL(devissuer.GitHub), URL: "https://github.com"},
-		{Name: "gitlab", Provider: "gitlab", Issuer: dev.URL(devissuer.GitLab), URL: "https://" + devissuer.GitLabHost},
-	}})
+	var sources []identity.Source
+	if err := yaml.Unmarshal([]byte(dev.Sources()), &sources); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now() // the time of go-spiffe, which reads JWT-SVIDs
+	a, err := identity.New(identity.Config{Audience: audience, Sources: sources})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const refused = "-"
+	const (
+		refused    = "-"
+		definition = "00000000-0000-4000-8000-003467363188" // follows from the project
+	)
 	for name, tc := range map[string]struct {
 		provider  string
 		overrides map[string]string
@@ -48,9 +55,18 @@ func TestDevelopmentIssuer(t *testing.T) {
 		"a person":            {"github", map[string]string{"email": "jane@acme.example"}, refused},
 		"no run":              {"github", map[string]string{"run_id": ""}, refused},
 		"expired":             {"github", map[string]string{"exp": "1749999000", "iat": "1749998900"}, refused},
+		"Buildkite":           {"buildkite", nil, "https://buildkite.com/acme/app"},
+		"Buildkite, no ids":   {"buildkite", map[string]string{"organization_id": "", "pipeline_id": ""}, refused},
+		"CircleCI":            {"circleci", nil, "https://circleci.com/api/v2/projects/00000000-0000-4000-8000-000000002001/pipeline-definitions/" + definition},
+		"Kubernetes":          {"kubernetes", nil, "https://kubernetes.io/namespaces/acme-ci/serviceaccounts/release"},
+		"Kubernetes, no pod":  {"kubernetes", map[string]string{"pod.uid": ""}, refused},
+		"SPIFFE":              {"spiffe", nil, "spiffe://ci.acme.example/ns/acme-ci/sa/release"},
+		"SPIFFE elsewhere":    {"spiffe", map[string]string{"sub": "spiffe://evil.example/ns/acme-ci/sa/release"}, refused},
+		"Jenkins":             {"jenkins", nil, "https://jenkins.acme.example/job/acme/job/app/job/main/"},
+		"Jenkins elsewhere":   {"jenkins", map[string]string{"sub": "https://jenkins.acme.example/job/other/"}, refused},
 	} {
 		t.Run(name, func(t *testing.T) {
-			token, err := dev.Mint(tc.provider, audience, tc.overrides, start)
+			token, err := dev.Mint(tc.provider, audience, tc.overrides, now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,7 +80,7 @@ func TestDevelopmentIssuer(t *testing.T) {
 		})
 	}
 	t.Run("one issuer's token at the other", func(t *testing.T) {
-		token, err := dev.Mint("github", audience, map[string]string{"iss": dev.URL("gitlab")}, start)
+		token, err := dev.Mint("github", audience, map[string]string{"iss": dev.URL("gitlab")}, now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,28 +41,46 @@ const (
 
 // fetcher reads the keys of one issuer over HTTP.
 type fetcher struct {
-	source Source
-	client *http.Client
+	source   Source
+	provider provider
+	client   *http.Client
 }
 
 // keys returns the issuer's usable keys by kid; none is an error.
 func (f *fetcher) keys(ctx context.Context) (map[string][]jose.JSONWebKey, error) {
-	uri := f.source.JWKSURI
-	if uri == "" {
-		var err error
-		if uri, err = f.discover(ctx); err != nil {
-			return nil, err
-		}
-	}
-	body, err := f.get(ctx, uri)
+	where, body, err := f.document(ctx)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := parseKeys(body)
+	parse := f.provider.parseKeys
+	if parse == nil {
+		parse = func(_ Source, body []byte) (map[string][]jose.JSONWebKey, error) { return parseKeys(body) }
+	}
+	keys, err := parse(f.source, body)
 	if err != nil {
-		return nil, fmt.Errorf("keys of issuer %s at %s: %w", f.source.Issuer, uri, err)
+		return nil, fmt.Errorf("keys of issuer %s at %s: %w", f.source.Issuer, where, err)
 	}
 	return keys, nil
+}
+
+// document reads the document that holds the keys: a file, a configured
+// address, or what discovery leads to.
+func (f *fetcher) document(ctx context.Context) (where string, body []byte, err error) {
+	switch {
+	case f.source.BundleFile != "":
+		body, err = readFile(f.source.BundleFile, maxDocument)
+		return f.source.BundleFile, body, err
+	case f.source.BundleEndpoint != "":
+		where = f.source.BundleEndpoint
+	case f.source.JWKSURI != "":
+		where = f.source.JWKSURI
+	default:
+		if where, err = f.discover(ctx); err != nil {
+			return "", nil, err
+		}
+	}
+	body, err = f.get(ctx, where)
+	return where, body, err
 }
 
 // discover returns the jwks_uri of the issuer's discovery document. It must be
@@ -83,6 +101,15 @@ func (f *fetcher) discover(ctx context.Context) (string, error) {
 	if doc.Issuer != f.source.Issuer {
 		return "", fmt.Errorf("discovery document %s is of issuer %.200q", where, doc.Issuer)
 	}
+	if f.provider.checkDiscovery != nil {
+		var members map[string]any
+		if err := json.Unmarshal(body, &members); err != nil {
+			return "", err
+		}
+		if err := f.provider.checkDiscovery(members); err != nil {
+			return "", fmt.Errorf("discovery document %s: %w", where, err)
+		}
+	}
 	issuer, err := url.Parse(f.source.Issuer)
 	if err != nil {
 		return "", err
@@ -95,52 +122,76 @@ func (f *fetcher) discover(ctx context.Context) (string, error) {
 }
 
 // get reads one document, bounded.
-func (f *fetcher) get(ctx context.Context, uri string) (body []byte, err error) {
+func (f *fetcher) get(ctx context.Context, uri string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json, application/jwk-set+json")
-	if f.source.BearerTokenFile != "" {
-		bearer, err := readBearer(f.source.BearerTokenFile)
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("Authorization", "Bearer "+bearer)
+	if err := authorize(req, f.source.BearerTokenFile); err != nil {
+		return nil, err
 	}
-	resp, err := f.client.Do(req)
-	if err != nil {
+	status, body, err := exchange(f.client, req)
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("fetch keys of issuer %s: %w", f.source.Issuer, err)
-	}
-	defer func() { _ = resp.Body.Close() }() // only read from
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch keys of issuer %s: GET %s answered %d", f.source.Issuer, uri, resp.StatusCode)
-	}
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
-	if err != nil {
-		return nil, fmt.Errorf("fetch keys of issuer %s: GET %s: %w", f.source.Issuer, uri, err)
-	}
-	if len(body) > maxDocument {
-		return nil, fmt.Errorf("fetch keys of issuer %s: GET %s answered more than %d bytes", f.source.Issuer, uri, maxDocument)
+	case status != http.StatusOK:
+		return nil, fmt.Errorf("fetch keys of issuer %s: GET %s answered %d", f.source.Issuer, uri, status)
 	}
 	return body, nil
 }
 
-func readBearer(path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator's configuration names it
+// exchange sends a request and reads the answer, bounded.
+func exchange(client *http.Client, req *http.Request) (status int, body []byte, err error) {
+	resp, err := client.Do(req)
 	if err != nil {
-		return "", fmt.Errorf("bearerTokenFile: %w", err)
+		return 0, nil, err
 	}
-	defer func() { _ = f.Close() }() // only read from
-	b, err := io.ReadAll(io.LimitReader(f, maxBearer))
+	defer func() { _ = resp.Body.Close() }() // only read from
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
 	if err != nil {
-		return "", fmt.Errorf("bearerTokenFile: %w", err)
+		return 0, nil, fmt.Errorf("%s %s: %w", req.Method, req.URL, err)
+	}
+	if len(body) > maxDocument {
+		return 0, nil, fmt.Errorf("%s %s answered more than %d bytes", req.Method, req.URL, maxDocument)
+	}
+	return resp.StatusCode, body, nil
+}
+
+// authorize adds the token in a file, if there is one. It is read each time,
+// because such tokens rotate.
+func authorize(req *http.Request, bearerTokenFile string) error {
+	if bearerTokenFile == "" {
+		return nil
+	}
+	b, err := readFile(bearerTokenFile, maxBearer)
+	if err != nil {
+		return fmt.Errorf("bearerTokenFile: %w", err)
 	}
 	bearer := strings.TrimSpace(string(b))
 	if bearer == "" || strings.ContainsAny(bearer, "\r\n") {
-		return "", fmt.Errorf("bearerTokenFile %s does not hold one token", path)
+		return fmt.Errorf("bearerTokenFile %s does not hold one token", bearerTokenFile)
 	}
-	return bearer, nil
+	req.Header.Set("Authorization", "Bearer "+bearer)
+	return nil
+}
+
+// readFile reads a file of the configuration; a larger one than limit bytes is
+// an error.
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the operator's configuration names it
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read from
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%s has more than %d bytes", path, limit)
+	}
+	return b, nil
 }
 
 func decodeDocument(body []byte, into any) error {

@@ -3,14 +3,20 @@
 package identity
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/sigstore/fulcio/pkg/certificate"
 )
 
-// githubPublicIssuer is the issuer of github.com; an enterprise may have its
-// own below it.
-const githubPublicIssuer = "https://token.actions.githubusercontent.com"
+// The issuers of GitHub: that of github.com, and those of an enterprise on
+// ghe.com, may be followed by the name of an enterprise with an issuer of its
+// own; an Enterprise Server's is its own host.
+var (
+	githubPublicIssuer = regexp.MustCompile(`^https://token\.actions\.githubusercontent\.com(/[A-Za-z0-9_-]+)?$`)
+	githubGHEIssuer    = regexp.MustCompile(`^https://token\.actions\.([a-z0-9-]+\.ghe\.com)(/[A-Za-z0-9_-]+)?$`)
+	githubServerIssuer = regexp.MustCompile(`^(https://[A-Za-z0-9.-]+(:[0-9]+)?)/_services/token$`)
+)
 
 // github reads the tokens of GitHub Actions, on github.com, ghe.com and GitHub
 // Enterprise Server. Claims: docs.github.com, "OpenID Connect reference".
@@ -23,14 +29,24 @@ func github() provider {
 	return provider{
 		name:       "github",
 		algorithms: []string{"RS256"},
-		defaultURL: func(issuer string) string {
-			if issuer == githubPublicIssuer || strings.HasPrefix(issuer, githubPublicIssuer+"/") {
-				return "https://github.com"
-			}
-			return ""
-		},
-		read: readGitHub,
+		defaultURL: githubURL,
+		read:       readGitHub,
 	}
+}
+
+// githubURL returns the site that an issuer belongs to. The same repository ids
+// exist on every one of them, so a policy that goes by id goes by source, too.
+func githubURL(issuer string) string {
+	if githubPublicIssuer.MatchString(issuer) {
+		return "https://github.com"
+	}
+	if m := githubGHEIssuer.FindStringSubmatch(issuer); m != nil {
+		return "https://" + m[1]
+	}
+	if m := githubServerIssuer.FindStringSubmatch(issuer); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 func readGitHub(r *reader, s Source) run {

@@ -22,8 +22,11 @@
 //     run has, is refused whatever its signature.
 //
 // What a kind of CI adds to that is one file (github.go, gitlab.go,
-// kubernetes.go): which claims a run must have, and how they map to the
-// certificate's URI and the Fulcio extensions 1.3.6.1.4.1.57264.1.N.
+// buildkite.go, circleci.go, kubernetes.go, spiffe.go; generic.go is told by
+// configuration): which claims a run must have, and how they map to the
+// certificate's URI and the Fulcio extensions 1.3.6.1.4.1.57264.1.N. Two of
+// them have a last question for somebody else: kubernetes may ask the cluster
+// whether the pod lives, spiffe has go-spiffe read the token again.
 //
 // A refusal is a *signer.Unauthenticated with one of the Reason words of this
 // package. Every other error means that it could not be decided, for example
@@ -32,9 +35,12 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -47,8 +53,9 @@ import (
 type Authenticator struct {
 	audience string
 	clock    func() time.Time
-	// sources is keyed by the exact issuer text and never changes.
-	sources map[string]*source
+	// sources is keyed by the exact issuer text and never changes. Only clusters
+	// share one, because theirs are often the same text.
+	sources map[string][]*source
 }
 
 var _ signer.Authenticator = (*Authenticator)(nil)
@@ -58,6 +65,8 @@ type source struct {
 	Source
 	provider provider
 	keys     *keySet
+	// review asks the cluster about a token; nil unless it is configured.
+	review *reviewer
 }
 
 // New checks the configuration and returns an Authenticator. It reads CA files
@@ -65,18 +74,26 @@ type source struct {
 // starting. Its errors name the source and what to change.
 func New(cfg Config) (*Authenticator, error) {
 	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
+	if err := cfg.checkNames(); err != nil {
 		return nil, err
 	}
-	a := &Authenticator{audience: cfg.Audience, clock: cfg.Clock, sources: map[string]*source{}}
+	a := &Authenticator{audience: cfg.Audience, clock: cfg.Clock, sources: map[string][]*source{}}
+	var complete []Source
 	for _, s := range cfg.Sources {
 		src, err := newSource(cfg, s)
 		if err != nil {
 			return nil, fmt.Errorf("identity source %q: %w", s.Name, err)
 		}
-		a.sources[s.Issuer] = src
+		a.sources[src.Issuer] = append(a.sources[src.Issuer], src)
+		complete = append(complete, src.Source)
 	}
-	return a, nil
+	if err := checkIssuers(complete); err != nil {
+		return nil, err
+	}
+	if cfg.AllowSigstoreAudience && cfg.Audience == sigstoreAudience {
+		return a, nil
+	}
+	return a, checkAudience(cfg.Audience, complete)
 }
 
 func newSource(cfg Config, s Source) (*source, error) {
@@ -84,17 +101,22 @@ func newSource(cfg Config, s Source) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s = s.withDefaults(p)
-	if err := s.check(p); err != nil {
+	if s, err = s.complete(p); err != nil {
 		return nil, err
 	}
-	client, err := newClient(cfg.HTTPClient, cfg.FetchTimeout, s)
+	client, err := newClient(cfg.HTTPClient, cfg.FetchTimeout, s.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	fetch := &fetcher{source: s, client: client}
+	fetch := &fetcher{source: s, provider: p, client: client}
 	keys := &keySet{fetch: fetch.keys, timeout: cfg.FetchTimeout, clock: cfg.Clock, log: cfg.Logger.With("identity", s.Name)}
-	return &source{Source: s, provider: p, keys: keys}, nil
+	src := &source{Source: s, provider: p, keys: keys}
+	if s.TokenReview != nil {
+		if src.review, err = newReviewer(cfg, *s.TokenReview); err != nil {
+			return nil, err
+		}
+	}
+	return src, nil
 }
 
 // Authenticate verifies the token and returns the run it stands for.
@@ -107,22 +129,23 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (signer.
 	}
 
 	// 2. Only issuers of the list, compared as text.
-	src, ok := a.sources[tok.issuer()]
-	if !ok {
+	candidates := a.sources[tok.from()]
+	if len(candidates) == 0 {
 		return signer.Principal{}, tok.refusal(refuse(ReasonUnknownIssuer,
-			"no identity source is configured for issuer %.200q", tok.issuer()))
+			"no identity source is configured for issuer %.200q", tok.from()))
 	}
 
 	// 3. What can be refused without a key is refused before one is fetched,
 	// so that a flood of old or foreign tokens costs the issuer nothing.
 	now := a.clock()
-	if err := tok.check(src.Source, a.audience, now); err != nil {
+	if candidates, err = tok.candidates(candidates, a.audience, now); err != nil {
 		return signer.Principal{}, tok.refusal(err)
 	}
 
 	// 4. The signature, with go-oidc's own view of issuer, audience and expiry
 	// as a second reader of the same bytes.
-	if err := a.verify(ctx, src, tok, now); err != nil {
+	src, err := a.verify(ctx, candidates, tok, now)
+	if err != nil {
 		return signer.Principal{}, tok.refusal(err)
 	}
 
@@ -133,16 +156,54 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (signer.
 	if err := r.err(); err != nil {
 		return signer.Principal{}, tok.refusal(err)
 	}
+
+	// 6. What only somebody else can know, last, because it is not cheap.
+	if src.provider.confirm != nil {
+		if err := src.provider.confirm(ctx, src, tok, a.audience); err != nil {
+			return signer.Principal{}, tok.refusal(err)
+		}
+	}
 	return src.principal(tok, run), nil
 }
 
-// verify checks the signature and that the bytes that were signed are the
+// verify returns the source whose key signed the token. There is one candidate
+// unless clusters share an issuer: then those that have a key of the token's
+// name go first, so that the others are not asked for new ones.
+func (a *Authenticator) verify(ctx context.Context, candidates []*source, tok token, now time.Time) (*source, error) {
+	if len(candidates) > 1 {
+		candidates = slices.Clone(candidates)
+		slices.SortStableFunc(candidates, func(x, y *source) int {
+			return cmp.Compare(y.keys.names(tok.header.kid), x.keys.names(tok.header.kid))
+		})
+	}
+	var refused, undecided error
+	for _, src := range candidates {
+		err := a.verifyWith(ctx, src, tok, now)
+		var no *signer.Unauthenticated
+		switch {
+		case err == nil:
+			return src, nil
+		case !errors.As(err, &no):
+			undecided = errors.Join(undecided, err)
+		case refused == nil:
+			refused = err
+		}
+	}
+	if undecided != nil { // the one that does not answer may be the token's
+		return nil, undecided
+	}
+	return nil, refused
+}
+
+// verifyWith checks the signature and that the bytes that were signed are the
 // bytes that were read.
-func (a *Authenticator) verify(ctx context.Context, src *source, tok token, now time.Time) error {
+func (a *Authenticator) verifyWith(ctx context.Context, src *source, tok token, now time.Time) error {
 	check := &signatureCheck{keys: src.keys, header: tok.header}
 	verifier := oidc.NewVerifier(src.Issuer, check, &oidc.Config{
 		ClientID:             a.audience,
 		SupportedSigningAlgs: src.Algorithms,
+		// Without an iss the source was chosen by the trust domain in sub.
+		SkipIssuerCheck: tok.issuer() == "",
 		// go-oidc has no leeway of its own at the end of a token's life.
 		Now: func() time.Time { return now.Add(-maxSkew) },
 	})
@@ -175,7 +236,11 @@ func (s *source) principal(tok token, run run) signer.Principal {
 // whose keys could not be read; the others are fresh. Authenticate does not
 // need it, but after it does not wait for an issuer.
 func (a *Authenticator) Refresh(ctx context.Context) error {
-	return refreshAll(ctx, a.sources)
+	var all []*source
+	for _, sources := range a.sources {
+		all = append(all, sources...)
+	}
+	return refreshAll(ctx, all)
 }
 
 // Run refreshes keys in the background until ctx ends, so that no request

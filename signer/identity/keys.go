@@ -122,6 +122,13 @@ func (k *keySet) current(ctx context.Context) (map[string][]jose.JSONWebKey, err
 	return nil, err
 }
 
+// names returns how many keys of that name there are, without fetching any.
+func (k *keySet) names(kid string) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.keys[kid])
+}
+
 func (k *keySet) youngerThan(limit time.Duration) (map[string][]jose.JSONWebKey, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -176,7 +183,7 @@ func (k *keySet) store(keys map[string][]jose.JSONWebKey, err error) (map[string
 }
 
 // refreshAll renews the keys of all sources at once.
-func refreshAll(ctx context.Context, sources map[string]*source) error {
+func refreshAll(ctx context.Context, sources []*source) error {
 	var (
 		wg   sync.WaitGroup
 		mu   sync.Mutex // guards errs

@@ -9,6 +9,8 @@ import (
 	"github.com/sigstore/fulcio/pkg/certificate"
 )
 
+const kubernetesName = "kubernetes"
+
 // kubernetesMaxAge is an hour because a projected token is shared by
 // everything in its pod and lives that long by default; the kubelet replaces
 // it at 80 % of its life, so a healthy pod presents tokens of up to 48 minutes.
@@ -21,17 +23,20 @@ const kubernetesMaxAge = time.Hour
 //
 // The run is the pod: anybody who may create serviceaccounts/token can have a
 // token without one, so a token that is not bound to a pod is refused. The
-// token cannot show that the pod still exists, and a person with that right
-// can name somebody's pod; RBAC on the verb is the other half of the rule.
-// Legacy secret-based tokens have neither exp nor pod.
+// token cannot show that the pod still exists: with TokenReview the cluster is
+// asked (tokenreview.go). A person with that right can name somebody's running
+// pod; RBAC on the verb is the other half of the rule. Legacy secret-based
+// tokens have neither exp nor pod.
 func kubernetes() provider {
 	return provider{
-		name:       "kubernetes",
+		name:       kubernetesName,
 		algorithms: []string{"RS256", "ES256"},
 		maxAge:     kubernetesMaxAge,
 		// Fulcio's base; clusters share it unless configured apart.
 		defaultURL: func(string) string { return "https://kubernetes.io" },
 		read:       readKubernetes,
+		settings:   func(s *Source) error { return s.completeTokenReview() },
+		confirm:    reviewToken,
 	}
 }
 

@@ -3,14 +3,17 @@
 package identity
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/sigstore/fulcio/pkg/certificate"
 )
 
 // provider is a kind of CI: what its tokens must say and how that maps to a
-// certificate. Adding one is a file with a constructor, a line in providerFor,
+// certificate. Adding one is a file with a constructor, a line in providers,
 // and a table of cases.
 type provider struct {
 	name string
@@ -23,6 +26,19 @@ type provider struct {
 	defaultURL func(issuer string) string
 	// read reads the claims of a verified token. Refusals stick to r.
 	read func(r *reader, s Source) run
+
+	// The rest is nil unless a provider differs.
+
+	// settings checks the members of Source that only this provider has, and
+	// may complete the source with them.
+	settings func(s *Source) error
+	// parseKeys reads the document that holds the issuer's keys; nil: a JWK set.
+	parseKeys func(s Source, body []byte) (map[string][]jose.JSONWebKey, error)
+	// checkDiscovery looks at the issuer's discovery document.
+	checkDiscovery func(members map[string]any) error
+	// confirm is a last question, after everything else was found good: nil is
+	// yes, a refusal no, any other error that it could not be asked.
+	confirm func(ctx context.Context, src *source, tok token, audience string) error
 }
 
 // run is what a provider reads from a token.
@@ -35,15 +51,19 @@ type run struct {
 	extensions certificate.Extensions
 }
 
+// providers are all kinds of CI there are.
+func providers() []provider {
+	return []provider{github(), gitlab(), buildkite(), circleci(), kubernetes(), spiffe(), generic()}
+}
+
 // providerFor returns the provider of a configured name.
 func providerFor(name string) (provider, error) {
-	switch name {
-	case "github":
-		return github(), nil
-	case "gitlab":
-		return gitlab(), nil
-	case "kubernetes":
-		return kubernetes(), nil
+	var known []string
+	for _, p := range providers() {
+		if p.name == name {
+			return p, nil
+		}
+		known = append(known, p.name)
 	}
-	return provider{}, fmt.Errorf("provider %q is not known (hint: github, gitlab or kubernetes)", name)
+	return provider{}, fmt.Errorf("provider %q is not known (hint: one of %s; generic is for every CI that has no name here)", name, strings.Join(known, ", "))
 }

@@ -46,6 +46,9 @@ const (
 	ReasonWrongType = "wrong_type"
 	// ReasonBadClaim is a claim of the right type with an impossible value.
 	ReasonBadClaim = "bad_claim"
+	// ReasonNotConfirmed is a token that its cluster, asked, does not stand by
+	// any more: its pod or its service account is gone or another one now.
+	ReasonNotConfirmed = "not_confirmed"
 	// ReasonContradiction is a token whose claims disagree with each other.
 	ReasonContradiction = "contradicting_claims"
 )

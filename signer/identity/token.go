@@ -144,6 +144,15 @@ func readHeader(members map[string]any) (header, error) {
 // issuer returns the iss claim, or "".
 func (t token) issuer() string { return t.stringClaim("iss") }
 
+// from is the text by which the token's source is found: its issuer or, since
+// a JWT-SVID need not have one, the trust domain of its subject.
+func (t token) from() string {
+	if _, has := t.claims["iss"]; has {
+		return t.issuer()
+	}
+	return trustDomainOf(t.subject())
+}
+
 // subject returns the sub claim, or "".
 func (t token) subject() string { return t.stringClaim("sub") }
 
