@@ -47,7 +47,7 @@ func writeError(w http.ResponseWriter, status, code int, message string) {
 	if err != nil { // cannot be: a number and a string
 		status, body = http.StatusInternalServerError, nil
 	}
-	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+	if later := status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests; later && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	write(w, status, contentJSON, body)
