@@ -6,6 +6,7 @@
 //	hallmark attest IMAGE     attest a statement about it (in a CI job)
 //	hallmark verify IMAGE     check who signed it, and that it is logged
 //	hallmark log ...          look into the transparency logs, and check what they answer
+//	hallmark root ...         sign the root of trust, in a ceremony of several holders
 //	hallmark dev --dir DIR    a whole Hallmark on loopback, to try things out
 //
 // Data goes to stdout, words for people to stderr. Exit codes: 0 yes, 1 no
@@ -88,7 +89,7 @@ func run(ctx context.Context, args []string, env environment) int {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (hint: %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), logCommand(env), devCommand(env))
+	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), logCommand(env), rootCommand(env), devCommand(env))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitYes

@@ -215,7 +215,7 @@ func (w *writing) updateTargets(wanted map[string]*metadata.TargetFiles) (int64,
 
 func (w *writing) updateSnapshot(targets int64) (int64, error) {
 	old := current(w, metadata.Snapshot(), RoleSnapshot)
-	if old != nil && old.Signed.Meta["targets.json"].Version == targets && w.fresh(RoleSnapshot, old.Signed.Expires, old.Signatures) {
+	if old != nil && versionOf(old.Signed.Meta, "targets.json") == targets && w.fresh(RoleSnapshot, old.Signed.Expires, old.Signatures) {
 		w.note(RoleSnapshot, old.Signed.Expires, true)
 		return old.Signed.Version, nil
 	}
@@ -231,7 +231,7 @@ func (w *writing) updateSnapshot(targets int64) (int64, error) {
 
 func (w *writing) updateTimestamp(snapshot int64) error {
 	old := current(w, metadata.Timestamp(), RoleTimestamp)
-	if old != nil && old.Signed.Meta["snapshot.json"].Version == snapshot && w.fresh(RoleTimestamp, old.Signed.Expires, old.Signatures) {
+	if old != nil && versionOf(old.Signed.Meta, "snapshot.json") == snapshot && w.fresh(RoleTimestamp, old.Signed.Expires, old.Signatures) {
 		w.note(RoleTimestamp, old.Signed.Expires, true)
 		return nil
 	}
