@@ -17,8 +17,8 @@ import (
 // registry and leaves no request hanging.
 const finishTimeout = 30 * time.Second
 
-// Config is what a Service is made of. Every member is compulsory but Logger
-// and Clock.
+// Config is what a Service is made of. Every member is compulsory but
+// Revocations, Logger and Clock.
 type Config struct {
 	// Origin is the service's public URL without a path, for example
 	// https://hallmark.corp.example. Attestations are made by the identity
@@ -36,7 +36,9 @@ type Config struct {
 	Verifier Verifier
 	Journal  Journal
 	Audit    Audit
-	Logger   *slog.Logger
+	// Revocations is what must not be signed any more; nil: nothing is revoked.
+	Revocations Revocations
+	Logger      *slog.Logger
 	Clock    func() time.Time
 }
 

@@ -75,6 +75,9 @@ func (s *Service) run(ctx context.Context, req Request, compose func(Principal, 
 		return Receipt{}, s.refuse(ctx, ev, stageResolve, err)
 	}
 	ev.Digest = string(artifact.Digest)
+	if err := s.refuseRevoked(ctx, principal, artifact); err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stagePolicy, err)
+	}
 
 	// 3. May they? Only a Grant goes on, and it is good for one signature.
 	decision := s.cfg.Policy.Decide(s.policyInput(principal, artifact, req))

@@ -53,6 +53,8 @@ type Config struct {
 	Signing SigningConfig `yaml:"signing,omitempty"`
 	// Log configures the transparency logs.
 	Log LogConfig `yaml:"log"`
+	// TUF configures the trust repository.
+	TUF TUFConfig `yaml:"tuf,omitempty"`
 
 	dir string // the file's folder
 }
@@ -137,6 +139,7 @@ func readConfig(path string) (*Config, error) {
 	}
 	cfg.Signing.setDefaults()
 	cfg.Log.setDefaults()
+	cfg.TUF.setDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
@@ -177,7 +180,7 @@ func (c *Config) check() error {
 	if _, err := oci.New(oci.Config{Registries: []oci.Registry{c.Registry.client()}}); err != nil {
 		return fmt.Errorf("registry: %w (hint: host is host[:port], without https://)", err)
 	}
-	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check())
+	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.TUF.check())
 }
 
 // listenAt replaces the addresses of the configuration by those that are not

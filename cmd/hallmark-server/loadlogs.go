@@ -33,7 +33,7 @@ func openLogs(ctx context.Context, cfg *Config, d *deployment, db store.Database
 	if err != nil {
 		return nil, usageError{err}
 	}
-	who, err := writers.New(writers.Config{Mode: writers.Mode(cfg.Log.Writers), CheckIssued: issuedBy(d.caChain), Keys: registered})
+	who, err := writers.New(writers.Config{Mode: writers.Mode(cfg.Log.Writers), CheckIssued: d.online.issuer, Keys: registered})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("log: %w", err)}
 	}

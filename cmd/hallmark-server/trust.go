@@ -7,12 +7,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/signer/ca"
-	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/trustroot"
 	"github.com/hallmark-dev/hallmark/signer/tsa"
 )
@@ -90,30 +90,21 @@ func encodeChain(chain []*x509.Certificate) []byte {
 
 // deployment is what init made and serve uses, besides the logs.
 type deployment struct {
-	password          []byte // opens the keys
-	keys              map[string]crypto.Signer
-	caChain, tsaChain []*x509.Certificate
+	password []byte       // opens the keys
+	online   *authorities // sign
 }
 
 // loadDeployment opens the online keys and reads the certificates.
-func loadDeployment(cfg *Config) (*deployment, error) {
+func loadDeployment(cfg *Config, logger *slog.Logger) (*deployment, error) {
 	password, err := cfg.password()
 	if err != nil {
 		return nil, err
 	}
-	d := &deployment{password: password, keys: map[string]crypto.Signer{}}
-	for _, name := range []string{keyCA, keyCT, keyTSA} {
-		if d.keys[name], err = keys.ReadEncrypted(cfg.keyFile(name), password); err != nil {
-			return nil, err
-		}
-	}
-	if d.caChain, err = readChain(cfg.path("certs", caChainName)); err != nil {
+	online, err := newAuthorities(cfg, password, logger)
+	if err != nil {
 		return nil, err
 	}
-	if d.tsaChain, err = readChain(cfg.path("certs", tsaChainName)); err != nil {
-		return nil, err
-	}
-	return d, nil
+	return &deployment{password: password, online: online}, nil
 }
 
 func readChain(path string) ([]*x509.Certificate, error) {
