@@ -28,7 +28,7 @@ const (
 )
 
 func initCommand() *cobra.Command {
-	var dir, origin, registry, listen, admin string
+	var dir, origin, registry, listen, admin, rootKeys string
 	cmd := &cobra.Command{
 		Use: "init --dir DIR [--origin URL --registry HOST]", Short: "Create keys, database, log and trust material, once",
 		Long: "Create what serve loads. With no hallmark.yaml in DIR, one is written from the flags, together with\n" +
@@ -49,11 +49,18 @@ func initCommand() *cobra.Command {
 			if err := sameDeployment(first, cfg); err != nil {
 				return err
 			}
+			if err := cfg.checkRootKeys(rootKeys); err != nil {
+				return err
+			}
 			if err := initialise(cmd.Context(), cfg, time.Now()); err != nil {
+				return err
+			}
+			if err := firstRepository(cmd.Context(), cfg, rootKeys); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "initialised\t%s\n", dir)
 			printNextSteps(cmd.ErrOrStderr(), cfg)
+			printRootSteps(cmd.ErrOrStderr(), cfg, rootKeys)
 			return err
 		},
 	}
@@ -61,6 +68,7 @@ func initCommand() *cobra.Command {
 	cmd.Flags().StringVar(&origin, "origin", "", "public URL of the service, e.g. https://hallmark.corp.example")
 	cmd.Flags().StringVar(&registry, "registry", "", "host of the central registry, e.g. registry.corp.example")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "public address")
+	rootKeysFlag(cmd, &rootKeys)
 	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:8081", "private address of health and metrics")
 	return cmd
 }

@@ -85,6 +85,9 @@ func stage(staging string, cfg *Config, password []byte, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if err := createTUFKeys(staging, password, now); err != nil {
+		return err
+	}
 	return createTrust(staging, cfg, made, now)
 }
 

@@ -7,6 +7,9 @@
 //	hallmark-server serve --dir DIR
 //	hallmark-server fsck --dir DIR
 //	hallmark-server log list|add|activate|freeze --dir DIR
+//	hallmark-server keys rotate|status --dir DIR
+//	hallmark-server revoke digest|identity|key --dir DIR --reason TEXT VALUE
+//	hallmark-server tuf init --dir DIR
 //	hallmark-server backup --dir DIR --to FOLDER
 //	hallmark-server restore --from FOLDER --dir DIR --not-before CHECKPOINT
 //
@@ -71,7 +74,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (hint: %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(initCommand(), serveCommand(), fsckCommand(), logCommand(), backupCommand(), restoreCommand())
+	root.AddCommand(initCommand(), serveCommand(), fsckCommand(), logCommand(), backupCommand(), restoreCommand(),
+		keysCommand(), revokeCommand(), tufCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
