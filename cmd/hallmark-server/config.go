@@ -56,7 +56,8 @@ type Config struct {
 	// TUF configures the trust repository.
 	TUF TUFConfig `yaml:"tuf,omitempty"`
 
-	dir string // the file's folder
+	dir      string // the file's folder
+	rootKeys string // init: the folder that the first root key is left in
 }
 
 // TLSConfig names PEM files.

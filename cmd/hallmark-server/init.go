@@ -52,10 +52,11 @@ func initCommand() *cobra.Command {
 			if err := cfg.checkRootKeys(rootKeys); err != nil {
 				return err
 			}
+			cfg.rootKeys = rootKeys
 			if err := initialise(cmd.Context(), cfg, time.Now()); err != nil {
 				return err
 			}
-			if err := firstRepository(cmd.Context(), cfg, rootKeys); err != nil {
+			if err := firstRepository(cmd.Context(), cfg); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "initialised\t%s\n", dir)

@@ -88,6 +88,11 @@ func stage(staging string, cfg *Config, password []byte, now time.Time) error {
 	if err := createTUFKeys(staging, password, now); err != nil {
 		return err
 	}
+	if cfg.rootKeys != "" {
+		if err := (&Config{dir: staging}).signFirstRoot(cfg.rootKeys, now); err != nil {
+			return err
+		}
+	}
 	return createTrust(staging, cfg, made, now)
 }
 

@@ -86,14 +86,11 @@ func (c *Config) writeOnline(all *rotations, password []byte) error {
 	return err
 }
 
-// firstRepository signs the first root of a new deployment, if it has a folder
-// for the root's key, and makes the repository.
-func firstRepository(ctx context.Context, cfg *Config, rootKeys string) error {
-	if rootKeys == "" {
+// firstRepository makes the repository of a new deployment whose root is signed
+// already; serve would do it as well.
+func firstRepository(ctx context.Context, cfg *Config) error {
+	if !exists(cfg.path("trust", tuf.RootName(1))) {
 		return nil
-	}
-	if err := cfg.signFirstRoot(rootKeys, time.Now()); err != nil {
-		return fmt.Errorf("the deployment is complete, its root of trust is not signed (hint: hallmark-server tuf init --root-keys): %w", err)
 	}
 	password, err := cfg.password()
 	if err != nil {

@@ -89,7 +89,7 @@ func run(ctx context.Context, args []string, env environment) int {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (hint: %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), logCommand(env), rootCommand(env), devCommand(env))
+	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), logCommand(env), rootCommand(env), revokeCommand(env), devCommand(env))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitYes

@@ -54,6 +54,11 @@ type Options struct {
 	Database string
 	// BundleLog is signing.bundleLog; default that of the service.
 	BundleLog string
+	// RootKeys signs the first root of the trust repository with a key outside of
+	// the deployment's folder, so that there is a repository at /tuf.
+	RootKeys bool
+	// Config is more YAML of the configuration.
+	Config string
 	// LogKeys is YAML of registered keys, one "- {…}" a line. Paths in it are
 	// relative to the deployment's folder, or absolute.
 	LogKeys string
@@ -68,6 +73,8 @@ type Lab struct {
 	AdminURL string
 	Registry string // host:port of the central registry
 	Issuer   *devissuer.Issuer
+	// RootKeys is the folder with the key of the trust repository's root.
+	RootKeys string
 
 	listen, admin string // addresses
 	server        *process
@@ -84,7 +91,12 @@ func Start(t testing.TB, o Options) *Lab {
 	l.takeAddresses(t)
 	l.Origin = l.URL
 	l.configure(t, o)
-	if init := l.Server(t, "init"); init.Code != 0 {
+	create := []string{"init"}
+	if o.RootKeys {
+		l.RootKeys = filepath.Join(t.TempDir(), "root-keys")
+		create = append(create, "--root-keys", l.RootKeys)
+	}
+	if init := l.Server(t, create...); init.Code != 0 {
 		t.Fatalf("hallmark-server init: %s", init.Stderr)
 	}
 	l.Serve(t)
@@ -148,6 +160,9 @@ log:
 		u, password := splitPassword(t, o.Database)
 		config += "database: {url: \"" + u + "\", passwordFile: db-password}\n"
 		files["db-password"] = password + "\n"
+	}
+	if o.Config != "" {
+		config += o.Config + "\n"
 	}
 	files["hallmark.yaml"] = config
 	for name, content := range files {
