@@ -68,7 +68,7 @@ func (f *trustFlags) read(ctx context.Context, env environment) (trusted, error)
 	default:
 		return t, usage("whom to trust? (hint: --trusted-root FILE, from https://<service>/hallmark/v1/trusted_root.json; or --tuf-url https://<service>/tuf --tuf-root 1.root.json)")
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	if path != "" && errors.Is(err, fs.ErrNotExist) {
 		return t, usage("%w", err)
 	}
 	if err != nil {
