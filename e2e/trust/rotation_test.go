@@ -158,7 +158,6 @@ func TestRotation(t *testing.T) {
 		}
 		server(t, l, 0, kind, args...)
 	}
-	server(t, l, 1, "already", "keys", "rotate", "ca")
 	rotateRoot(t, l)
 	eventually(t, "every rotation is done", func() bool { return allDone(t, l, len(kinds)) })
 	// What is signed with nothing but new keys.
