@@ -39,7 +39,7 @@ type Config struct {
 	// Revocations is what must not be signed any more; nil: nothing is revoked.
 	Revocations Revocations
 	Logger      *slog.Logger
-	Clock    func() time.Time
+	Clock       func() time.Time
 }
 
 // Service signs. It is safe for concurrent use.

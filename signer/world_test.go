@@ -54,6 +54,8 @@ type world struct {
 	subject string           // what bad tokens say of themselves
 	clock   func() time.Time // nil: the real one
 	logger  *slog.Logger     // nil: none
+	// revocations of the service; nil: none
+	revocations signer.Revocations
 
 	intents  map[string]signer.Intent
 	order    []string
@@ -344,7 +346,7 @@ func (w *world) start() *signer.Service {
 	}
 	s, err := signer.New(signer.Config{
 		Origin: origin, Authenticator: w, Registry: w, Policy: p, Certificates: w, Timestamper: w, Logs: logs, Verifier: w, Journal: w, Audit: w,
-		Clock: w.clock, Logger: w.logger,
+		Revocations: w.revocations, Clock: w.clock, Logger: w.logger,
 	})
 	if err != nil {
 		w.t.Fatal(err)

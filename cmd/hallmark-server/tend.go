@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/signer/keys"
@@ -27,6 +28,8 @@ import (
 const (
 	// tendEvery is how often a server looks at trust/ and the clock.
 	tendEvery = time.Second
+	// sayAgain is how often the same failure is logged.
+	sayAgain = 5 * time.Minute
 	// tendTimeout bounds one look: opening eight keys on a busy machine takes
 	// seconds.
 	tendTimeout = time.Minute
@@ -44,12 +47,19 @@ type tender struct {
 	db  store.Database
 	set *tlog.Set
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // one look at a time; guards what follows
 	open   map[string]crypto.Signer
 	seen   [sha256.Size]byte // of the files at the last look
 	due    time.Time         // when the next look finds something without a change
 	status tuf.Status        // of the repository
-	failed error             // of the last look
+	// shown is what the last look came to, for those who must not wait for one.
+	shown atomic.Pointer[looked]
+}
+
+// looked is what a look came to.
+type looked struct {
+	status tuf.Status
+	err    error
 }
 
 func newTender(cfg *Config, password []byte, logger *slog.Logger) *tender {
@@ -60,9 +70,15 @@ func newTender(cfg *Config, password []byte, logger *slog.Logger) *tender {
 func (t *tender) run(ctx context.Context) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
+	said, when := "", time.Time{}
 	for {
 		if !t.cfg.TUF.ReadOnly {
-			if err := t.tend(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			err := t.tend(ctx, time.Now())
+			switch {
+			case err == nil:
+				said = ""
+			case ctx.Err() == nil && (err.Error() != said || time.Since(when) > sayAgain):
+				said, when = err.Error(), time.Now()
 				t.logger.ErrorContext(ctx, "trust material is not up to date, it is tried again", "error", err)
 			}
 		}
@@ -80,7 +96,7 @@ func (t *tender) tend(ctx context.Context, now time.Time) (err error) {
 	defer cancel()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	defer func() { t.failed = err }()
+	defer func() { t.shown.Store(&looked{t.status, err}) }()
 	unlock, err := lockTrust(ctx, t.cfg)
 	if err != nil {
 		return err
@@ -90,7 +106,7 @@ func (t *tender) tend(ctx context.Context, now time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	if t.failed == nil && sum == t.seen && now.Before(t.due) {
+	if last := t.shown.Load(); last != nil && last.err == nil && sum == t.seen && now.Before(t.due) {
 		return nil
 	}
 	now = now.UTC().Truncate(time.Second)

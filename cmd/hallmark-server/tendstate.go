@@ -28,14 +28,14 @@ func expiresMetric() *prometheus.Desc {
 		"When clients stop to believe each role of the trust repository, in seconds since 1970.", []string{"role"}, nil)
 }
 
-func rotationMetric() *prometheus.Desc {
+func failedMetric() *prometheus.Desc {
 	return prometheus.NewDesc("hallmark_trust_failed", "1 while the trust material or its repository cannot be brought up to date.", nil, nil)
 }
 
 // Describe implements prometheus.Collector.
 func (t *tender) Describe(ch chan<- *prometheus.Desc) {
 	ch <- expiresMetric()
-	ch <- rotationMetric()
+	ch <- failedMetric()
 }
 
 // Collect implements prometheus.Collector.
@@ -48,15 +48,16 @@ func (t *tender) Collect(ch chan<- prometheus.Metric) {
 	if failed != nil {
 		value = 1
 	}
-	ch <- prometheus.MustNewConstMetric(rotationMetric(), prometheus.GaugeValue, value)
+	ch <- prometheus.MustNewConstMetric(failedMetric(), prometheus.GaugeValue, value)
 }
 
+// last is what the last look came to. Nobody writes to its map: each look makes
+// another.
 func (t *tender) last() (tuf.Status, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	status := t.status
-	status.Expires = maps.Clone(status.Expires)
-	return status, t.failed
+	if last := t.shown.Load(); last != nil {
+		return last.status, last.err
+	}
+	return tuf.Status{}, nil
 }
 
 // ready warns of a repository that clients will soon refuse. It never takes the
