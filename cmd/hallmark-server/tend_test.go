@@ -22,7 +22,7 @@ import (
 func tended(t *testing.T) (*Config, *tender) {
 	t.Helper()
 	dir := newDeployment(t)
-	says(t, 0, "initialised", "tuf", "init", "--dir", dir, "--root-keys", t.TempDir())
+	runs(t, 0, "tuf", "init", "--dir", dir, "--root-keys", t.TempDir())
 	cfg, err := readConfig(filepath.Join(dir, configName))
 	check(t, err)
 	password, err := cfg.password()

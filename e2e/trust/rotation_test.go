@@ -207,7 +207,7 @@ func rotateRoot(t *testing.T, l *lab.Lab) {
 	successor := filepath.Join(t.TempDir(), "successor.key")
 	hallmark("key", successor)
 	shown := hallmark("show", "--dir", l.RootKeys)
-	_, rest, _ := strings.Cut(shown, "holder")
+	_, rest, _ := strings.Cut(shown, "\nholder")
 	hallmark("next", "--dir", l.RootKeys, "--add-holder", successor+".pub", "--remove-holder", strings.Fields(rest)[0])
 	hallmark(first...)
 	hallmark("sign", "--dir", l.RootKeys, "--key", successor)
