@@ -26,10 +26,11 @@ import (
 )
 
 const (
-	// waits and keeps are days and an hour in life.
-	waits, keeps = 8 * time.Second, 8 * time.Second
+	// waits and keeps are days and an hour in life. Nothing may be under way for
+	// longer than keeps, on a machine that is busy with other tests as well.
+	waits, keeps = 7 * time.Second, 12 * time.Second
 	// maxAge is how old a client's copy gets: less than waits, as in life.
-	maxAge = 5 * time.Second
+	maxAge = 4 * time.Second
 )
 
 // watcher is a client that looks again and again at an old image and at the
@@ -65,9 +66,11 @@ func newWatcher(t *testing.T, l *lab.Lab, old string) *watcher {
 // library is a client of the library with a copy that is at most age old.
 func (w *watcher) library(ctx context.Context, t *testing.T, age time.Duration) {
 	var have *trust.Published
+	var asked time.Time
 	for ctx.Err() == nil {
-		if have == nil || time.Since(have.Checked) > age {
+		if have == nil || time.Since(asked) > age {
 			var err error
+			asked = time.Now()
 			if have, err = trust.FromTUF(ctx, trust.TUF{URL: w.l.URL + "/tuf", Root: w.root}); err != nil && ctx.Err() == nil {
 				t.Errorf("client with a copy of at most %s: %v", age, err)
 				have = nil
@@ -75,8 +78,14 @@ func (w *watcher) library(ctx context.Context, t *testing.T, age time.Duration) 
 			}
 		}
 		for _, image := range []string{w.old, *w.newest.Load()} {
-			if err := w.verify(ctx, have, image); err != nil && ctx.Err() == nil {
-				t.Errorf("client with a copy of %s: %s: %v", time.Since(have.Checked).Round(time.Millisecond), image, err)
+			err := w.verify(ctx, have, image)
+			// On a machine that stood still a copy can get older than was promised:
+			// then nothing was shown.
+			if time.Since(asked) > waits {
+				continue
+			}
+			if err != nil && ctx.Err() == nil {
+				t.Errorf("client with a copy of %s: %s: %v", time.Since(asked).Round(time.Millisecond), image, err)
 			}
 			w.looks.Add(1)
 		}
