@@ -86,6 +86,9 @@ func (s *Service) Certify(ctx context.Context, req CertifyRequest) (Certificate,
 		return Certificate{}, s.refuse(ctx, ev, stageAuthenticate, err)
 	}
 	ev.Requester = requesterOf(principal)
+	if err := s.refuseRevoked(ctx, principal, ""); err != nil {
+		return Certificate{}, s.refuse(ctx, ev, stagePolicy, err)
+	}
 
 	// 2. With what key, and is it theirs?
 	key, err := req.Prove(principal)
@@ -98,6 +101,9 @@ func (s *Service) Certify(ctx context.Context, req CertifyRequest) (Certificate,
 	}
 	fingerprint := sha256.Sum256(spki)
 	ev.PublicKey = hex.EncodeToString(fingerprint[:])
+	if err := s.refuseRevokedKey(ctx, key); err != nil {
+		return Certificate{}, s.refuse(ctx, ev, stagePolicy, err)
+	}
 
 	// 3. May they? Policy sees who asks, and nothing of what will be signed.
 	decision := s.cfg.Policy.Decide(s.certificateInput(principal))
