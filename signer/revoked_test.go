@@ -64,7 +64,7 @@ func refusedAsRevoked(t *testing.T, w *world, err error) {
 // TestRevokedSigningKey: a revoked long-lived key signs nothing, and a request
 // that it would sign a part of gets nothing at all.
 func TestRevokedSigningKey(t *testing.T) {
-	for _, modes := range []string{"  certificate: true\n", "  certificate: false\n"} {
+	for _, modes := range []string{"  modes: [certificate, key]\n", "  modes: [key]\n"} {
 		w := newWorld(t)
 		w.withKeys(modes)
 		w.revocations = revokedKey(t, w.keys["release"].Signatures.Public())

@@ -132,7 +132,7 @@ func unpublished(t *testing.T, dir, before string) {
 		t.Errorf("unpublished: %v", err)
 	}
 	writeFile(t, trusted, after)
-	for _, name := range []string{"certs/%s-chain.pem", "keys/%s.key"} {
+	for _, name := range []string{"certs/%s-chain.pem", "keys/%s.key", "keys/%s.pub"} {
 		copyFile(t, filepath.Join(dir, strings.ReplaceAll(name, "%s", "ca")), filepath.Join(dir, strings.ReplaceAll(name, "%s", "ca-fulcio")))
 	}
 	// The service's chain is published, and is not one for this.
