@@ -30,6 +30,10 @@ func checkCertificateRule(path string, rule signingRule) error {
 		return fieldErrorf(path+".repositories", "a request for a certificate names no artifact (hint: leave repositories out)")
 	case rule.AnyPredicateType || len(rule.PredicateTypes) > 0:
 		return fieldErrorf(path+".predicateTypes", "only a rule with the action attest has predicate types")
+	case rule.Require != nil:
+		return fieldErrorf(path+".require", "a request for a certificate names no artifact, and so there is no evidence (hint: leave require out)")
+	case len(rule.Keys) > 0 || len(rule.Modes) > 0:
+		return fieldErrorf(path+".keys", "a certificate is on the caller's own key (hint: leave keys and modes out)")
 	}
 	return checkConditions(path+".conditions", rule.Conditions)
 }

@@ -140,6 +140,8 @@ func TestCertificateRuleIsChecked(t *testing.T) {
 		"reads digest":      {rule(alone, `has(claims.x) || artifact.digest == ""`), "knows no artifact"},
 		"reads in a loop":   {rule(alone, `claims.xs.all(x, x != artifact.kind)`), "knows no artifact"},
 		"reads type":        {rule(alone, `predicateType != "x"`), "knows no artifact"},
+		"evidence":          {rule(alone+"  require: {sbom: true}\n", `claims.x == "1"`), "no evidence"},
+		"keys":              {rule(alone+"  keys: [release]\n", `claims.x == "1"`), "own key"},
 		"no such action":    {rule("  actions: [certify]\n", `claims.x == "1"`), "sign, attest or certificate"},
 		"certificate twice": {rule("  actions: [certificate, certificate]\n", `claims.x == "1"`), "stands alone"},
 	} {

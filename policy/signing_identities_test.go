@@ -15,7 +15,7 @@ func TestIdentities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.Identities(), []string{"github", "gitlab", "kubernetes"}; !slices.Equal(got, want) {
+	if got, want := p.Identities(), []string{"buildkite", "circleci", "github", "gitlab", "jenkins", "kubernetes", "spiffe"}; !slices.Equal(got, want) {
 		t.Errorf("identities %q, want %q", got, want)
 	}
 	if got := (*policy.SigningPolicy)(nil).Identities(); got != nil {

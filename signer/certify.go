@@ -5,6 +5,7 @@ package signer
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -40,6 +41,9 @@ type CertificateRecord interface {
 	// durable when it returns. It may forget certificates that expired more than
 	// a day before ev.Time.
 	RecordCertificate(ctx context.Context, c IssuedCertificate, ev AuditEvent) error
+	// UseToken counts a use of a token, as Journal.Begin does: a *Replayed if it
+	// has none left.
+	UseToken(ctx context.Context, use TokenUse, request string) error
 }
 
 // IssuedCertificate is a certificate as it is recorded. ID is the SHA-256 of
@@ -80,12 +84,16 @@ func (s *Service) Certify(ctx context.Context, req CertifyRequest) (Certificate,
 	}
 	ev := s.newEvent(Request{Action: ActionCertificate, Origin: req.Origin})
 
-	// 1. Who asks? As in Sign, but the token is one for certificates.
+	// 1. Who asks, and not too often? As in Sign, but the token is one for
+	// certificates.
 	principal, err := authenticateWith(ctx, s.cfg.OnRequest.Authenticator, req.Token)
 	if err != nil {
 		return Certificate{}, s.refuse(ctx, ev, stageAuthenticate, err)
 	}
 	ev.Requester = requesterOf(principal)
+	if over, record, unrecorded := s.buckets.take(principal, ev.Time); over != nil {
+		return Certificate{}, s.refuseQuota(ctx, ev, over, record, unrecorded)
+	}
 	if err := s.refuseRevoked(ctx, principal, ""); err != nil {
 		return Certificate{}, s.refuse(ctx, ev, stagePolicy, err)
 	}
@@ -117,8 +125,11 @@ func (s *Service) Certify(ctx context.Context, req CertifyRequest) (Certificate,
 	}
 	ev.Rule, ev.PolicyDigest = terms.Rule, terms.PolicyDigest
 
-	// A use of the token is counted here, principal.TokenID for this
-	// fingerprint: each certificate is one use, also one that is asked for again.
+	// Each certificate is a use of the token, also one on the same key: it is
+	// good for another signature.
+	if err := s.cfg.OnRequest.Record.UseToken(ctx, s.tokenUse(principal), "certificate:"+rand.Text()); err != nil {
+		return Certificate{}, s.refuse(ctx, ev, stageReplay, err)
+	}
 
 	// 4. Record the grant. Power fails here: a grant without a certificate.
 	granted := ev

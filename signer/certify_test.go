@@ -80,6 +80,10 @@ func (d *desk) Issue(ctx context.Context, req signer.CertificateRequest) (signer
 	return c, err
 }
 
+func (d *desk) UseToken(_ context.Context, use signer.TokenUse, request string) error {
+	return d.count(use, request)
+}
+
 func (d *desk) RecordCertificate(_ context.Context, c signer.IssuedCertificate, ev signer.AuditEvent) error {
 	return d.do("record", func() error {
 		d.issued, d.audit = append(d.issued, c), append(d.audit, ev)
@@ -231,5 +235,25 @@ func TestOnRequestIsComplete(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "on request") {
 			t.Errorf("without %s: %v", name, err)
 		}
+	}
+}
+
+// TestCertifyCountsUses: a token buys as many certificates as it serves other
+// requests, the same key's among them.
+func TestCertifyCountsUses(t *testing.T) {
+	d := newDesk(t, certifyingPolicy)
+	prove := func(signer.Principal) (crypto.PublicKey, error) { return d.key.Public(), nil }
+	for range signer.DefaultMaxUses {
+		if _, err := d.ask(t, "good", prove); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := d.ask(t, "good", prove)
+	var replayed *signer.Replayed
+	if !errors.As(err, &replayed) || d.created != signer.DefaultMaxUses {
+		t.Errorf("%v, %d certificates", err, d.created)
+	}
+	if last := d.audit[len(d.audit)-1]; last.Decision != signer.DecisionRefused || last.Stage != "replay" {
+		t.Errorf("recorded %+v", last)
 	}
 }

@@ -106,7 +106,7 @@ func FuzzForbidden(f *testing.F) {
 // as an attacker's server gives it.
 func resolver(t *testing.T, answers ...string) {
 	t.Helper()
-	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	server, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

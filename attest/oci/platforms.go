@@ -61,6 +61,7 @@ func (c *Client) Platforms(ctx context.Context, index Artifact) ([]Artifact, err
 	if err != nil {
 		return nil, fmt.Errorf("platforms: %w", err)
 	}
+	defer got.release()
 	if _, err := parseManifest(got.bytes); err != nil {
 		return nil, fmt.Errorf("platforms of %s: %w", index, err)
 	}

@@ -77,9 +77,9 @@ type TagManifest struct {
 // nothing twice. Errors are those of Resolve, and ErrTooMany.
 //
 // A tag is read, changed and written, so that writers of one tag take turns in
-// this Client. Other writers may still replace it in the moment between: a
-// registry has no compare-and-swap. That is noticed if it happens before the tag
-// is read back.
+// this Client and, with Config.Turn, with other servers of the deployment. Others
+// may still replace it in the moment between: a registry has no
+// compare-and-swap. That is noticed if it happens before the tag is read back.
 func (c *Client) AttachLayers(ctx context.Context, subject Artifact, kind TagKind, layers []TagLayer) (TagManifest, error) {
 	t, err := c.subjectTarget(subject, pullPush)
 	if err != nil {
@@ -121,6 +121,13 @@ func (c *Client) attachLayers(ctx context.Context, t target, tag string, layers 
 		return "", netError("turn to write tag "+t.String()+":"+tag, err)
 	}
 	defer unlock()
+	if c.turn != nil {
+		release, err := c.turn(ctx, "tag "+t.String()+":"+tag)
+		if err != nil {
+			return "", fmt.Errorf("turn to write tag %s:%s: %w: %w", t, tag, ErrUnavailable, err)
+		}
+		defer release()
+	}
 	for writes := 0; ; writes++ {
 		now, err := c.tagManifest(ctx, t, tag)
 		if err != nil {
@@ -212,6 +219,7 @@ func (c *Client) tagManifest(ctx context.Context, t target, tag string) (taggedM
 	if err != nil {
 		return taggedManifest{}, err
 	}
+	defer got.release()
 	m, err := parseManifest(got.bytes)
 	if err == nil && m.isIndex {
 		err = fmt.Errorf("%w: it is an index", ErrBadManifest)

@@ -86,7 +86,7 @@ func TestRegistryFilesRefused(t *testing.T) {
 		})
 	}
 	path := registryFile(t, `registry: {host: registry.example, username: robot, passwordFile: pass}`)
-	if err := os.Chmod(filepath.Join(filepath.Dir(path), "pass"), 0o644); err != nil { //nolint:gosec // on purpose
+	if err := os.Chmod(filepath.Join(filepath.Dir(path), "pass"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := readConfig(path)

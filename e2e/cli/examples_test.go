@@ -39,6 +39,8 @@ func TestYAML(t *testing.T) {
 			_, err = policy.ParseSigningPolicy([]byte(f.text))
 		case kind == "ImageTrustPolicy":
 			_, err = policy.ParseTrustPolicy([]byte(f.text))
+		case members["sbom"] != nil || members["scan"] != nil || members["tests"] != nil:
+			kind = "gate" // each is run by TestWorkedGates of package policy
 		case members["volumes"] != nil:
 			kind = "pod"
 			var pod corev1.PodSpec

@@ -131,13 +131,13 @@ func TestHostileRegistry(t *testing.T) {
 	recorded := map[string]int{}
 	for _, e := range decisions(t, l) {
 		if e.Image == r.host+"/acme/app:1" {
-			recorded[string(e.Decision)]++
+			recorded[e.Decision]++
 			if len(e.Reasons) == 0 {
 				t.Errorf("decision %d has no reason", e.Seq)
 			}
 		}
 	}
-	if n := recorded[string(signer.DecisionRefused)] + recorded[string(signer.DecisionFailed)]; n != len(attacks) || len(recorded) > 2 {
+	if n := recorded[signer.DecisionRefused] + recorded[signer.DecisionFailed]; n != len(attacks) || len(recorded) > 2 {
 		t.Errorf("recorded %v for %d attacks", recorded, len(attacks))
 	}
 	l.Fsck(t)

@@ -14,11 +14,13 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,17 +103,36 @@ func decisions(t testing.TB, l *lab.Lab) []store.Event {
 	return events
 }
 
-// nothingLogged stops a deployment and checks that its log holds what it began
-// with.
-func nothingLogged(t testing.TB, l *lab.Lab) {
+// reconfigure restarts the service with other words about its registry.
+func reconfigure(t testing.TB, l *lab.Lab, registry string) {
 	t.Helper()
 	l.Stop(t)
+	path := filepath.Join(l.Dir, "hallmark.yaml")
+	raw, err := os.ReadFile(path)
+	check(t, err)
+	before, rest, ok := strings.Cut(string(raw), "registry: {")
+	_, after, found := strings.Cut(rest, "\n")
+	if !ok || !found {
+		t.Fatal("the configuration has no registry")
+	}
+	check(t, os.WriteFile(path, fmt.Appendf(nil, "%sregistry: {host: %q, %s\n%s", before, l.Registry, registry, after), 0o600))
+	l.Serve(t)
+}
+
+// endsWith stops a deployment and checks that it has signed so many things, and
+// logged no others.
+func endsWith(t testing.TB, l *lab.Lab, signatures int) {
+	t.Helper()
+	l.Stop(t)
+	signed := 0
 	for _, e := range decisions(t, l) {
-		if e.Decision != signer.DecisionRefused && e.Decision != signer.DecisionFailed {
-			t.Errorf("decision %s about %s", e.Decision, e.Image)
+		if e.Decision == signer.DecisionSigned {
+			signed++
 		}
 	}
-	l.Fsck(t)
+	if report := l.Fsck(t); signed != signatures || !strings.Contains(report, fmt.Sprintf("entries\t%d\n", genesis+signatures)) {
+		t.Errorf("%d signatures, want %d:\n%s", signed, signatures, report)
+	}
 }
 
 // user is a keychain of one account, for whatever host the test asks.

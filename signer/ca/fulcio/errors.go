@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/hallmark-dev/hallmark/signer"
@@ -46,7 +47,7 @@ func writeError(w http.ResponseWriter, status, code int, message string) {
 	if err != nil { // cannot be: a number and a string
 		status, body = http.StatusInternalServerError, nil
 	}
-	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+	if later := status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests; later && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	write(w, status, contentJSON, body)
@@ -64,6 +65,8 @@ func (a *API) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	var (
 		unauthenticated *signer.Unauthenticated
 		refused         *signer.Refused
+		replayed        *signer.Replayed
+		over            *signer.OverQuota
 	)
 	switch {
 	case errors.As(err, &unauthenticated):
@@ -71,6 +74,11 @@ func (a *API) answerError(w http.ResponseWriter, r *http.Request, err error) {
 		writeError(w, http.StatusUnauthorized, codeUnauthenticated, sayBadToken+": "+unauthenticated.Error()+a.audienceHint(unauthenticated))
 	case errors.As(err, &refused):
 		writeError(w, http.StatusForbidden, codePermissionDenied, "no certificate for this workflow: "+strings.Join(refused.Reasons, "; "))
+	case errors.As(err, &replayed):
+		writeError(w, http.StatusForbidden, codePermissionDenied, replayed.Error())
+	case errors.As(err, &over):
+		w.Header().Set("Retry-After", strconv.Itoa(over.Seconds()))
+		writeError(w, http.StatusTooManyRequests, codeResourceExhausted, over.Error())
 	case errors.Is(err, errTooLarge):
 		writeError(w, http.StatusRequestEntityTooLarge, codeInvalidArgument, fmt.Sprintf("%s: more than %d bytes", errTooLarge, maxBody))
 	case errors.Is(err, signer.ErrBadRequest):

@@ -24,6 +24,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sigstore/sigstore/pkg/signature"
 
@@ -388,6 +389,8 @@ func TestFlowErrors(t *testing.T) {
 		{&signer.Unauthenticated{Reason: "expired", Detail: "since noon"}, 401, 16, sayBadToken + ": token refused (expired): since noon", false},
 		{fmt.Errorf("%w: a key of clay", signer.ErrBadRequest), 400, 3, "a key of clay", false},
 		{fmt.Errorf("%w; of this one: x", signer.ErrTooManyRefusals), 429, 8, "too many", true},
+		{&signer.Replayed{Reason: signer.ReplayExhausted, Most: 20}, 403, 7, "replay", false},
+		{&signer.OverQuota{Of: "project 1", RetryAfter: time.Second}, 429, 8, "too many requests", true},
 		{fmt.Errorf("%w: dial tcp 10.1.2.3", signer.ErrNoKeys), 503, 14, "does not answer", true},
 		{fmt.Errorf("%w: 10.1.2.3", signer.ErrBusy), 503, 14, "busy", true},
 		{errors.New("password of the database is xyzzy"), 500, 13, "under request id ID", false},
