@@ -105,6 +105,10 @@ func (s *Service) carryOut(ctx context.Context, ev AuditEvent, principal Princip
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageIntent, err)
 	}
+	// Attestations are by another identity than that of who asks.
+	if err := s.refuseRevoked(ctx, Principal{SAN: d.san}, artifact.Digest); err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stagePolicy, err)
+	}
 
 	// From here on the client may go away: what was begun is brought to an end.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
