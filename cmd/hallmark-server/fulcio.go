@@ -70,7 +70,7 @@ func addAuthority(m trustroot.Material, origin string, chain []*x509.Certificate
 	if err != nil {
 		return m, fmt.Errorf("origin: %w", err)
 	}
-	added := trustroot.Authority{URL: u, Chain: chain, Window: trustroot.Window{Start: now}}
+	added := trustroot.Authority{URL: u, Chain: chain, Window: trustroot.Window{Start: now.Add(-ca.MaxBackdate)}}
 	m.CertificateAuthorities = append(slices.Clip(m.CertificateAuthorities), added)
 	return m, nil
 }

@@ -49,7 +49,7 @@ func createTrust(dir string, cfg *Config, made map[string]crypto.Signer, now tim
 	}
 	material := trustroot.Deployment{
 		Origin: origin, CAChain: caChain, TSAChain: tsaChain, CT: made[keyCT].Public(),
-		LogV1: made[keyLogV1].Public(), LogV2: made[keyLogV2].Public(), Start: now,
+		LogV1: made[keyLogV1].Public(), LogV2: made[keyLogV2].Public(), Start: now.Add(-ca.MaxBackdate),
 	}.Material()
 	if key := made[keyFulcio]; key != nil {
 		chain, err := newFulcioAuthority(root, made[keyCARoot], key.Public(), now)

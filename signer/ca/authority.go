@@ -104,7 +104,9 @@ func authorityTemplate(pub crypto.PublicKey, name Name, start, end time.Time) (*
 	return &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               subject,
-		NotBefore:             start.UTC().Truncate(time.Second),
+		// Leaves begin in the past, see Config.Backdate, and cosign checks the chain
+		// of a legacy tag at that moment.
+		NotBefore:             start.Add(-MaxBackdate).UTC().Truncate(time.Second),
 		NotAfter:              end.UTC().Truncate(time.Second),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,

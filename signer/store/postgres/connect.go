@@ -22,6 +22,10 @@ const (
 	// connectTimeout bounds one attempt to connect, so that a host that drops
 	// packets is told from a slow one before clients of the log give up.
 	connectTimeout = 5 * time.Second
+	// startWait is how long a database is waited for that has been started with
+	// us, or recovers from a crash; startPause is between two questions.
+	startWait  = 30 * time.Second
+	startPause = 200 * time.Millisecond
 	// pingTimeout bounds the question whether an idle connection still lives.
 	pingTimeout = 2 * time.Second
 	// oldest is the first version of PostgreSQL that the tests run with.
@@ -160,11 +164,26 @@ func (c *connector) pool(ctx context.Context, a access, size int32) (*pgxpool.Po
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Ping(ctx); err != nil {
-		p.Close()
-		return nil, err
+	for began := time.Now(); ; {
+		if err = p.Ping(ctx); err == nil {
+			return p, nil
+		}
+		if !isStarting(err) || time.Since(began) > startWait {
+			p.Close()
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(startPause):
+		}
 	}
-	return p, nil
+}
+
+// isStarting says that the server is there and not ready: it starts, recovers
+// from a crash, or stops.
+func isStarting(err error) bool {
+	var said *pgconn.PgError
+	return errors.As(err, &said) && said.Code == cannotConnectNow
 }
 
 // connect makes a connection that is not of a pool, with other settings on top

@@ -23,6 +23,7 @@ const (
 	readOnlyServer    = "25006"
 	diskFull          = "53100"
 	tooManyClients    = "53300"
+	cannotConnectNow  = "57P03"
 	lockTimeout       = "55P03"
 	// corrupt is the class of damaged tables and indexes.
 	corrupt = "XX"

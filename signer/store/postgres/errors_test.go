@@ -6,12 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -75,6 +78,66 @@ func greet(conn net.Conn, version string) {
 	if b.Flush() == nil {
 		_, _ = b.Receive() // whatever it is
 	}
+}
+
+// A database that starts, or recovers from a crash, is waited for.
+func TestDatabaseStarts(t *testing.T) {
+	pg := pglab.Start(t)
+	db, cfg := create(t, pg)
+	closeDB(t, db)
+	server, err := url.Parse(cfg.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() }) // the test is over
+	const early = 3
+	address := server.Host
+	var refused atomic.Int64
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if refused.Load() < early {
+				refused.Add(1)
+				notYet(conn)
+				continue
+			}
+			go passOn(conn, address)
+		}
+	}()
+	server.Host = l.Addr().String()
+	cfg.URL = server.String()
+	open(t, cfg)
+	if refused.Load() != early {
+		t.Errorf("%d attempts were refused", refused.Load())
+	}
+}
+
+// notYet answers as a server that starts.
+func notYet(conn net.Conn) {
+	b := pgproto3.NewBackend(conn, conn)
+	if _, err := b.ReceiveStartupMessage(); err == nil {
+		b.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P03", Message: "the database system is starting up"})
+		_ = b.Flush() // or the client has gone
+	}
+	_ = conn.Close() // it has had what it gets
+}
+
+func passOn(conn net.Conn, to string) {
+	server, err := net.DialTimeout("tcp", to, time.Second)
+	if err != nil {
+		_ = conn.Close() // the test sees it
+		return
+	}
+	go func() { _, _ = io.Copy(server, conn); _ = server.Close() }()
+	_, _ = io.Copy(conn, server)
+	_ = conn.Close()
 }
 
 // docs/LOG.md tells operators how many connections a process takes.
