@@ -196,9 +196,6 @@ log:
 		config += "database: {url: \"" + u + "\", passwordFile: db-password}\n"
 		files["db-password"] = password + "\n"
 	}
-	if o.Config != "" {
-		config += o.Config + "\n"
-	}
 	files["hallmark.yaml"] = config
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(l.Dir, name), []byte(content), 0o600); err != nil {
