@@ -94,6 +94,9 @@ func (s *Service) Certify(ctx context.Context, req CertifyRequest) (Certificate,
 	if over, record, unrecorded := s.buckets.take(principal, ev.Time); over != nil {
 		return Certificate{}, s.refuseQuota(ctx, ev, over, record, unrecorded)
 	}
+	if err := s.refuseRevoked(ctx, principal, ""); err != nil {
+		return Certificate{}, s.refuse(ctx, ev, stagePolicy, err)
+	}
 
 	// 2. With what key, and is it theirs?
 	key, err := req.Prove(principal)
@@ -106,6 +109,9 @@ func (s *Service) Certify(ctx context.Context, req CertifyRequest) (Certificate,
 	}
 	fingerprint := sha256.Sum256(spki)
 	ev.PublicKey = hex.EncodeToString(fingerprint[:])
+	if err := s.refuseRevokedKey(ctx, key); err != nil {
+		return Certificate{}, s.refuse(ctx, ev, stagePolicy, err)
+	}
 
 	// 3. May they? Policy sees who asks, and nothing of what will be signed.
 	decision := s.cfg.Policy.Decide(s.certificateInput(principal))

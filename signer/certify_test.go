@@ -40,6 +40,17 @@ type desk struct {
 func newDesk(t *testing.T, policyText string) *desk {
 	t.Helper()
 	d := &desk{world: newWorld(t)}
+	var err error
+	if d.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	d.start(t, policyText, nil)
+	return d
+}
+
+// start makes the service, with revocations or nil.
+func (d *desk) start(t *testing.T, policyText string, gone signer.Revocations) {
+	t.Helper()
 	p, err := policy.ParseSigningPolicy([]byte(policyText))
 	if err != nil {
 		t.Fatal(err)
@@ -47,14 +58,11 @@ func newDesk(t *testing.T, policyText string) *desk {
 	d.s, err = signer.New(signer.Config{
 		Origin: origin, Authenticator: nobody{}, Registry: d, Policy: p, Certificates: d, Timestamper: d, Logs: []signer.Log{d.logs[0]},
 		Verifier: d, Journal: d, Audit: d, OnRequest: &signer.OnRequest{Authenticator: d.world, Certificates: d, Record: d},
+		Revocations: gone,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 // nobody is the authenticator of the signing flow; certificates have their own.

@@ -50,8 +50,11 @@ func (s *Service) DryRun(ctx context.Context, req Request) (Explanation, error) 
 		Image: artifact.String(), Digest: artifact.Digest, Kind: string(artifact.Kind), Identity: principal.SAN, Issuer: principal.Issuer,
 		Run: principal.Run, PolicyDigest: s.cfg.Policy.Digest(), Checks: []policy.Check{},
 	}
-	if err := s.explain(ctx, &x, principal, artifact, req); err != nil {
-		return Explanation{}, s.refuse(ctx, ev, stageEvidence, err)
+	// What is revoked is refused before policy is asked, as in run.
+	if err := s.refuseRevoked(ctx, principal, artifact.Digest); !x.refusedFor(err) {
+		if err := s.explain(ctx, &x, principal, artifact, req); err != nil {
+			return Explanation{}, s.refuse(ctx, ev, stageEvidence, err)
+		}
 	}
 	ev.Decision, ev.Stage, ev.Rule, ev.PolicyDigest = DecisionDryRun, stagePolicy, x.Rule, x.PolicyDigest
 	ev.Reasons, ev.Checks = x.Reasons, auditChecks(x.Checks)
@@ -59,6 +62,16 @@ func (s *Service) DryRun(ctx context.Context, req Request) (Explanation, error) 
 		return Explanation{}, fmt.Errorf("record dry run: %w", err)
 	}
 	return x, nil
+}
+
+// refusedFor says whether err is a refusal, and makes it part of the answer.
+func (x *Explanation) refusedFor(err error) bool {
+	var refused *Refused
+	if !errors.As(err, &refused) {
+		return false
+	}
+	x.Allowed, x.Reasons = false, append(x.Reasons, refused.Reasons...)
+	return true
 }
 
 // explain is decide without any effect.
@@ -98,6 +111,13 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 			return err
 		}
 		x.Rule = terms.Rule
+		modes, err := modesOf(terms)
+		if err != nil {
+			return err
+		}
+		if x.refusedFor(s.refuseRevokedModes(ctx, modes, ActionSign)) {
+			x.Rule = ""
+		}
 	} else {
 		x.Allowed = false
 		x.Reasons = append(x.Reasons, decision.Refusal().Reasons...)

@@ -67,6 +67,15 @@ func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause
 	return cause
 }
 
+// stageOf is the stage of a refusal that knows its own.
+func stageOf(err error, otherwise string) string {
+	var refused *Refused
+	if errors.As(err, &refused) && refused.Stage != "" {
+		return refused.Stage
+	}
+	return otherwise
+}
+
 // isNo tells a request that cannot succeed from a registry that did not
 // answer.
 func isNo(err error) bool {

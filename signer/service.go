@@ -19,7 +19,7 @@ import (
 const finishTimeout = 30 * time.Second
 
 // Config is what a Service is made of. Every member is compulsory but Keys,
-// Tags, MaxUses, Quotas, OnRequest, Logger and Clock.
+// Tags, MaxUses, Quotas, OnRequest, Revocations, Logger and Clock.
 type Config struct {
 	// Origin is the service's public URL without a path, for example
 	// https://hallmark.corp.example. Attestations are made by the identity
@@ -53,8 +53,10 @@ type Config struct {
 	// OnRequest issues certificates on keys of the jobs' own, see certify.go;
 	// nil: none are issued.
 	OnRequest *OnRequest
-	Logger    *slog.Logger
-	Clock     func() time.Time
+	// Revocations is what must not be signed any more; nil: nothing is revoked.
+	Revocations Revocations
+	Logger      *slog.Logger
+	Clock       func() time.Time
 }
 
 // Service signs. It is safe for concurrent use.

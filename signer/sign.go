@@ -79,6 +79,9 @@ func (s *Service) run(ctx context.Context, req Request, compose func(Principal, 
 		return Receipt{}, s.refuse(ctx, ev, stageResolve, err)
 	}
 	ev.Digest = string(artifact.Digest)
+	if err := s.refuseRevoked(ctx, principal, artifact.Digest); err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stagePolicy, err)
+	}
 
 	return s.carryOut(ctx, ev, principal, artifact, req, compose)
 }
@@ -101,6 +104,10 @@ func (s *Service) carryOut(ctx context.Context, ev AuditEvent, principal Princip
 	d, err := compose(principal, artifact, req)
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageIntent, err)
+	}
+	// Attestations are by another identity than that of who asks.
+	if err := s.refuseRevoked(ctx, Principal{SAN: d.san}, artifact.Digest); err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stagePolicy, err)
 	}
 
 	// From here on the client may go away: what was begun is brought to an end.
@@ -133,7 +140,7 @@ func (s *Service) serve(ctx context.Context, key string, ev AuditEvent, grant *p
 	faultPoint("granted")
 	intent, err := s.begin(ctx, key, ev, grant, d, p, a)
 	if err != nil {
-		return Receipt{}, s.refuse(ctx, ev, stageIntent, err)
+		return Receipt{}, s.refuse(ctx, ev, stageOf(err, stageIntent), err)
 	}
 	faultPoint("intent recorded")
 	if intent.Receipt != nil {
@@ -264,6 +271,9 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 	}
 	in, err := newIntent(key, s.cfg.Clock(), terms, d, p, a)
 	if err != nil {
+		return Intent{}, err
+	}
+	if err := s.refuseRevokedModes(ctx, in.Modes, in.Action); err != nil {
 		return Intent{}, err
 	}
 	ev.Decision, ev.Rule, ev.PolicyDigest, ev.IntentID, ev.Evidence = DecisionGranted, in.Rule, in.PolicyDigest, in.ID, terms.Evidence

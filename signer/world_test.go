@@ -58,6 +58,8 @@ type world struct {
 	quotas  signer.Quotas
 	// principal changes who holds a good token; nil: nothing.
 	principal func(*signer.Principal)
+	// revocations of the service; nil: none
+	revocations signer.Revocations
 
 	uses     map[[32]byte][]counted
 	intents  map[string]signer.Intent
@@ -388,6 +390,7 @@ func (w *world) startWith(change func(*signer.Config)) *signer.Service {
 	cfg := signer.Config{
 		Origin: origin, Authenticator: w, Registry: w, Policy: p, Certificates: w, Timestamper: w, Logs: logs, Verifier: w, Journal: w, Audit: w,
 		Clock: w.clock, Logger: w.logger, MaxUses: w.maxUses, Quotas: w.quotas, Keys: w.keys, Tags: w.tagPorts(),
+		Revocations: w.revocations,
 	}
 	change(&cfg)
 	s, err := signer.New(cfg)

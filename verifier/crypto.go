@@ -32,9 +32,12 @@ type Crypto struct {
 	// so that two entries of one log fail this as well.
 	sigstore [maxEntries]*verify.Verifier
 	clock    func() time.Time
+
+	revocations    *trust.Revocations
+	revocationsAge time.Duration // 0: any
 }
 
-// NewCrypto makes a Crypto that trusts the root. Of the options only WithClock concerns it.
+// NewCrypto makes a Crypto that trusts the root. Of the options only WithClock and WithRevocations concern it.
 func NewCrypto(root *trust.Root, opts ...Option) (*Crypto, error) {
 	cfg, err := configure(opts)
 	if err != nil {
@@ -43,7 +46,7 @@ func NewCrypto(root *trust.Root, opts ...Option) (*Crypto, error) {
 	if root == nil {
 		return nil, errors.New("new verifier: no trusted root (hint: trust.FromFile)")
 	}
-	c := &Crypto{root: root, clock: cfg.clock}
+	c := &Crypto{root: root, clock: cfg.clock, revocations: cfg.revocations, revocationsAge: cfg.revocationsAge}
 	for i := range c.sigstore {
 		// The predicate is read from the signed bytes, strictly, by attest; sigstore-go need not build a second copy of a large SBOM.
 		c.sigstore[i], err = verify.NewVerifier(root.Material(),
@@ -73,6 +76,9 @@ func (c *Crypto) Facts(digest attest.Digest, bundle []byte) (policy.Fact, error)
 // BlobFacts is Facts for an artifact that may be known by other digests than SHA-256. The fact of a signature over the blob itself,
 // without a statement, has no predicate type.
 func (c *Crypto) BlobFacts(blob Blob, bundle []byte) (policy.Fact, error) {
+	if err := c.fresh(); err != nil {
+		return policy.Fact{}, err
+	}
 	return c.fact(context.Background(), blob, bundle, nil)
 }
 
@@ -85,6 +91,9 @@ func (c *Crypto) fact(ctx context.Context, blob Blob, bundle []byte, key *Key) (
 		return policy.Fact{}, err
 	}
 	if err := e.loggedByKey(); err != nil {
+		return policy.Fact{}, err
+	}
+	if err := c.blobNotRevoked(blob); err != nil {
 		return policy.Fact{}, err
 	}
 
@@ -145,6 +154,11 @@ func (c *Crypto) fact(ctx context.Context, blob Blob, bundle []byte, key *Key) (
 	// 7. Who: one signer, one issuer; or the key.
 	who, err := e.signer()
 	if err != nil {
+		return policy.Fact{}, err
+	}
+
+	// 8. Does it still count? Revocations name times, so everything must be proven first.
+	if err := c.signerNotRevoked(e, who, times.earliest); err != nil {
 		return policy.Fact{}, err
 	}
 

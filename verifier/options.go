@@ -5,6 +5,8 @@ package verifier
 import (
 	"errors"
 	"time"
+
+	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
 // Option configures New and NewCrypto.
@@ -14,6 +16,9 @@ type config struct {
 	clock    func() time.Time
 	registry Registry
 	sources  []Source
+
+	revocations    *trust.Revocations
+	revocationsAge time.Duration
 }
 
 func configure(opts []Option) (config, error) {

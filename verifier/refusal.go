@@ -28,6 +28,8 @@ const (
 	ReasonLogEntry Reason = "log_entry"
 	// ReasonTime: a time that was proven lies outside a window, or a time that is shown was not proven.
 	ReasonTime Reason = "time"
+	// ReasonRevoked: it verifies, and the service's operator has revoked the artifact, the signer or a key. The detail has reason and time.
+	ReasonRevoked Reason = "revoked"
 )
 
 // Refusal says why a bundle is not a fact. It is the only error type of Crypto's methods for bundles that were read and judged.

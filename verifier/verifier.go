@@ -132,6 +132,9 @@ func (v *Verifier) gather(ctx context.Context, artifact oci.Artifact) ([]Evidenc
 // judge makes facts of the evidence with prove and records in the decision what became of every bundle. The same bundle found twice counts once.
 // The order of facts and records is that of the evidence, whatever finished first.
 func (c *Crypto) judge(ctx context.Context, d *Decision, found []Evidence, prove func(ctx context.Context, bundle []byte) (policy.Fact, error)) ([]policy.Fact, error) {
+	if err := c.fresh(); err != nil {
+		return nil, err
+	}
 	found, err := distinct(found)
 	if err != nil {
 		return nil, err

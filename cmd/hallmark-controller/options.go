@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -22,6 +23,11 @@ type options struct {
 	tokenHost      string
 	blobHosts      []string
 	trustedRoot    string
+	tufURL         string
+	tufRoot        string
+	tufCache       string
+	revocations    string
+	maxAge         time.Duration
 	webhookAddress string
 	webhookCerts   string
 	metricsAddress string
@@ -36,7 +42,8 @@ func (o *options) register(flags *pflag.FlagSet) {
 	o.logLevel = new(slog.LevelVar)
 	flags.StringArrayVar(&o.registries, "registry", nil, "central registry, `host[:port]`; images from anywhere else are denied (repeatable, compulsory)")
 	flags.StringArrayVar(&o.insecure, "insecure-registry", nil, "central registry `host:port` on loopback that speaks plain HTTP, for development (repeatable)")
-	flags.StringVar(&o.trustedRoot, "trusted-root", "", "trusted_root.json `file`, re-read when it changes (compulsory)")
+	flags.StringVar(&o.trustedRoot, "trusted-root", "", "trusted_root.json `file`, re-read when it changes (compulsory, or --tuf-url)")
+	o.registerTrust(flags)
 	flags.StringVar(&o.webhookCerts, "webhook-certs", "", "`directory` with tls.crt and tls.key of the webhook, re-read when they change (compulsory)")
 	flags.StringVar(&o.webhookAddress, "webhook-address", ":9443", "`address` of the webhook, HTTPS")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "`address` of /metrics, plain HTTP; 0 switches it off")
@@ -52,8 +59,8 @@ func (o *options) complete() error {
 	if len(o.registries)+len(o.insecure) == 0 {
 		return errors.New("no central registry (hint: --registry registry.corp.example)")
 	}
-	if o.trustedRoot == "" {
-		return errors.New("no trusted root (hint: --trusted-root FILE; your Hallmark service publishes it)")
+	if err := o.completeTrust(); err != nil {
+		return err
 	}
 	if o.webhookCerts == "" {
 		return errors.New("no serving certificate (hint: --webhook-certs DIR with tls.crt and tls.key)")

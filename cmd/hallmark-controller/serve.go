@@ -23,7 +23,6 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/policy"
-	"github.com/hallmark-dev/hallmark/verifier"
 	"github.com/hallmark-dev/hallmark/verifier/admission"
 )
 
@@ -32,7 +31,7 @@ func serve(ctx context.Context, o options, log *slog.Logger) error {
 	if err := o.complete(); err != nil {
 		return usageError{err}
 	}
-	root, err := loadTrustedRoot(o.trustedRoot, log)
+	root, err := loadTrustedRoot(ctx, o, log)
 	if err != nil {
 		return err
 	}
@@ -116,9 +115,7 @@ func watchPolicies(ctx context.Context, manager ctrl.Manager, log *slog.Logger) 
 
 // newWebhook makes the handler that the API server asks.
 func newWebhook(o options, policies *admission.Policies, registry *oci.Client, root *trustedRoot, log *slog.Logger) (*admission.Webhook, error) {
-	decider, err := admission.NewDecider(registry, func(p *policy.TrustPolicy) (*verifier.Verifier, error) {
-		return verifier.New(root.current.Load(), p)
-	})
+	decider, err := admission.NewDecider(registry, root.verifierFor)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +129,10 @@ func newWebhook(o options, policies *admission.Policies, registry *oci.Client, r
 	if err != nil {
 		return nil, err
 	}
-	if err := metrics.Registry.Register(root.metric()); err != nil {
-		return nil, fmt.Errorf("register trusted root metric: %w", err)
+	for _, metric := range root.metrics() {
+		if err := metrics.Registry.Register(metric); err != nil {
+			return nil, fmt.Errorf("register trusted root metric: %w", err)
+		}
 	}
 	return admission.NewWebhook(judge, counted, log)
 }

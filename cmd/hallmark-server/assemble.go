@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,9 +19,9 @@ import (
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/api"
-	"github.com/hallmark-dev/hallmark/signer/ca"
 	"github.com/hallmark-dev/hallmark/signer/ca/fulcio"
 	"github.com/hallmark-dev/hallmark/signer/identity"
+	"github.com/hallmark-dev/hallmark/signer/trustroot/tuf"
 	"github.com/hallmark-dev/hallmark/signer/tsa"
 )
 
@@ -44,7 +45,7 @@ type service struct {
 // where they meet. What a person wrote wrongly in the configuration or the
 // policy is a usageError, whichever room finds it.
 func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service, err error) {
-	d, err := loadDeployment(ctx, cfg)
+	d, err := loadDeployment(ctx, cfg, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +61,10 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		return nil, err
 	}
 	trust, err := newPublished(cfg, logger)
+	if err != nil {
+		return nil, err
+	}
+	gone, err := newRevoked(cfg, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -81,16 +86,6 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		return nil, err
 	}
 	closers = append(closers, func() error { return logs.set.Close(context.WithoutCancel(ctx)) })
-
-	// Certificates and time.
-	authority, err := ca.New(ca.Config{Chain: d.caChain, Signer: d.keys[keyCA], CTSigner: d.keys[keyCT], Backdate: clockBackdate})
-	if err != nil {
-		return nil, err
-	}
-	timestamper, err := tsa.New(tsa.Config{Chain: d.tsaChain, Signer: d.keys[keyTSA], Logger: logger})
-	if err != nil {
-		return nil, err
-	}
 
 	// Who asks, and about what.
 	sources := append([]identity.Source(nil), cfg.Identities...)
@@ -115,14 +110,14 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		return nil, usageError{err}
 	}
 
-	gates, err := newEvidence(cfg, registry, db, trust, logger)
+	gates, err := newEvidence(cfg, registry, db, trust, gone, logger)
 	if err != nil {
 		return nil, err
 	}
 	s, err := signer.New(signer.Config{
 		Evidence: gates, Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
-		Certificates: authority, Timestamper: timestamper, Logs: logs.forSigner(cfg), Verifier: trust,
-		Keys: signingKeys, Tags: logs.tags(cfg, registry),
+		Certificates: d.online, Timestamper: d.online, Logs: logs.forSigner(cfg), Verifier: trust,
+		Keys: signingKeys, Tags: logs.tags(cfg, registry), Revocations: gone,
 		Journal: db, Audit: db, OnRequest: desk.port(), Logger: logger, MaxUses: cfg.maxUses(), Quotas: cfg.Quotas.quotas(),
 	})
 	if err != nil {
@@ -139,14 +134,28 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err != nil {
 		return nil, err
 	}
-	public, err := publicHandler(metrics, logger, faces{own: own, v1: logs.v1, v2: logs.v2, timestamper: timestamper.Handler(), certificates: certificates})
+	public, err := publicHandler(metrics, logger, faces{
+		own: own, v1: logs.v1, v2: logs.v2, timestamper: d.online, trust: tuf.Handler(cfg.path(repositoryFolder), tufPath), certificates: certificates,
+	})
 	if err != nil {
 		return nil, err
 	}
-	admin := obs.Private{Registry: metrics, Logger: logger, Ready: readiness(cfg, db, logs.set)}
-	follow := func(context.Context) {} // nobody else has the database
-	if cfg.shared() {
-		follow = func(ctx context.Context) { logs.keys.prepareUntil(ctx, db, logger) }
+	care := newTender(cfg, d.password, logger)
+	care.db, care.set = db, logs.set
+	if err := care.register(metrics); err != nil {
+		return nil, err
+	}
+	ready := readiness(cfg, db, logs.set)
+	ready["keys"], ready["trust repository"] = d.online.ready, care.ready
+	admin := obs.Private{Registry: metrics, Logger: logger, Ready: ready}
+	follow := func(ctx context.Context) {
+		var group sync.WaitGroup
+		group.Go(func() { care.run(ctx) })
+		group.Go(func() { d.online.run(ctx) })
+		if cfg.shared() { // otherwise nobody else has the database
+			group.Go(func() { logs.keys.prepareUntil(ctx, db, logger) })
+		}
+		group.Wait()
 	}
 	return &service{
 		public: public, admin: admin.Handler(), signer: s, identities: authenticator, desk: desk, logger: logger, follow: follow, close: closeAll,
@@ -155,8 +164,8 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 
 // faces are the APIs of the service.
 type faces struct {
-	own, v1, v2, timestamper http.Handler
-	certificates             *fulcio.API // nil while the Fulcio API is off
+	own, v1, v2, timestamper, trust http.Handler
+	certificates                    *fulcio.API // nil while the Fulcio API is off
 }
 
 // publicHandler lays the faces of the service out by path: the contracts of
@@ -171,6 +180,7 @@ func publicHandler(metrics *prometheus.Registry, logger *slog.Logger, f faces) (
 	mux.Handle("/tile/", f.v2)
 	mux.Handle(tsa.Path, f.timestamper)
 	mux.Handle(tsa.ChainPath, f.timestamper)
+	mux.Handle(tufPath, f.trust)
 	if f.certificates != nil {
 		f.certificates.Register(mux)
 	}

@@ -68,8 +68,11 @@ type Config struct {
 	Keys map[string]string `yaml:"keys,omitempty"`
 	// KMS says how to reach key management services.
 	KMS KMSConfig `yaml:"kms,omitempty"`
+	// TUF configures the trust repository.
+	TUF TUFConfig `yaml:"tuf,omitempty"`
 
-	dir string // the file's folder
+	dir      string // the file's folder
+	rootKeys string // init: the folder that the first root key is left in
 }
 
 // TLSConfig names PEM files.
@@ -130,6 +133,7 @@ func readConfig(path string) (*Config, error) {
 	}
 	cfg.Signing.setDefaults()
 	cfg.Log.setDefaults()
+	cfg.TUF.setDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
@@ -164,7 +168,7 @@ func (c *Config) check() error {
 	if err := c.checkRegistries(); err != nil {
 		return err
 	}
-	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities), c.checkFulcio(), c.checkKeys())
+	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities), c.checkFulcio(), c.checkKeys(), c.TUF.check())
 }
 
 // listenAt replaces the addresses of the configuration by those that are not

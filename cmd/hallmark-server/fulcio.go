@@ -82,7 +82,7 @@ func (d *deployment) loadFulcio(ctx context.Context, cfg *Config) error {
 		return nil
 	}
 	var err error
-	if d.keys[keyFulcio], err = cfg.openKey(ctx, cfg.path("keys"), cfg.place(keyFulcio), d.password); err == nil {
+	if d.fulcio, err = cfg.openOwn(ctx, keyFulcio, d.password); err == nil {
 		d.fulcioChain, err = readChain(cfg.path("certs", fulcioChainName))
 	}
 	hint := "hint: hallmark-server fulcio enable --dir " + cfg.dir
@@ -132,15 +132,9 @@ func openDesk(ctx context.Context, cfg *Config, d *deployment, db store.Database
 	if err != nil {
 		return nil, usageError{fmt.Errorf("fulcio: %w", err)}
 	}
-	authority, err := ca.New(ca.Config{
-		Chain: d.fulcioChain, Signer: d.keys[keyFulcio], CTSigner: d.keys[keyCT], Backdate: clockBackdate, OnRequest: true,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("fulcio: %w", err)
-	}
 	k := &desk{
 		cfg: cfg, chain: d.fulcioChain, identities: identities,
-		onRequest: &signer.OnRequest{Authenticator: identities, Certificates: authority, Record: db},
+		onRequest: &signer.OnRequest{Authenticator: identities, Certificates: onRequest{d.online}, Record: db},
 	}
 	for _, s := range sources {
 		k.issuers = append(k.issuers, fulcio.Issuer{URL: s.Issuer, Provider: s.Provider})

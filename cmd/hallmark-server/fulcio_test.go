@@ -32,9 +32,9 @@ func TestFulcioConfiguration(t *testing.T) {
 	}
 }
 
-// authorities are the certificate authorities that a stock verifier reads, and
+// publishedAuthorities are the certificate authorities that a stock verifier reads, and
 // whether clients are told of one.
-func authorities(t *testing.T, dir string) (marked []bool, offered bool) {
+func publishedAuthorities(t *testing.T, dir string) (marked []bool, offered bool) {
 	t.Helper()
 	trusted, err := root.NewTrustedRootFromPath(filepath.Join(dir, "trust", trustedRootName))
 	if err != nil {
@@ -79,7 +79,7 @@ func TestFulcioEnable(t *testing.T) {
 	config := filepath.Join(dir, configName)
 	off, before := readFile(t, config), readFile(t, filepath.Join(dir, "trust", trustedRootName))
 	on := off + "fulcio: {audience: sigstore}\n"
-	if marked, offered := authorities(t, dir); !slices.Equal(marked, []bool{false}) || offered {
+	if marked, offered := publishedAuthorities(t, dir); !slices.Equal(marked, []bool{false}) || offered {
 		t.Fatalf("before: %v, %v", marked, offered)
 	}
 	says(t, exitUsage, "does not have the member fulcio", "fulcio", "enable", "--dir", dir)
@@ -97,7 +97,7 @@ func TestFulcioEnable(t *testing.T) {
 	if readFile(t, filepath.Join(dir, "keys", "ca-fulcio.key")) != key {
 		t.Error("the key that an interrupted call made is another one now")
 	}
-	if marked, offered := authorities(t, dir); !slices.Equal(marked, []bool{false, true}) || !offered {
+	if marked, offered := publishedAuthorities(t, dir); !slices.Equal(marked, []bool{false, true}) || !offered {
 		t.Errorf("after: %v, %v", marked, offered)
 	}
 	if err := assembles(t, dir); err != nil {
@@ -111,7 +111,7 @@ func TestFulcioEnable(t *testing.T) {
 	// Switched off it is offered to nobody, and believed as before.
 	writeFile(t, config, off)
 	runs(t, 0, "log", "add", "--dir", dir, "--kind", "v1")
-	if marked, offered := authorities(t, dir); !slices.Equal(marked, []bool{false, true}) || offered {
+	if marked, offered := publishedAuthorities(t, dir); !slices.Equal(marked, []bool{false, true}) || offered {
 		t.Errorf("off again: %v, %v", marked, offered)
 	}
 	if err := assembles(t, dir); err != nil {
@@ -158,7 +158,7 @@ func TestFulcioInit(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "password"), "correct horse battery staple\n")
 	writeFile(t, filepath.Join(dir, "signing-policy.yaml"), string(policyfiles.SigningPolicy))
 	runs(t, 0, "init", "--dir", dir)
-	if marked, offered := authorities(t, dir); !slices.Equal(marked, []bool{false, true}) || !offered {
+	if marked, offered := publishedAuthorities(t, dir); !slices.Equal(marked, []bool{false, true}) || !offered {
 		t.Errorf("%v, %v", marked, offered)
 	}
 	if err := assembles(t, dir); err != nil {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/store"
+	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
 func fulcioCommand() *cobra.Command {
@@ -92,6 +94,20 @@ func enableFulcio(ctx context.Context, cfg *Config, rootKeyFile string, now time
 	if err != nil {
 		return err
 	}
+	if err := publishLocked(ctx, cfg, rows, now); err != nil {
+		return err
+	}
+	// Clients of the trust repository learn of it here, before the service starts.
+	return newTender(cfg, password, slog.New(slog.DiscardHandler)).tend(ctx, now)
+}
+
+// publishLocked is publishTrust for a command.
+func publishLocked(ctx context.Context, cfg *Config, rows []tlog.LogRow, now time.Time) error {
+	unlock, err := lockTrust(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	_, err = publishTrust(cfg, rows, now)
 	return err
 }
@@ -106,18 +122,21 @@ func certifyFulcio(ctx context.Context, cfg *Config, password []byte, rootKeyFil
 	if err != nil {
 		return err
 	}
-	rootKey, err := openRootKey(ctx, cfg, rootKeyFile, password)
+	root, rootName, err := cfg.presentRoot()
+	if err != nil {
+		return err
+	}
+	rootKey, err := openRootKey(ctx, cfg, rootKeyFile, rootName, password)
 	if errors.Is(err, os.ErrNotExist) {
 		return usageError{fmt.Errorf("the key of the CA's root is needed once: %w (hint: bring it from its safe, --ca-root-key FILE)", err)}
 	}
 	if err != nil {
 		return err
 	}
-	chain, err := readChain(cfg.path("certs", caChainName))
-	if err != nil {
-		return err
+	if !keys.Equal(rootKey.Public(), root.PublicKey) {
+		return usageError{fmt.Errorf("this is not the key of %q, the CA's root now (hint: --ca-root-key, with the file of %s)", root.Subject.CommonName, rootName)}
 	}
-	made, err := newFulcioAuthority(chain[len(chain)-1], rootKey, key.Public(), now)
+	made, err := newFulcioAuthority(root, rootKey, key.Public(), now)
 	if err != nil {
 		return err
 	}
@@ -126,13 +145,37 @@ func certifyFulcio(ctx context.Context, cfg *Config, password []byte, rootKeyFil
 	return err
 }
 
+// presentRoot is the root of the CA that signs now, and the name of its key: a
+// rotation of the CA may have brought a new one.
+func (c *Config) presentRoot() (*x509.Certificate, string, error) {
+	all, err := readRotations(c)
+	if err != nil {
+		return nil, "", err
+	}
+	chain, err := readChain(c.chainFile(all.inUse(kindCA)))
+	if err != nil {
+		return nil, "", err
+	}
+	root := chain[len(chain)-1]
+	for _, name := range all.chains(kindCA) {
+		other, err := readChain(c.chainFile(name))
+		if err != nil {
+			return nil, "", err
+		}
+		if other[len(other)-1].Equal(root) {
+			return root, name + "-root", nil
+		}
+	}
+	return root, keyCARoot, nil
+}
+
 // openRootKey opens the key of the CA's root: in a file that was brought from its
 // safe, or where the deployment has it.
-func openRootKey(ctx context.Context, cfg *Config, file string, password []byte) (crypto.Signer, error) {
+func openRootKey(ctx context.Context, cfg *Config, file, name string, password []byte) (crypto.Signer, error) {
 	if file != "" {
 		return keys.ReadEncrypted(file, password)
 	}
-	return cfg.openKey(ctx, cfg.path("keys"), cfg.place(keyCARoot), password)
+	return cfg.openOwn(ctx, name, password)
 }
 
 // stageFulcio makes the key in the folder of a deployment that is being created,

@@ -28,7 +28,7 @@ const (
 )
 
 func initCommand() *cobra.Command {
-	var dir, origin, registry, listen, admin string
+	var dir, origin, registry, listen, admin, rootKeys string
 	var kmsKeys []string
 	cmd := &cobra.Command{
 		Use: "init --dir DIR [--origin URL --registry HOST]", Short: "Create keys, database, log and trust material, once",
@@ -54,11 +54,19 @@ func initCommand() *cobra.Command {
 			if err := sameDeployment(first, cfg); err != nil {
 				return err
 			}
+			if err := cfg.checkRootKeys(rootKeys); err != nil {
+				return err
+			}
+			cfg.rootKeys = rootKeys
 			if err := initialise(cmd.Context(), cfg, time.Now()); err != nil {
+				return err
+			}
+			if err := firstRepository(cmd.Context(), cfg); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "initialised\t%s\n", dir)
 			printNextSteps(cmd.ErrOrStderr(), cfg)
+			printRootSteps(cmd.ErrOrStderr(), cfg, rootKeys)
 			return err
 		},
 	}
@@ -67,6 +75,7 @@ func initCommand() *cobra.Command {
 	cmd.Flags().StringVar(&registry, "registry", "", "host of the central registry, e.g. registry.corp.example")
 	cmd.Flags().StringArrayVar(&kmsKeys, "kms", nil, "a key that is in a KMS: NAME=REFERENCE, e.g. ca=hashivault://hallmark-ca; may be repeated")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "public address")
+	rootKeysFlag(cmd, &rootKeys)
 	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:8081", "private address of health and metrics")
 	return cmd
 }

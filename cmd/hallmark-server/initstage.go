@@ -87,6 +87,14 @@ func stage(ctx context.Context, staging string, cfg *Config, password []byte, no
 	if err := stageFulcio(ctx, staging, cfg, made, password); err != nil {
 		return err
 	}
+	if err := cfg.createTUFKeys(ctx, staging, password, now); err != nil {
+		return err
+	}
+	if cfg.rootKeys != "" {
+		if err := (&Config{dir: staging}).signFirstRoot(cfg.rootKeys, now); err != nil {
+			return err
+		}
+	}
 	return createTrust(staging, cfg, made, now)
 }
 

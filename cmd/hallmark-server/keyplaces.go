@@ -32,7 +32,9 @@ func roleKeys() []string {
 	return []string{keyCARoot, keyCA, keyCT, keyLogV1, keyLogV2, keyTSARoot, keyTSA}
 }
 
-var laterLogKey = regexp.MustCompile(`^log-v[12]-[0-9]+$`)
+// laterKey is the form of the names of keys that came after those of init: of
+// further logs, of rotations with their roots, and of the trust repository.
+var laterKey = regexp.MustCompile(`^(log-v[12]-[0-9]+|(ca|tsa)-[0-9]+(-root)?|ct-[0-9]+|tuf-(targets|snapshot|timestamp)(-[0-9]+)?)$`)
 
 // KMSConfig says how to reach key management services.
 type KMSConfig struct {
@@ -57,8 +59,8 @@ type VaultConfig struct {
 // asking anybody.
 func (c *Config) checkKeys() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Keys)) {
-		if !slices.Contains(roleKeys(), name) && name != keyFulcio && !laterLogKey.MatchString(name) {
-			return fmt.Errorf("keys.%s: there is no such key (hint: %v, %s, or log-v1-2 and so on for further logs)", name, roleKeys(), keyFulcio)
+		if !slices.Contains(roleKeys(), name) && name != keyFulcio && !laterKey.MatchString(name) {
+			return fmt.Errorf("keys.%s: there is no such key (hint: %v, %s, tuf-targets, tuf-snapshot, tuf-timestamp, and those with a number: log-v1-2, ca-2, ca-2-root)", name, roleKeys(), keyFulcio)
 		}
 		if err := kms.CheckReference(c.Keys[name]); err != nil {
 			return fmt.Errorf("keys.%s: %w", name, err)
@@ -98,6 +100,32 @@ func (p place) String() string {
 // keyIn and pinIn are a key's files in a folder of keys.
 func (p place) keyIn(dir string) string { return filepath.Join(dir, p.name+".key") }
 func (p place) pinIn(dir string) string { return filepath.Join(dir, p.name+".pub") }
+
+// openOwn opens a key of the deployment itself.
+func (c *Config) openOwn(ctx context.Context, name string, password []byte) (crypto.Signer, error) {
+	return c.openKey(ctx, c.path("keys"), c.place(name), password)
+}
+
+// hasKey says whether a key is here: in a KMS, or in a file that was not moved
+// to a safe.
+func (c *Config) hasKey(name string) bool {
+	p := c.place(name)
+	return p.reference != "" || exists(p.keyIn(c.path("keys")))
+}
+
+// publicHalf of a key of the deployment: its pin, or of one from before there
+// were pins the key itself. dir is the folder of keys.
+func (c *Config) publicHalf(ctx context.Context, dir, name string, password []byte) (crypto.PublicKey, error) {
+	pin, err := keys.ReadPublic(c.place(name).pinIn(dir))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return pin, err
+	}
+	key, err := c.openKey(ctx, dir, c.place(name), password)
+	if err != nil {
+		return nil, err
+	}
+	return key.Public(), nil
+}
 
 // openKey opens a key that exists. dir is the folder of keys.
 func (c *Config) openKey(ctx context.Context, dir string, p place, password []byte) (crypto.Signer, error) {

@@ -13,18 +13,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/signer/keys"
+	"github.com/hallmark-dev/hallmark/signer/trustroot/tuf"
 )
 
 func keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "keys", Short: "List the keys of the deployment, and take new ones into use",
+		Use: "keys", Short: "List the keys of the deployment, take new ones into use, and rotate them",
 		Long: "A key is an encrypted file of the deployment's folder, or is in a KMS. Either way the deployment remembers its\n" +
-			"public half (keys/NAME.pub): another key under the same name is an error, never a new identity.",
+			"public half (keys/NAME.pub): another key under the same name is an error, never a new identity.\n" +
+			"A key is rotated without a day on which everybody has to change: `keys rotate`.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usageError{fmt.Errorf("which command? (hint: %s --help)", cmd.CommandPath())}
 		},
 	}
-	cmd.AddCommand(keysListCommand(), keysCreateCommand())
+	cmd.AddCommand(keysListCommand(), keysCreateCommand(), keysRotateCommand(), keysStatusCommand())
 	return cmd
 }
 
@@ -71,12 +73,47 @@ func keyStates(cfg *Config) ([]keyState, error) {
 			return nil, err
 		}
 	}
+	later, err := laterKeys(cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range later {
+		if err := add(k.Name, k.Use, cfg.place(k.Name)); err != nil {
+			return nil, err
+		}
+	}
 	for _, k := range cfg.signingKeys() {
 		if err := add(k.name, k.use, k.place); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// laterKeys are the keys of the trust repository, if there is one, and those that
+// rotations have brought.
+func laterKeys(cfg *Config) ([]keyState, error) {
+	var later []keyState
+	for _, role := range tuf.OnlineRoles() {
+		name := tufKey(role)
+		if cfg.hasKey(name) || exists(cfg.place(name).pinIn(cfg.path("keys"))) {
+			later = append(later, keyState{Name: name, Use: "trust repository, " + string(role)})
+		}
+	}
+	all, err := readRotations(cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range all.Rotations {
+		switch {
+		case r.Made.IsZero():
+		case isLogKind(r.Kind):
+			later = append(later, keyState{Name: logKey(r.Key), Use: "log " + r.Key})
+		default:
+			later = append(later, keyState{Name: r.Key, Use: "in place of " + r.Replaces})
+		}
+	}
+	return later, nil
 }
 
 func printKeys(w io.Writer, all []keyState) {

@@ -33,7 +33,7 @@ func openLogs(ctx context.Context, cfg *Config, d *deployment, db store.Database
 	if err != nil {
 		return nil, usageError{err}
 	}
-	who, err := writers.New(writers.Config{Mode: writers.Mode(cfg.Log.Writers), CheckIssued: issuedBy(d.caChain), Requested: d.fulcioWriters(db), Keys: registered})
+	who, err := writers.New(writers.Config{Mode: writers.Mode(cfg.Log.Writers), CheckIssued: d.online.issuer, Requested: d.fulcioWriters(db), Keys: registered})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("log: %w", err)}
 	}

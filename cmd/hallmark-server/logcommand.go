@@ -139,6 +139,11 @@ func rotate(cmd *cobra.Command, dir, format string, change func(context.Context,
 		return err
 	}
 	defer func() { err = errors.Join(err, r.db.Close()) }()
+	unlock, err := lockTrust(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	name, words, err := change(ctx, r)
 	if err != nil {
 		return err

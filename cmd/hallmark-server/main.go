@@ -8,8 +8,10 @@
 //	hallmark-server fsck --dir DIR
 //	hallmark-server log list|add|activate|freeze --dir DIR
 //	hallmark-server fulcio enable --dir DIR
+//	hallmark-server revoke digest|identity|key --dir DIR --reason TEXT VALUE
+//	hallmark-server tuf init --dir DIR
 //	hallmark-server backup --dir DIR --to FOLDER
-//	hallmark-server keys list|create --dir DIR
+//	hallmark-server keys list|create|rotate|status --dir DIR
 //	hallmark-server restore --from FOLDER --dir DIR --not-before CHECKPOINT
 //
 // init creates keys, database, logs and trust material once; serve only loads
@@ -73,7 +75,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (hint: %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(initCommand(), serveCommand(), fsckCommand(), logCommand(), backupCommand(), restoreCommand(), fulcioCommand(), keysCommand())
+	root.AddCommand(initCommand(), serveCommand(), fsckCommand(), logCommand(), backupCommand(), restoreCommand(),
+		fulcioCommand(), keysCommand(), revokeCommand(), tufCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

@@ -37,6 +37,7 @@ type published struct {
 // trustFiles is the content of the files at one moment.
 type trustFiles struct {
 	root, config []byte
+	parsed       *trust.Root      // root
 	crypto       *verifier.Crypto // believes root
 }
 
@@ -70,7 +71,7 @@ func readTrustFiles(cfg *Config, known trustFiles) (trustFiles, error) {
 	if err != nil {
 		return known, fmt.Errorf("trusted root: %w", err)
 	}
-	return trustFiles{root, config, crypto}, nil
+	return trustFiles{root, config, parsed, crypto}, nil
 }
 
 // current reads the files again if it is time. Files that cannot be read leave

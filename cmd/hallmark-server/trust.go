@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -110,31 +111,24 @@ func encodeChain(chain []*x509.Certificate) []byte {
 
 // deployment is what init made and serve uses, besides the logs.
 type deployment struct {
-	password          []byte // opens the keys
-	keys              map[string]crypto.Signer
-	caChain, tsaChain []*x509.Certificate
-	fulcioChain       []*x509.Certificate // nil while the Fulcio API is off
+	password    []byte              // opens the keys
+	online      *authorities        // sign
+	fulcio      crypto.Signer       // nil while the Fulcio API is off
+	fulcioChain []*x509.Certificate // of fulcio
 }
 
 // loadDeployment opens the online keys and reads the certificates.
-func loadDeployment(ctx context.Context, cfg *Config) (*deployment, error) {
+func loadDeployment(ctx context.Context, cfg *Config, logger *slog.Logger) (*deployment, error) {
 	password, err := cfg.password()
 	if err != nil {
 		return nil, err
 	}
-	d := &deployment{password: password, keys: map[string]crypto.Signer{}}
-	for _, name := range []string{keyCA, keyCT, keyTSA} {
-		if d.keys[name], err = cfg.openKey(ctx, cfg.path("keys"), cfg.place(name), password); err != nil {
-			return nil, err
-		}
-	}
-	if d.caChain, err = readChain(cfg.path("certs", caChainName)); err != nil {
+	d := &deployment{password: password}
+	if err := d.loadFulcio(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if d.tsaChain, err = readChain(cfg.path("certs", tsaChainName)); err != nil {
-		return nil, err
-	}
-	return d, d.loadFulcio(ctx, cfg)
+	d.online, err = newAuthorities(ctx, cfg, d, logger)
+	return d, err
 }
 
 func readChain(path string) ([]*x509.Certificate, error) {

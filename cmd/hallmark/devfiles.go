@@ -142,8 +142,12 @@ func makeIssuer(path string, addr devAddresses) (*devissuer.Issuer, error) {
 
 // initialise writes the server's configuration and runs its init, once.
 func (d *devDeployment) initialise(ctx context.Context, env environment, server string) error {
+	rootKeys := []string{"--dir", d.serverDir(), "--root-keys", filepath.Join(d.dir, "root-keys")}
 	if _, err := os.Stat(filepath.Join(d.serverDir(), "hallmark.db")); err == nil {
-		return nil
+		if _, err := os.Stat(filepath.Join(d.serverDir(), "trust", "1.root.json")); err == nil {
+			return nil
+		}
+		return initCommand(ctx, server, append([]string{"tuf", "init"}, rootKeys...)) // it was made before there was one
 	}
 	if err := os.MkdirAll(d.serverDir(), 0o700); err != nil {
 		return err
@@ -160,13 +164,20 @@ func (d *devDeployment) initialise(ctx context.Context, env environment, server 
 			return err
 		}
 	}
-	cmd := exec.CommandContext(ctx, server, "init", "--dir", d.serverDir()) //nolint:gosec // our own server
+	if err := initCommand(ctx, server, append([]string{"init"}, rootKeys...)); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(env.stderr, "created a development deployment in %s\n", d.dir)
+	return nil
+}
+
+func initCommand(ctx context.Context, server string, args []string) error {
+	cmd := exec.CommandContext(ctx, server, args...) //nolint:gosec // our own server
 	var words strings.Builder
 	cmd.Stderr = &words
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s init: %w\n%s", server, err, words.String())
+		return fmt.Errorf("%s %s: %w\n%s", server, args[0], err, words.String())
 	}
-	_, _ = fmt.Fprintf(env.stderr, "created a development deployment in %s\n", d.dir)
 	return nil
 }
 
@@ -199,6 +210,8 @@ func (d *devDeployment) writeEnv() error {
 		{"FULCIO_URL", origin},
 		{"REKOR_V2_URL", origin},
 		{"TSA_URL", origin + "/api/v1/timestamp"},
+		{"TUF_URL", origin + "/tuf"},
+		{"TUF_ROOT_JSON", filepath.Join(d.serverDir(), "trust", "1.root.json")},
 		{"TRUSTED_ROOT", filepath.Join(d.serverDir(), "trust", "trusted_root.json")},
 		{"SIGNING_CONFIG", filepath.Join(d.serverDir(), "trust", "signing_config.v0.2.json")},
 		{"REGISTRY", d.addr.Registry},
@@ -216,7 +229,7 @@ func (d *devDeployment) waitReady(ctx context.Context) error {
 	defer cancel()
 	for _, url := range []string{
 		"http://" + d.addr.Registry + "/v2/", "http://" + d.addr.Issuer + "/github/.well-known/openid-configuration",
-		"http://" + d.addr.Admin + "/readyz", d.addr.origin() + "/api/v1/log", d.addr.origin() + "/api/v2/configuration", d.addr.origin() + "/api/v2/checkpoint", d.addr.origin() + "/hallmark/v1/trusted_root.json",
+		"http://" + d.addr.Admin + "/readyz", d.addr.origin() + "/api/v1/log", d.addr.origin() + "/api/v2/configuration", d.addr.origin() + "/api/v2/checkpoint", d.addr.origin() + "/hallmark/v1/trusted_root.json", d.addr.origin() + "/tuf/timestamp.json",
 	} {
 		if err := waitFor(ctx, url); err != nil {
 			return err

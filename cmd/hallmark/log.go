@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
@@ -99,8 +100,17 @@ func logHTTP() *http.Client {
 
 // readTrustedRoot reads the file of a flag, or of TRUSTED_ROOT.
 func readTrustedRoot(env environment, path string) (*trust.Root, error) {
-	f := verifyFlags{trustedRoot: path}
-	return f.root(env)
+	if path == "" {
+		path = env.getenv("TRUSTED_ROOT")
+	}
+	if path == "" {
+		return nil, usage("whom to trust? (hint: --trusted-root FILE, from https://<service>/hallmark/v1/trusted_root.json)")
+	}
+	root, err := trust.FromFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usage("%w", err)
+	}
+	return root, err
 }
 
 // wrongAnswer gives an error its exit code: what a log contradicts itself with

@@ -8,6 +8,7 @@
 //	hallmark policy test FILE try a signing policy without a service
 //	hallmark log ...          look into the transparency logs, and check what they answer
 //	hallmark keys ...         public keys of signatures that are made by key
+//	hallmark root ...         sign the root of trust, in a ceremony of several holders
 //	hallmark dev --dir DIR    a whole Hallmark on loopback, to try things out
 //
 // Data goes to stdout, words for people to stderr. Exit codes: 0 yes, 1 no
@@ -90,7 +91,8 @@ func run(ctx context.Context, args []string, env environment) int {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (hint: %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), policyCommand(env), logCommand(env), devCommand(env), keysCommand(env))
+	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), policyCommand(env), logCommand(env),
+		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitYes

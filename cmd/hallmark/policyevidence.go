@@ -108,8 +108,7 @@ func (f *policyTest) verified(env environment, in policy.Input, raw []byte, bund
 	if err != nil || !attest.IsEvidence(st.PredicateType) {
 		return policy.Document{}, false, nil
 	}
-	v := verifyFlags{trustedRoot: f.trustedRoot}
-	root, err := v.root(env)
+	root, err := readTrustedRoot(env, f.trustedRoot)
 	if err != nil {
 		return policy.Document{}, false, err
 	}

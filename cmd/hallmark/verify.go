@@ -16,7 +16,6 @@ import (
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/verifier"
-	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
 // maxPolicy bounds a policy file, bytes.
@@ -25,7 +24,7 @@ const maxPolicy = 1 << 20
 // verifyFlags are named as cosign names them, but regular expressions are
 // always anchored.
 type verifyFlags struct {
-	trustedRoot                  string
+	trustFlags
 	identity, identityRegexp     string
 	issuer, issuerRegexp         string
 	policy, bundle, bundles, key string
@@ -42,6 +41,7 @@ func verifyCommand(env environment) *cobra.Command {
 		Long: "Verify an image of a registry by its attached bundles:\n" +
 			"  hallmark verify IMAGE --trusted-root FILE --certificate-identity X --certificate-oidc-issuer Y\n" +
 			"  hallmark verify IMAGE --trusted-root FILE --policy FILE\n" +
+			"  hallmark verify IMAGE --tuf-url URL --tuf-root FILE …   the trusted root and what is revoked, always the newest\n" +
 			"or anybody's bundle about a file or a digest, offline:\n" +
 			"  hallmark verify --bundle FILE --trusted-root FILE --certificate-identity X --certificate-oidc-issuer Y FILE|sha256:HEX\n" +
 			"  hallmark verify --bundle FILE --trusted-root FILE --key FILE FILE|sha256:HEX\n" +
@@ -49,7 +49,7 @@ func verifyCommand(env environment) *cobra.Command {
 	}
 	f.output = outputFlag(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&f.trustedRoot, "trusted-root", "", "trusted_root.json (default: TRUSTED_ROOT)")
+	f.register(cmd)
 	flags.StringVar(&f.identity, "certificate-identity", "", "exact identity in the certificate")
 	flags.StringVar(&f.identityRegexp, "certificate-identity-regexp", "", "regular expression for the whole identity")
 	flags.StringVar(&f.issuer, "certificate-oidc-issuer", "", "exact OIDC issuer in the certificate")
@@ -65,15 +65,15 @@ func verifyCommand(env environment) *cobra.Command {
 		if err := f.checkKeyMode(cmd); err != nil {
 			return err
 		}
-		root, err := f.root(env)
+		trusted, err := f.read(cmd.Context(), env)
 		if err != nil {
 			return err
 		}
 		var decision verifier.Decision
 		if f.bundle != "" {
-			decision, err = f.verifyBlob(cmd, env, root, args[0])
+			decision, err = f.verifyBlob(cmd, env, trusted, args[0])
 		} else {
-			decision, err = f.verifyImage(cmd, env, root, args[0])
+			decision, err = f.verifyImage(cmd, env, trusted, args[0])
 		}
 		if err != nil {
 			return err
@@ -111,23 +111,8 @@ func (f *verifyFlags) checkKeyMode(cmd *cobra.Command) error {
 	return nil
 }
 
-func (f *verifyFlags) root(env environment) (*trust.Root, error) {
-	path := f.trustedRoot
-	if path == "" {
-		path = env.getenv("TRUSTED_ROOT")
-	}
-	if path == "" {
-		return nil, usage("whom to trust? (hint: --trusted-root FILE, from https://<service>/hallmark/v1/trusted_root.json)")
-	}
-	root, err := trust.FromFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usage("%w", err)
-	}
-	return root, err
-}
-
 // verifyImage verifies an artifact of a registry.
-func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, root *trust.Root, image string) (verifier.Decision, error) {
+func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, trusted trusted, image string) (verifier.Decision, error) {
 	ref, err := oci.ParseReference(image)
 	if err != nil {
 		return verifier.Decision{}, usage("%w", err)
@@ -146,11 +131,11 @@ func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, root *tru
 	if err != nil {
 		return verifier.Decision{}, err
 	}
-	opts := []verifier.Option{verifier.WithRegistry(client)}
+	opts := append(trusted.options, verifier.WithRegistry(client))
 	if f.bundles != "" {
 		opts = append(opts, verifier.WithSource(verifier.Directory(f.bundles)))
 	}
-	v, err := verifier.New(root, p, opts...)
+	v, err := verifier.New(trusted.root, p, opts...)
 	if err != nil {
 		return verifier.Decision{}, usage("%w", err)
 	}

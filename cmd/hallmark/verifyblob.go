@@ -13,11 +13,10 @@ import (
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/verifier"
-	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
 // verifyBlob verifies one bundle about a file or a digest, without a network.
-func (f *verifyFlags) verifyBlob(cmd *cobra.Command, env environment, root *trust.Root, subject string) (verifier.Decision, error) {
+func (f *verifyFlags) verifyBlob(cmd *cobra.Command, env environment, trusted trusted, subject string) (verifier.Decision, error) {
 	if f.policy != "" || f.bundles != "" {
 		return verifier.Decision{}, usage("--bundle goes with --key or the --certificate flags, not with --policy or --bundles")
 	}
@@ -36,7 +35,7 @@ func (f *verifyFlags) verifyBlob(cmd *cobra.Command, env environment, root *trus
 	if err != nil {
 		return verifier.Decision{}, err
 	}
-	crypto, err := verifier.NewCrypto(root)
+	crypto, err := verifier.NewCrypto(trusted.root, trusted.options...)
 	if err != nil {
 		return verifier.Decision{}, err
 	}

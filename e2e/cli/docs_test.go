@@ -131,6 +131,7 @@ func newReader(t *testing.T) *reader {
 	for name, content := range map[string][]byte{
 		"sbom.spdx.json":    []byte(`{"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "app", "packages": []}`),
 		"trusted_root.json": trustedRoot,
+		"alice.password":    []byte("correct horse\n"), "bob.password": []byte("battery\n"), "carol.password": []byte("staple\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), content, 0o600); err != nil {
 			t.Fatal(err)

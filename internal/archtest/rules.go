@@ -49,6 +49,7 @@ func rooms() []room {
 			child + "; it gathers what is proven about artifacts of the registry"},
 		{"signer/store/...", []string{"signer", "attest", "attest/oci", "policy", "signer/tlog", "signer/tlog/storagetest", "signer/store/..."},
 			child + "; the store implements the storage contract that the log declares, and writes down the artifacts that intents hold"},
+		{"signer/trustroot/tuf", nil, "the trust repository holds files; what they say is trustroot's business, and holders of the root run this code offline"},
 		{"signer/tlog", nil, "the log engine stores leaves; it must work, and be tested, without knowing what they mean"},
 		{"signer/tlog/...", []string{"signer", "attest", "policy", "signer/tlog/..."},
 			child + "; wire personalities and the storage suite exist for the log engine"},

@@ -66,6 +66,9 @@ type Options struct {
 	// Signing is YAML of further members of signing, in the flow style:
 	// "legacyTags: true, keys: [{name: release, signatures: file}]".
 	Signing string
+	// RootKeys signs the first root of the trust repository with a key outside of
+	// the deployment's folder, so that there is a repository at /tuf.
+	RootKeys bool
 	// Config is YAML of more members of hallmark.yaml.
 	Config string
 	// MaxUses is how many requests a token of the lab's issuers serves; default
@@ -87,6 +90,8 @@ type Lab struct {
 	AdminURL string
 	Registry string // host:port of the central registry
 	Issuer   *devissuer.Issuer
+	// RootKeys is the folder with the key of the trust repository's root.
+	RootKeys string
 
 	listen, admin string // addresses
 	server        *process
@@ -103,7 +108,12 @@ func Start(t testing.TB, o Options) *Lab {
 	l.takeAddresses(t)
 	l.Origin = l.URL
 	l.configure(t, o)
-	if init := l.Server(t, "init"); init.Code != 0 {
+	create := []string{"init"}
+	if o.RootKeys {
+		l.RootKeys = filepath.Join(t.TempDir(), "root-keys")
+		create = append(create, "--root-keys", l.RootKeys)
+	}
+	if init := l.Server(t, create...); init.Code != 0 {
 		t.Fatalf("hallmark-server init: %s", init.Stderr)
 	}
 	l.Serve(t)

@@ -5,6 +5,7 @@ package obs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -22,6 +23,16 @@ const checkTimeout = 800 * time.Millisecond
 
 // Check is one condition of readiness. It must return soon after ctx ends.
 type Check func(ctx context.Context) error
+
+// Warning is what a Check returns for something that a person has to look at
+// and that does not keep the service from serving.
+type Warning struct{ Err error }
+
+// Error implements error.
+func (w Warning) Error() string { return w.Err.Error() }
+
+// Unwrap returns the cause.
+func (w Warning) Unwrap() error { return w.Err }
 
 // Private configures the private listener's handler.
 type Private struct {
@@ -53,7 +64,7 @@ func (p Private) Handler() http.Handler {
 	return mux
 }
 
-// readyz answers {"name": "ok" | "failed", …}. Reasons go to the log: they may
+// readyz answers {"name": "ok" | "warning" | "failed", …}. Reasons go to the log: they may
 // name hosts and files.
 func (p Private) readyz(w http.ResponseWriter, r *http.Request) {
 	results, ready := p.runChecks(r.Context())
@@ -79,6 +90,12 @@ func (p Private) runChecks(ctx context.Context) (results map[string]string, read
 			mu.Lock()
 			defer mu.Unlock()
 			results[name] = "ok"
+			var warning Warning
+			if errors.As(err, &warning) {
+				results[name] = "warning"
+				p.Logger.WarnContext(ctx, "readiness check warns", "check", name, "error", err)
+				return
+			}
 			if err != nil {
 				results[name], ready = "failed", false
 				p.Logger.WarnContext(ctx, "readiness check failed", "check", name, "error", err)

@@ -130,6 +130,10 @@ func (s *Set) Logs(ctx context.Context, kind Kind) ([]*Log, error) {
 	return s.shards.Load().ofKind(kind), nil
 }
 
+// Look learns at once what was done to the logs in storage, by this process or
+// another: without it a log that was frozen is noticed with the next entry.
+func (s *Set) Look(ctx context.Context) error { return s.looks.join(ctx) }
+
 // refresh learns what other processes have done to the logs, if there are any.
 // A look costs a read of the database, and Rekor v2 asks for the logs with
 // every entry.
