@@ -70,7 +70,7 @@ type Provenance struct {
 	Invocation     string
 }
 
-// ErrEvidence: a document that cannot be read as evidence. It is always a
+// ErrEvidence says that a document cannot be read as evidence. It is always a
 // *FormatError.
 var ErrEvidence = errors.New("unreadable evidence")
 

@@ -295,7 +295,7 @@ func TestPredicateTypesOfEvidence(t *testing.T) {
 
 func TestNormalSeverity(t *testing.T) {
 	for word, want := range map[string]attest.Severity{
-		"CRITICAL": attest.SeverityCritical, " High ": attest.SeverityHigh, "moderate": attest.SeverityMedium, "Info": attest.SeverityNone,
+		"CRITICAL": attest.SeverityCritical, " High ": attest.SeverityHigh, "moderate": attest.SeverityMedium, "Info": attest.SeverityNone, //nolint:gocritic // mapKey: spaces around a word are passed over
 		"Negligible": attest.SeverityNegligible, "": attest.SeverityUnknown, "7.5": attest.SeverityUnknown, "severe": attest.SeverityUnknown,
 	} {
 		if got := attest.NormalSeverity(word); got != want {

@@ -99,11 +99,13 @@ func TestCertificateReasons(t *testing.T) {
 
 // A rule for images is none for certificates, and the other way round.
 func TestCertificateRulesAreApart(t *testing.T) {
-	for name, policy := range map[string]string{
-		"images": certificatePolicy[:strings.Index(certificatePolicy, "- name: certificates")],
-		"certificates": certificatePolicy[:strings.Index(certificatePolicy, "- name: images")] +
-			certificatePolicy[strings.Index(certificatePolicy, "- name: certificates"):],
-	} {
+	const second = "- name: certificates"
+	head, _, ok := strings.Cut(certificatePolicy, "- name: images")
+	first, rest, ok2 := strings.Cut(certificatePolicy, second)
+	if !ok || !ok2 {
+		t.Fatal("the policy has other rules")
+	}
+	for name, policy := range map[string]string{"images": first, "certificates": head + second + rest} {
 		p, err := ParseSigningPolicy([]byte(policy))
 		if err != nil {
 			t.Fatal(err)

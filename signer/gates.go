@@ -110,7 +110,8 @@ func (s *Service) decideWithProvenance(ctx context.Context, p Principal, a oci.A
 	others := in.Evidence
 	made := s.asAttested(d, AttestorSAN(s.cfg.Origin), in)
 	in.Evidence = append(slices.Clone(others), made)
-	if tried := s.cfg.Policy.Decide(in); tried.Refusal() != nil {
+	tried := s.cfg.Policy.Decide(in)
+	if _, granted := tried.Grant(); !granted {
 		return tried, nil
 	}
 	receipt, err := s.attestFor(ctx, p, a, req, d, true)

@@ -79,21 +79,22 @@ type buckets struct {
 
 	mu         sync.Mutex // guards what follows
 	identities map[string]*rate.Limiter
-	projects   map[string]*list.Element // of *project
-	recent     *list.List               // the latest first
-	lost       int                      // refusals of forgotten projects that no row tells of
+	projects   map[string]*project
+	recent     *list.List // of *project, the latest first
+	lost       int        // refusals of forgotten projects that no row tells of
 }
 
 // project is the bucket of a project, and what was refused to it.
 type project struct {
 	key        string
+	place      *list.Element // in recent
 	bucket     *rate.Limiter
 	recorded   time.Time
 	unrecorded int // since then
 }
 
 func newBuckets(q Quotas) *buckets {
-	return &buckets{quotas: q, identities: map[string]*rate.Limiter{}, projects: map[string]*list.Element{}, recent: list.New()}
+	return &buckets{quotas: q, identities: map[string]*rate.Limiter{}, projects: map[string]*project{}, recent: list.New()}
 }
 
 // take takes a request out of the buckets of a principal. If one is empty it
@@ -156,16 +157,18 @@ func (b *buckets) identity(name string) *rate.Limiter {
 // ago if there are too many.
 func (b *buckets) project(p Principal) *project {
 	key := fmt.Sprintf("%d:%s,%s", len(p.Identity), p.Identity, Project(p))
-	if e := b.projects[key]; e != nil {
-		b.recent.MoveToFront(e)
-		return e.Value.(*project) //nolint:forcetypeassert // there is nothing else in it
+	if known := b.projects[key]; known != nil {
+		b.recent.MoveToFront(known.place)
+		return known
 	}
 	made := &project{key: key, bucket: newBucket(b.quotas.Projects, b.quotas.Project, p.Identity)}
-	b.projects[key] = b.recent.PushFront(made)
+	made.place = b.recent.PushFront(made)
+	b.projects[key] = made
 	if b.recent.Len() > maxProjects {
-		old := b.recent.Remove(b.recent.Back()).(*project) //nolint:forcetypeassert // as above
-		delete(b.projects, old.key)
-		b.lost += old.unrecorded
+		if old, ok := b.recent.Remove(b.recent.Back()).(*project); ok { // there is nothing else in it
+			delete(b.projects, old.key)
+			b.lost += old.unrecorded
+		}
 	}
 	return made
 }

@@ -181,4 +181,4 @@ func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
 }
 
 // MarshalYAML implements yaml.Marshaler.
-func (d Duration) MarshalYAML() (any, error) { return d.String(), nil }
+func (d Duration) MarshalYAML() (any, error) { return d.String(), nil } //nolint:unparam // yaml.Marshaler has the error

@@ -183,7 +183,7 @@ func logged(t testing.TB, db store.Database, bundle []byte) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf := tlog.Hash(merkle.RecordHash(b.Entry.CanonicalizedBody))
+	leaf := merkle.RecordHash(b.Entry.CanonicalizedBody)
 	for _, row := range rows {
 		places, err := db.Find(t.Context(), row.Name, []tlog.Hash{leaf})
 		if err != nil {

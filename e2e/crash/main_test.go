@@ -121,7 +121,7 @@ func token(t testing.TB, l *lab.Lab) string {
 // TestNotShipped: the server that is shipped does not know how to kill itself.
 func TestNotShipped(t *testing.T) {
 	for program, want := range map[string]bool{lab.Program(t, "hallmark-server"): false, lab.FaultyProgram(t): true} {
-		binary, err := os.ReadFile(program) //nolint:gosec // our own
+		binary, err := os.ReadFile(program)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ func TestRefusals(t *testing.T) {
 		"self-hosted runner":     {j.token(t, "runner_environment=self-hosted"), "self-hosted one keeps what earlier jobs left"},
 		"a person":               {j.token(t, "email=alice@acme.example", "email_verified=true"), "human_token"},
 		"a token for signing":    {j.Token(t, devissuer.GitHub), "wrong_audience"},
-		"somebody else's issuer": {strings.Join(forgedIssuer(t, j), "."), "unknown_issuer"},
+		"somebody else's issuer": {strings.Join(forgedIssuer(t), "."), "unknown_issuer"},
 	} {
 		for version, args := range map[string][]string{
 			stock.CosignV2: urls(j), stock.CosignV3: {"--signing-config", j.signingConfig(t, 2), "--trusted-root", j.TrustedRoot()},
@@ -69,7 +69,7 @@ func TestRefusals(t *testing.T) {
 }
 
 // forgedIssuer are the parts of a good token whose payload names another issuer.
-func forgedIssuer(t *testing.T, j *job) []string {
+func forgedIssuer(t *testing.T) []string {
 	t.Helper()
 	other := lab.Lab{Issuer: newIssuer(t)}
 	return strings.Split(mint(t, &other, audience), ".")

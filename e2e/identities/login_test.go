@@ -56,19 +56,17 @@ func login(t *testing.T, issuer string) string {
 	t.Helper()
 	const callback = "http://localhost:9999/auth/callback"
 	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	send := func(req *http.Request, err error) *http.Response {
+	send := func(req *http.Request) *http.Response {
 		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := browser.Do(req.WithContext(t.Context()))
+		resp, err := browser.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return resp
 	}
-	location := func(resp *http.Response) *url.URL {
+	location := func(req *http.Request) *url.URL {
 		t.Helper()
+		resp := send(req)
 		defer func() { _ = resp.Body.Close() }() // not needed
 		to, err := resp.Location()
 		if err != nil {
@@ -76,6 +74,13 @@ func login(t *testing.T, issuer string) string {
 			t.Fatalf("%s: %v: %s", resp.Request.URL, err, body)
 		}
 		return to
+	}
+	get := func(where string) *http.Request {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, where, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return req
 	}
 	post := func(where string, form url.Values) *http.Request {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, where, strings.NewReader(form.Encode()))
@@ -86,14 +91,14 @@ func login(t *testing.T, issuer string) string {
 		return req
 	}
 	query := url.Values{"client_id": {clientID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid profile email"}, "state": {"s"}, "nonce": {"n"}}
-	form := location(send(http.NewRequest(http.MethodGet, issuer+"auth?"+query.Encode(), http.NoBody))) //nolint:noctx // given in send
-	back := location(send(post(issuer+"login/username", url.Values{
+	form := location(get(issuer + "auth?" + query.Encode()))
+	back := location(post(issuer+"login/username", url.Values{
 		"id": {form.Query().Get("authRequestID")}, "username": {"test-user@localhost"}, "password": {"verysecure"},
-	}), nil))
-	code := location(send(http.NewRequest(http.MethodGet, back.String(), http.NoBody))).Query().Get("code") //nolint:noctx // given in send
+	}))
+	code := location(get(back.String())).Query().Get("code")
 	exchange := post(issuer+"oauth/token", url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}})
 	exchange.SetBasicAuth(clientID, "secret")
-	resp := send(exchange, nil)
+	resp := send(exchange)
 	defer func() { _ = resp.Body.Close() }() // read below
 	var tokens struct {
 		IDToken string `json:"id_token"`

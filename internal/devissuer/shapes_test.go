@@ -77,7 +77,7 @@ func TestSources(t *testing.T) {
 // TestBundle: SPIFFE's own library reads the trust domain's bundle.
 func TestBundle(t *testing.T) {
 	recorder := httptest.NewRecorder()
-	newIssuer(t, "http://127.0.0.1:8480").Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/spiffe/bundle", http.NoBody))
+	newIssuer(t, "http://127.0.0.1:8480").Handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/spiffe/bundle", http.NoBody))
 	bundle, err := spiffebundle.Read(spiffeid.RequireTrustDomainFromString(devissuer.TrustDomain), recorder.Body)
 	if err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func (l *Lab) Serve(t testing.TB) {
 // environment.
 func (l *Lab) launch(t testing.TB, program string, env ...string) {
 	t.Helper()
-	cmd := exec.Command(program, "serve", "--dir", l.Dir, "--listen", l.listen, "--admin", l.admin) //nolint:noctx,gosec // our own program; it is ended by Stop or Kill
+	cmd := exec.Command(program, "serve", "--dir", l.Dir, "--listen", l.listen, "--admin", l.admin) //nolint:noctx // it is ended by Stop or Kill
 	p := &process{cmd: cmd, stderr: &lockedBuffer{}, done: make(chan struct{})}
 	p.cmd.Stderr, p.cmd.Env = p.stderr, append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {

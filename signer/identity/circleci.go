@@ -44,11 +44,11 @@ var (
 )
 
 func readCircleCI(r *reader, s Source) run {
-	uid := func(name string, p presence) string { return r.matching(circlePrefix+name, p, uidForm, "a uid") }
-	organisation := uid("org-id", required)
-	project := uid("project-id", required)
-	pipeline, definition := uid("pipeline-id", required), uid("pipeline-definition-id", required)
-	workflow, job := uid("workflow-id", required), uid("job-id", required)
+	uid := func(name string) string { return r.matching(circlePrefix+name, required, uidForm, "a uid") }
+	organisation := uid("org-id")
+	project := uid("project-id")
+	pipeline, definition := uid("pipeline-id"), uid("pipeline-definition-id")
+	workflow, job := uid("workflow-id"), uid("job-id")
 	origin := r.matching(circlePrefix+"vcs-origin", optional, originForm, "host/owner/repository")
 	ref := r.ref(circlePrefix+"vcs-ref", optional)
 	r.list(circlePrefix+"context-ids", optional)

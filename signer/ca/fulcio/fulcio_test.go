@@ -83,7 +83,7 @@ func newAPI(t testing.TB) (*desk, http.Handler) {
 }
 
 func send(h http.Handler, method, path, body string, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r := httptest.NewRequestWithContext(context.Background(), method, path, strings.NewReader(body))
 	r.RemoteAddr = "192.0.2.1:1234"
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
@@ -260,7 +260,7 @@ func TestForms(t *testing.T) {
 	withCredentials["credentials"] = m{"oidcIdentityToken": "good"}
 	unknown := v2(text, proof)
 	unknown["aMemberOfTheFuture"] = m{"x": 1}
-	unknown["publicKeyRequest"].(m)["publicKey"].(m)["algorithm"] = "ML_DSA"
+	unknown["publicKeyRequest"] = m{"publicKey": m{"algorithm": "ML_DSA", "content": text}, "proofOfPossession": proof}
 	for name, tc := range map[string]struct {
 		body   m
 		header []string

@@ -4,12 +4,14 @@ package fulcio
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"errors"
 	"fmt"
 	"math/big"
-
-	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"slices"
 )
 
 const (
@@ -27,21 +29,26 @@ const (
 // refuses those that are broken on sight. It does not look for keys that are
 // known elsewhere.
 func checkStrength(key crypto.PublicKey) error {
-	if err := cryptoutils.ValidatePubKey(key); err != nil {
-		return err
-	}
-	if pub, ok := key.(*rsa.PublicKey); ok {
+	switch pub := key.(type) {
+	case *rsa.PublicKey:
 		return checkModulus(pub)
+	case *ecdsa.PublicKey:
+		if !slices.Contains([]elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()}, pub.Curve) {
+			return errors.New("ECDSA curve is not P-256, P-384 or P-521")
+		}
+		return nil
+	case ed25519.PublicKey:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("unsupported public key type: %T", key)
 }
 
 func checkModulus(pub *rsa.PublicKey) error {
-	switch {
-	case pub.E != rsaExponent:
+	if bits := pub.N.BitLen(); !slices.Contains([]int{2048, 3072, 4096}, bits) {
+		return fmt.Errorf("RSA modulus size is %d bits, want 2048, 3072 or 4096", bits)
+	}
+	if pub.E != rsaExponent {
 		return fmt.Errorf("RSA exponent %d, want %d", pub.E, rsaExponent)
-	case pub.N.BitLen()%8 != 0: // ValidatePubKey counts bytes
-		return fmt.Errorf("RSA modulus of %d bits", pub.N.BitLen())
 	}
 	rest := new(big.Int)
 	for n := int64(2); n < smallPrimes; n++ { // composite divisors cost little and need no list

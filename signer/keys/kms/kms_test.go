@@ -88,7 +88,7 @@ func TestReferences(t *testing.T) {
 func TestNoProgram(t *testing.T) {
 	dir := t.TempDir()
 	ran := filepath.Join(dir, "ran")
-	check(t, os.WriteFile(filepath.Join(dir, "sigstore-kms-touch"), []byte("#!/bin/sh\ntouch "+ran+"\n"), 0o700)) //nolint:gosec // a program
+	check(t, os.WriteFile(filepath.Join(dir, "sigstore-kms-touch"), []byte("#!/bin/sh\ntouch "+ran+"\n"), 0o700))
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	key := newKey(t, elliptic.P256())
 	if _, err := Open(t.Context(), "touch://key", key.Public(), Config{}); !errors.Is(err, ErrReference) {
@@ -139,7 +139,7 @@ func TestUnsafeSettings(t *testing.T) {
 func openToken(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "token")
-	check(t, os.WriteFile(path, []byte("secret\n"), 0o644)) //nolint:gosec // what is tested
+	check(t, os.WriteFile(path, []byte("secret\n"), 0o644)) // open to all, which is what is tested
 	return path
 }
 

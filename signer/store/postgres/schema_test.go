@@ -111,7 +111,7 @@ func migrations(t *testing.T) (all string) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // our own
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -84,10 +84,10 @@ func certificateRaces(t *testing.T, e Engine) {
 		recordCertificate(t, db, id, time.Now())
 		var let atomic.Int32
 		var wg sync.WaitGroup
-		for i := range 16 {
+		for i := range byte(16) {
 			wg.Go(func() {
 				kind := []string{"v1", "v2"}[i%2]
-				ok, err := db.UseCertificate(context.Background(), name(id), sha256.Sum256([]byte{byte(i)}), kind, sha256.Sum256([]byte{byte(i), 1}))
+				ok, err := db.UseCertificate(context.Background(), name(id), sha256.Sum256([]byte{i}), kind, sha256.Sum256([]byte{i, 1}))
 				if err != nil {
 					t.Error(err)
 				}

@@ -51,9 +51,9 @@ func OfCertificate(cert *x509.Certificate) []string {
 
 // indexedIDs are the extensions that OfCertificate reads, of some twenty.
 var indexedIDs = []asn1.ObjectIdentifier{
-	certificate.OIDIssuer, certificate.OIDIssuerV2, certificate.OIDTokenSubject,
-	certificate.OIDSourceRepositoryURI, certificate.OIDGitHubWorkflowRepository,
-	certificate.OIDSourceRepositoryDigest, certificate.OIDGitHubWorkflowSHA,
+	certificate.OIDIssuer, certificate.OIDIssuerV2, certificate.OIDTokenSubject, //nolint:staticcheck // SA1019: old certificates have only the deprecated ones
+	certificate.OIDSourceRepositoryURI, certificate.OIDGitHubWorkflowRepository, //nolint:staticcheck // SA1019: as above
+	certificate.OIDSourceRepositoryDigest, certificate.OIDGitHubWorkflowSHA, //nolint:staticcheck // SA1019: as above
 	certificate.OIDBuildSignerURI, certificate.OIDBuildConfigURI,
 }
 

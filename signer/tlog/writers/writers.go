@@ -166,8 +166,7 @@ func (w *Writers) admitCertificate(cert *x509.Certificate, registered bool) (Per
 	if holder, issuer, err := w.holderOf(cert); err == nil {
 		return Permission{New: true, Issuer: issuer, Writer: "holder of a certificate issued on request", holder: holder}, nil
 	}
-	switch {
-	case registered:
+	if registered {
 		return Permission{}, &Refused{Reason: "this log takes entries with a certificate issued here: " + err.Error() +
 			" (hint: its key is registered; send the bare public key instead of the certificate)"}
 	}
