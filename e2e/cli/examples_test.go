@@ -45,6 +45,12 @@ func TestYAML(t *testing.T) {
 			kind = "pod"
 			var pod corev1.PodSpec
 			err = yaml.UnmarshalStrict([]byte(f.text), &pod)
+		case members["quotas"] != nil:
+			kind = "quotas"
+			serveWith(t, "log:\n", "", f.text)
+		case members["registry"] != nil:
+			kind = "registries"
+			serveWith(t, "registry:", "password:", f.text)
 		case members["identities"] != nil:
 			kind = "configuration"
 			serveWith(t, "identities:\n", "signing:\n", f.text)
@@ -67,7 +73,7 @@ func TestYAML(t *testing.T) {
 			t.Errorf("%s: %v", f, err)
 		}
 	}
-	for _, kind := range []string{"SigningPolicy", "ImageTrustPolicy", "pod", "configuration", "registered keys", "database", "CI job"} {
+	for _, kind := range []string{"SigningPolicy", "ImageTrustPolicy", "pod", "configuration", "quotas", "registries", "registered keys", "database", "CI job"} {
 		if kinds[kind] == 0 {
 			t.Errorf("the documents have no example of a %s", kind)
 		}
@@ -99,6 +105,7 @@ func serveWith(t *testing.T, from, to, part string) {
 	part = strings.NewReplacer(
 		"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "certs/ca-chain.pem",
 		"/var/run/secrets/kubernetes.io/serviceaccount/token", "password",
+		"corp-ca.pem", "certs/ca-chain.pem", "/run/secrets/registry", "password",
 	).Replace(part)
 	for file, content := range map[string]string{path: before + part + after, filepath.Join(dir, "keys", "release.pub"): publicKey(t)} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
