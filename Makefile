@@ -60,7 +60,8 @@ test: build tools postgresql ## Unit, integration and whole-system tests against
 	@$(GO) list -f '{{range .TestImports}}{{println .}}{{end}}{{range .XTestImports}}{{println .}}{{end}}' ./... \
 	  | sed '/^$$/d' | sort -u | xargs $(GO) build -v 2>&1 | $(PROGRESS)
 	@echo "==> test"
-	@HALLMARK_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./...
+	@# The longest first, so that no core waits for them in the end.
+	@HALLMARK_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./e2e/sign ./signer/store/postgres ./...
 
 .PHONY: test-peers
 test-peers: build ## Tests against heavy peers (e2e/peers), built once per machine: Vault as a KMS

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/keys/kms"
+	"github.com/hallmark-dev/hallmark/signer/trustroot/tuf"
 )
 
 // A key of the deployment is an encrypted file, keys/NAME.key, or is in a KMS.
@@ -30,6 +31,15 @@ var keyName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 // further logs are log-v1-2 and so on.
 func roleKeys() []string {
 	return []string{keyCARoot, keyCA, keyCT, keyLogV1, keyLogV2, keyTSARoot, keyTSA}
+}
+
+// initKeys are those and the ones of the trust repository: all that init makes.
+func initKeys() []string {
+	all := roleKeys()
+	for _, role := range tuf.OnlineRoles() {
+		all = append(all, tufKey(role))
+	}
+	return all
 }
 
 // laterKey is the form of the names of keys that came after those of init: of

@@ -49,8 +49,8 @@ func parseKeyFlags(flags []string) (map[string]string, error) {
 	parsed := map[string]string{}
 	for _, flag := range flags {
 		name, ref, ok := strings.Cut(flag, "=")
-		if !ok || !slices.Contains(roleKeys(), name) {
-			return nil, fmt.Errorf("--kms %s: want NAME=REFERENCE with one of the names %s", flag, strings.Join(roleKeys(), ", "))
+		if !ok || !slices.Contains(initKeys(), name) {
+			return nil, fmt.Errorf("--kms %s: want NAME=REFERENCE with one of the names %s", flag, strings.Join(initKeys(), ", "))
 		}
 		if err := kms.CheckReference(ref); err != nil {
 			return nil, fmt.Errorf("--kms %s: %w", name, err)

@@ -25,7 +25,7 @@ import (
 const appWorkflow = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main"
 
 // roles are the deployment's own keys.
-var roles = []string{"ca-root", "ca", "ct", "log-v1", "log-v2", "tsa-root", "tsa"}
+var roles = []string{"ca-root", "ca", "ct", "log-v1", "log-v2", "tsa-root", "tsa", "tuf-targets", "tuf-snapshot", "tuf-timestamp"}
 
 // options are a deployment all of whose keys are in Vault.
 func options(t *testing.T, v *vault, token string) lab.Options {

@@ -22,7 +22,7 @@ import (
 func TestRotationInVault(t *testing.T) {
 	v := startVault(t)
 	path := tokenFile(t)
-	later := []string{"tuf-targets", "tuf-snapshot", "tuf-timestamp", "ca-2", "ct-2", "tsa-2", "tsa-2-root", "tuf-timestamp-2"}
+	later := []string{"ca-2", "ct-2", "tsa-2", "tsa-2-root", "tuf-timestamp-2"}
 	for _, name := range append(append([]string{}, roles...), later...) {
 		v.create(t, "ecdsa-p256", "hallmark-"+name)
 	}
