@@ -119,10 +119,11 @@ func (s *Source) gather(ctx context.Context, subject oci.Artifact) ([]policy.Doc
 	}
 	attached, err := s.cfg.Registry.Bundles(ctx, subject)
 	switch {
-	case errors.Is(err, oci.ErrTooMany), errors.Is(err, oci.ErrTooLarge):
-		// Anybody who may push can attach too much. It must not keep others from
-		// signing, and hides nothing: what we attested is in the store.
-		s.cfg.Logger.WarnContext(ctx, "too much is attached to an artifact, evidence is taken from the store alone", "artifact", subject.String(), "error", err)
+	case isJunk(err):
+		// Anybody who may push can attach too much, and what cannot be read. It
+		// must not keep others from signing, and hides nothing: what we attested is
+		// in the store.
+		s.cfg.Logger.WarnContext(ctx, "what is attached to an artifact cannot be used, evidence is taken from the store alone", "artifact", subject.String(), "error", err)
 	case err != nil:
 		return nil, err
 	}
@@ -132,6 +133,17 @@ func (s *Source) gather(ctx context.Context, subject oci.Artifact) ([]policy.Doc
 		}
 	}
 	return s.verify(ctx, subject.Digest, bundles)
+}
+
+// isJunk tells what somebody has pushed from a registry that does not answer:
+// too much, a list that is none, a bundle of another size or without its bytes.
+func isJunk(err error) bool {
+	for _, junk := range []error{oci.ErrTooMany, oci.ErrTooLarge, oci.ErrBadManifest, oci.ErrDigestMismatch, oci.ErrNotFound} {
+		if errors.Is(err, junk) {
+			return true
+		}
+	}
+	return false
 }
 
 // verify keeps what is proven. A bundle that proves nothing about the digest is

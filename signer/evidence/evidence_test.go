@@ -178,7 +178,8 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
-// Too much on an artifact stops nobody; a place that does not answer does.
+// Too much on an artifact, or what cannot be read, stops nobody; a place that
+// does not answer does.
 func TestFloodOfReferrers(t *testing.T) {
 	m := made{about: image, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType}
 	for _, tc := range []struct {
@@ -187,6 +188,9 @@ func TestFloodOfReferrers(t *testing.T) {
 	}{
 		{fmt.Errorf("list: %w", oci.ErrTooMany), nil, false},
 		{fmt.Errorf("list: %w", oci.ErrTooLarge), nil, false},
+		{fmt.Errorf("referrers tag: %w: not an index", oci.ErrBadManifest), nil, false},
+		{fmt.Errorf("bundle of another size than its manifest says: %w", oci.ErrDigestMismatch), nil, false},
+		{fmt.Errorf("bundle that is not there: %w", oci.ErrNotFound), nil, false},
 		{fmt.Errorf("list: %w", oci.ErrUnavailable), nil, true},
 		{oci.ErrDenied, nil, true},
 		{nil, errors.New("the database is down"), true},
