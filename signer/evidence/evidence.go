@@ -179,18 +179,25 @@ func (s *Source) verify(ctx context.Context, digest attest.Digest, bundles map[a
 }
 
 // distinct keeps one document of each log entry: the registry may have a bundle
-// with another inclusion proof than the store.
+// with another inclusion proof than the store. Or with another timestamp, which
+// anybody may have made of the same signature while its certificate lives, so
+// that it looks newer than what has taken it back since: the earliest counts.
 func distinct(documents <-chan policy.Document) []policy.Document {
 	type entry struct {
 		log   string
 		index int64
 	}
-	seen := map[entry]bool{}
+	seen := map[entry]int{}
 	var kept []policy.Document
 	for d := range documents {
-		if e := (entry{d.LogID, d.LogIndex}); !seen[e] {
-			seen[e] = true
+		e := entry{d.LogID, d.LogIndex}
+		i, again := seen[e]
+		switch {
+		case !again:
+			seen[e] = len(kept)
 			kept = append(kept, d)
+		case d.At.Before(kept[i].At):
+			kept[i] = d
 		}
 	}
 	return kept
