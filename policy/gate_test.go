@@ -319,6 +319,35 @@ conditions:
 	}
 }
 
+// anyway is another rule, which requires nothing, and gatedToo one that requires
+// an SBOM.
+const (
+	anyway = `- name: anyway
+  identity: github
+  actions: [sign]
+  kinds: [image]
+  repositories: [acme/]
+  conditions:
+  - {name: all, expression: "true", message: "none"}
+`
+	gatedToo = anyway + "  require: {sbom: true}\n"
+)
+
+// The first rule that holds says how is signed: evidence that it requires is
+// looked at although a later rule requires none.
+func TestFirstRuleFirst(t *testing.T) {
+	p := parse(t, gated(fullGate)+anyway)
+	for name, documents := range map[string][]policy.Document{"acme-github": good(), "anyway": nil} {
+		grant, ok := decideOn(p, documents).Grant()
+		if !ok {
+			t.Fatalf("%s: refused", name)
+		}
+		if terms, err := grant.Redeem(); err != nil || terms.Rule != name {
+			t.Errorf("by rule %s, %v, want %s", terms.Rule, err, name)
+		}
+	}
+}
+
 func TestNeeds(t *testing.T) {
 	for _, tc := range []struct {
 		policy string
@@ -331,6 +360,8 @@ func TestNeeds(t *testing.T) {
 		{gated(fullGate), func(in *policy.Input) { in.Repository = "globex/app" }, policy.Needs{}},
 		{gated(fullGate), func(in *policy.Input) { in.Digest = "x" }, policy.Needs{}},
 		{ruleOf("true"), nil, policy.Needs{Allowed: true}},
+		{gated(fullGate) + anyway, nil, policy.Needs{Allowed: true, Evidence: true}},
+		{ruleOf("true") + gatedToo, nil, policy.Needs{Allowed: true}},
 		{ruleOf("false"), nil, policy.Needs{}},
 	} {
 		in := request()

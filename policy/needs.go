@@ -27,7 +27,9 @@ func (p *SigningPolicy) Needs(in Input) Needs {
 		}
 		n.Allowed = true
 		if rule.Require == nil || in.Action != ActionSign {
-			return Needs{Allowed: true} // it allows, whatever the evidence is
+			// It allows, whatever the evidence is. The rules before it come first: how is
+			// signed is theirs to say.
+			return n
 		}
 		n.Evidence = true
 		n.Provenance = n.Provenance || rule.Require.Provenance

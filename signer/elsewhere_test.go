@@ -75,3 +75,32 @@ func TestGivenUpElsewhere(t *testing.T) {
 	}
 	w.check()
 }
+
+// TestGrantedByAnotherPolicy: an intent that a process left before it signed is
+// not signed as its policy said, if that is not what policy says now: the key
+// that a rule named may be out of bounds, or revoked.
+func TestGrantedByAnotherPolicy(t *testing.T) {
+	w := newWorld(t).withKeys("")
+	s := w.start()
+	w.before = func(port string) {
+		if port == "kms" {
+			panic(powerCut{})
+		}
+	}
+	if !untilPowerFails(func() { _, _ = s.Sign(t.Context(), goodRequest()) }) {
+		t.Fatal("the key was not asked")
+	}
+	w.before, w.policy = nil, testPolicy
+	w.revocations = revokedKey(t, w.keys["release"].Signatures.Public())
+	receipt, err := w.start().Sign(t.Context(), goodRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.check()
+	if receipt.Key != "" || len(receipt.Others) != 0 || receipt.Identity != workflow {
+		t.Errorf("signed by key %q as %q, and %d more", receipt.Key, receipt.Identity, len(receipt.Others))
+	}
+	if len(w.intents) != 2 || !w.void[w.order[0]] || len(w.uses) != 1 {
+		t.Errorf("intents %v, void %v, %d tokens", w.order, w.void, len(w.uses))
+	}
+}

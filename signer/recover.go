@@ -60,6 +60,9 @@ func (s *Service) recoverOne(ctx context.Context, seen Intent) (string, error) {
 	case in.Receipt != nil:
 		return "", nil
 	case in.Signed != nil:
+		if err := s.refuseRevokedIntent(ctx, in); err != nil {
+			return "", err
+		}
 		_, err := s.finish(ctx, in)
 		return DecisionSigned, err
 	}

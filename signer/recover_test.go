@@ -104,3 +104,25 @@ func TestRecoverReadsOnce(t *testing.T) {
 		t.Errorf("the list was read %d times for %d attempts, want once for %d", w.listed, len(w.audit), intents)
 	}
 }
+
+// TestRecoverRevoked: what was revoked after it was signed, and before it was
+// handed out, is not handed out; it is if the revocation is withdrawn.
+func TestRecoverRevoked(t *testing.T) {
+	for name, revoked := range map[string]revokedBy{"the identity": workflow, "the artifact": revokedBy(theImage)} {
+		w, clock, _ := stuck(t)
+		clear(w.down)
+		entries := len(w.logs[0].entries)
+		w.revocations = revoked
+		finished, voided, err := w.start().Recover(t.Context())
+		var refused *signer.Refused
+		if finished+voided != 0 || !errors.As(err, &refused) || len(w.attached) != 0 || len(w.logs[0].entries) != entries {
+			t.Errorf("%s: finished %d, voided %d, %v, %d attached", name, finished, voided, err, len(w.attached))
+		}
+		clock.forward(time.Hour)
+		w.revocations = nil
+		if finished, _, err := w.start().Recover(t.Context()); finished != 1 || err != nil {
+			t.Errorf("%s withdrawn: finished %d, %v", name, finished, err)
+		}
+		w.check()
+	}
+}

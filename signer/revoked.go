@@ -60,3 +60,15 @@ func (s *Service) refuseRevokedModes(ctx context.Context, modes []string, action
 	}
 	return nil
 }
+
+// refuseRevokedIntent keeps a signature that a crash has left from being handed
+// out when what it is of, or whose, has been revoked since. The intent stays: it
+// is finished if the revocation is withdrawn.
+func (s *Service) refuseRevokedIntent(ctx context.Context, in Intent) error {
+	for _, p := range []Principal{{SAN: in.Requester.SAN, Subject: in.Requester.Subject}, {SAN: in.SAN}} {
+		if err := s.refuseRevoked(ctx, p, in.Artifact.Digest); err != nil {
+			return err
+		}
+	}
+	return s.refuseRevokedModes(ctx, in.Modes, in.Action)
+}

@@ -281,9 +281,5 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 	// An identical request that a crash or a fault stopped has left its intent:
 	// the flow goes on from there. Nobody else in this process works on it, its
 	// key is locked; for other processes see elsewhere.go.
-	stored, _, err := s.cfg.Journal.Begin(ctx, in, s.tokenUse(p), ev)
-	if err != nil {
-		return Intent{}, fmt.Errorf("record intent: %w", err)
-	}
-	return stored, nil
+	return s.beginAs(ctx, in, s.tokenUse(p), ev)
 }

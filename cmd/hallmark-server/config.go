@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -168,7 +169,22 @@ func (c *Config) check() error {
 	if err := c.checkRegistries(); err != nil {
 		return err
 	}
-	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities), c.checkFulcio(), c.checkKeys(), c.TUF.check())
+	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities), c.checkIdentities(), c.checkFulcio(), c.checkKeys(), c.TUF.check())
+}
+
+// checkIdentities keeps jobs from names that are this service's own: what it
+// attests counts as evidence by issuer and URI of the certificate.
+func (c *Config) checkIdentities() error {
+	own := func(url string) bool { return strings.EqualFold(strings.TrimRight(url, "/"), c.Origin) }
+	for _, s := range c.Identities {
+		switch {
+		case own(s.Issuer):
+			return fmt.Errorf("identity source %q: issuer %s is this service's own origin, in the name of which it attests", s.Name, s.Issuer)
+		case own(s.URL):
+			return fmt.Errorf("identity source %q: url %s is this service's own origin, in the name of which it attests", s.Name, s.URL)
+		}
+	}
+	return nil
 }
 
 // listenAt replaces the addresses of the configuration by those that are not

@@ -26,6 +26,8 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"key for ever", "log: {keys: [{name: a, owner: b, publicKey: c}]}", "expires is compulsory"},
 		{"key that expires some day", "log: {keys: [{name: a, owner: b, publicKey: c, expires: some day}]}", "some day"},
 		{"two keys of one name", "log: {keys: [{name: a, owner: b, publicKey: c, expires: 2030-01-01T00:00:00Z}, {name: a, owner: b, publicKey: c, expires: 2030-01-01T00:00:00Z}]}", `two keys are called "a"`},
+		{"jobs under the service's issuer", "identities: [{name: ci, provider: gitlab, issuer: '" + testOrigin + "/'}]", `identity source "ci": issuer ` + testOrigin + "/ is this service's own origin"},
+		{"jobs under the service's URIs", "identities: [{name: ci, provider: generic, issuer: 'https://ci.example', url: '" + testOrigin + "'}]", "url " + testOrigin + " is this service's own origin"},
 		{"negative rate", "log: {keys: [{name: a, owner: b, publicKey: c, expires: 2030-01-01T00:00:00Z, perMinute: -1}]}", "perMinute is negative"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -119,10 +119,11 @@ func (s *Source) gather(ctx context.Context, subject oci.Artifact) ([]policy.Doc
 	}
 	attached, err := s.cfg.Registry.Bundles(ctx, subject)
 	switch {
-	case errors.Is(err, oci.ErrTooMany), errors.Is(err, oci.ErrTooLarge):
-		// Anybody who may push can attach too much. It must not keep others from
-		// signing, and hides nothing: what we attested is in the store.
-		s.cfg.Logger.WarnContext(ctx, "too much is attached to an artifact, evidence is taken from the store alone", "artifact", subject.String(), "error", err)
+	case isJunk(err):
+		// Anybody who may push can attach too much, and what cannot be read. It
+		// must not keep others from signing, and hides nothing: what we attested is
+		// in the store.
+		s.cfg.Logger.WarnContext(ctx, "what is attached to an artifact cannot be used, evidence is taken from the store alone", "artifact", subject.String(), "error", err)
 	case err != nil:
 		return nil, err
 	}
@@ -132,6 +133,17 @@ func (s *Source) gather(ctx context.Context, subject oci.Artifact) ([]policy.Doc
 		}
 	}
 	return s.verify(ctx, subject.Digest, bundles)
+}
+
+// isJunk tells what somebody has pushed from a registry that does not answer:
+// too much, a list that is none, a bundle of another size or without its bytes.
+func isJunk(err error) bool {
+	for _, junk := range []error{oci.ErrTooMany, oci.ErrTooLarge, oci.ErrBadManifest, oci.ErrDigestMismatch, oci.ErrNotFound} {
+		if errors.Is(err, junk) {
+			return true
+		}
+	}
+	return false
 }
 
 // verify keeps what is proven. A bundle that proves nothing about the digest is
@@ -167,18 +179,25 @@ func (s *Source) verify(ctx context.Context, digest attest.Digest, bundles map[a
 }
 
 // distinct keeps one document of each log entry: the registry may have a bundle
-// with another inclusion proof than the store.
+// with another inclusion proof than the store. Or with another timestamp, which
+// anybody may have made of the same signature while its certificate lives, so
+// that it looks newer than what has taken it back since: the earliest counts.
 func distinct(documents <-chan policy.Document) []policy.Document {
 	type entry struct {
 		log   string
 		index int64
 	}
-	seen := map[entry]bool{}
+	seen := map[entry]int{}
 	var kept []policy.Document
 	for d := range documents {
-		if e := (entry{d.LogID, d.LogIndex}); !seen[e] {
-			seen[e] = true
+		e := entry{d.LogID, d.LogIndex}
+		i, again := seen[e]
+		switch {
+		case !again:
+			seen[e] = len(kept)
 			kept = append(kept, d)
+		case d.At.Before(kept[i].At):
+			kept[i] = d
 		}
 	}
 	return kept

@@ -4,6 +4,7 @@ package evidence_test
 
 import (
 	"context"
+	"encoding/asn1"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ type made struct {
 	proves   bool
 	document string
 	kind     string
+	stamp    []byte // its length is the time
 }
 
 // bundle is a real encoding; its certificate and proof are not looked at here.
@@ -54,7 +56,7 @@ func (m made) bundle(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	b, err := attest.Bundle{
-		Payload: payload, Signature: []byte{1}, KeyHint: fmt.Sprintf("%s %t", m.san, m.proves),
+		Payload: payload, Signature: []byte{1}, KeyHint: fmt.Sprintf("%s %t", m.san, m.proves), Timestamp: m.stamp,
 		Entry: attest.LogEntry{
 			LogIndex: m.index, ProofIndex: m.index, LogID: []byte{1}, Kind: "hashedrekord", Version: "0.0.2", TreeSize: m.index + 1, RootHash: make([]byte, 32),
 			Checkpoint: "c", CanonicalizedBody: []byte(`{"apiVersion":"0.0.2","kind":"hashedrekord"}`),
@@ -79,7 +81,7 @@ func facts(_ context.Context, digest attest.Digest, raw []byte) (policy.Fact, er
 	}
 	issuer, _, _ := strings.Cut(san, "/attestor")
 	return policy.Fact{
-		PredicateType: st.PredicateType, Bound: true, SAN: san, Issuer: issuer, SignedAt: time.Unix(1, 0), LogIndex: b.Entry.LogIndex, LogID: "01",
+		PredicateType: st.PredicateType, Bound: true, SAN: san, Issuer: issuer, SignedAt: time.Unix(1+int64(len(b.Timestamp)), 0), LogIndex: b.Entry.LogIndex, LogID: "01",
 		Bundle: string(attest.DigestOf(raw)), Predicate: st.Predicate,
 	}, nil
 }
@@ -167,6 +169,36 @@ func TestGather(t *testing.T) {
 	}
 }
 
+// stampOf has the form of a TimeStampResp.
+func stampOf(t *testing.T, size int) []byte {
+	t.Helper()
+	stamp, err := asn1.Marshal(struct {
+		Status struct{ Status int }
+		Token  struct{ Hash []byte }
+	}{Token: struct{ Hash []byte }{make([]byte, size)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stamp
+}
+
+// A statement is as old as its first timestamp: whoever puts a new one around an
+// old report does not make it the newest.
+func TestStampedAgain(t *testing.T) {
+	m := made{about: image, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType, stamp: stampOf(t, 10)}
+	first := m.bundle(t)
+	m.stamp = stampOf(t, 20)
+	p := &places{
+		receipts: map[attest.Digest][]signer.Receipt{image: {receipt(first, spdxType)}}, attached: map[attest.Digest][][]byte{image: {m.bundle(t)}},
+	}
+	for range 20 { // bundles are verified in no order
+		got, err := p.gather(t, false)
+		if err != nil || len(got.Documents) != 1 || got.Documents[0].At.Unix() != 1+int64(len(stampOf(t, 10))) || got.Documents[0].Bundle != string(attest.DigestOf(first)) {
+			t.Fatalf("gathered %+v, %v", got, err)
+		}
+	}
+}
+
 func TestPlatforms(t *testing.T) {
 	m := made{about: platform, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType}
 	p := &places{
@@ -178,7 +210,8 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
-// Too much on an artifact stops nobody; a place that does not answer does.
+// Too much on an artifact, or what cannot be read, stops nobody; a place that
+// does not answer does.
 func TestFloodOfReferrers(t *testing.T) {
 	m := made{about: image, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType}
 	for _, tc := range []struct {
@@ -187,6 +220,9 @@ func TestFloodOfReferrers(t *testing.T) {
 	}{
 		{fmt.Errorf("list: %w", oci.ErrTooMany), nil, false},
 		{fmt.Errorf("list: %w", oci.ErrTooLarge), nil, false},
+		{fmt.Errorf("referrers tag: %w: not an index", oci.ErrBadManifest), nil, false},
+		{fmt.Errorf("bundle of another size than its manifest says: %w", oci.ErrDigestMismatch), nil, false},
+		{fmt.Errorf("bundle that is not there: %w", oci.ErrNotFound), nil, false},
 		{fmt.Errorf("list: %w", oci.ErrUnavailable), nil, true},
 		{oci.ErrDenied, nil, true},
 		{nil, errors.New("the database is down"), true},
