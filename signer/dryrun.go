@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -25,7 +26,7 @@ type Explanation struct {
 	Rule         string         `json:"rule,omitempty" doc:"policy rule that would grant it"`
 	PolicyDigest string         `json:"policyDigest"`
 	Reasons      []string       `json:"reasons,omitempty" doc:"why it would be refused, what came nearest first"`
-	Checks       []policy.Check `json:"checks" doc:"everything that was looked at, rule by rule, up to the rule that allows"`
+	Checks       []policy.Check `json:"checks" doc:"everything that was looked at, rule by rule, in the order of the policy file; one rule that holds is enough"`
 }
 
 // DryRun walks the path of Sign and stops before the intent: nothing is
@@ -57,11 +58,20 @@ func (s *Service) DryRun(ctx context.Context, req Request) (Explanation, error) 
 		}
 	}
 	ev.Decision, ev.Stage, ev.Rule, ev.PolicyDigest = DecisionDryRun, stagePolicy, x.Rule, x.PolicyDigest
-	ev.Reasons, ev.Checks = x.Reasons, auditChecks(x.Checks)
+	ev.Reasons, ev.Checks = x.Reasons, auditChecks(x.decisive())
 	if err := s.cfg.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
 		return Explanation{}, fmt.Errorf("record dry run: %w", err)
 	}
 	return x, nil
+}
+
+// decisive are the checks that a record needs: those of the rule that would
+// grant, or all. A record is bounded, and a policy has many rules.
+func (x *Explanation) decisive() []policy.Check {
+	if !x.Allowed {
+		return x.Checks
+	}
+	return slices.DeleteFunc(slices.Clone(x.Checks), func(c policy.Check) bool { return c.Rule != x.Rule })
 }
 
 // refusedFor says whether err is a refusal, and makes it part of the answer.
@@ -103,7 +113,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 			in.Evidence = append(in.Evidence, s.asAttested(d, AttestorSAN(s.cfg.Origin), in))
 		}
 	}
-	decision := s.cfg.Policy.Decide(in)
+	decision := s.cfg.Policy.Explain(in)
 	if grant, ok := decision.Grant(); ok {
 		// Redeemed and thrown away: nothing else can come of it.
 		terms, err := grant.Redeem()

@@ -40,7 +40,7 @@ func policyTestCommand(env environment) *cobra.Command {
 	f := policyTest{}
 	cmd := &cobra.Command{
 		Use: "test FILE --token FILE --image IMAGE", Short: "Decide by a SigningPolicy file, offline, and explain", Args: oneArgument("policy file"),
-		Long: "Give the decision of a SigningPolicy for a token and an image, with every check. Nothing is asked over a network:\n" +
+		Long: "Give the decision of a SigningPolicy for a token and an image, with every check of every rule. Nothing is asked over a network:\n" +
 			"  - THE TOKEN IS NOT VERIFIED. Its claims are believed, so that a policy can be tried with any claims;\n" +
 			"    a JSON object of claims will do in its place. Ask a service with `hallmark sign --dry-run` for the truth.\n" +
 			"  - The image is what its reference and --kind say; give its digest.\n" +
@@ -89,7 +89,7 @@ func (f *policyTest) run(cmd *cobra.Command, env environment, file string) error
 		in.Evidence = append(in.Evidence, provenanceOf(in))
 	}
 	_, _ = fmt.Fprintln(env.stderr, "hallmark: the token was not verified; this is a test of the policy, not of the token")
-	decision := p.Decide(in)
+	decision := p.Explain(in)
 	x := signer.Explanation{
 		Image: f.image, Digest: attest.Digest(in.Digest), Kind: in.Kind, Identity: in.SAN, Issuer: in.Issuer,
 		PolicyDigest: p.Digest(), Checks: decision.Checks,
@@ -187,6 +187,7 @@ func (f *policyTest) source(p *policy.SigningPolicy, provider string) (string, e
 // are called in certificates.
 func guess(claims map[string]any) (provider, san string) {
 	text := func(name string) string { s, _ := claims[name].(string); return s }
+	circle := func(name string) string { return text("oidc.circleci.com/" + name) }
 	kubernetes, _ := claims["kubernetes.io"].(map[string]any)
 	switch {
 	case text("job_workflow_ref") != "":
@@ -196,6 +197,12 @@ func guess(claims map[string]any) (provider, san string) {
 	case kubernetes != nil:
 		account, _ := kubernetes["serviceaccount"].(map[string]any)
 		return "kubernetes", fmt.Sprintf("https://kubernetes.io/namespaces/%v/serviceaccounts/%v", kubernetes["namespace"], account["name"])
+	case text("pipeline_slug") != "":
+		return "buildkite", "https://buildkite.com/" + text("organization_slug") + "/" + text("pipeline_slug")
+	case circle("project-id") != "":
+		return "circleci", "https://circleci.com/api/v2/projects/" + circle("project-id") + "/pipeline-definitions/" + circle("pipeline-definition-id")
+	case strings.HasPrefix(text("sub"), "spiffe://"):
+		return "spiffe", text("sub")
 	}
 	return "", ""
 }
