@@ -164,6 +164,8 @@ type Journal interface {
 	Intent(ctx context.Context, id string) (Intent, error)
 	// Unfinished returns the intents in state recorded or signed, oldest
 	// first: this process's own, and those of dead ones, which are its own from
-	// then on. Not those that another process that lives works on.
+	// then on. Not those that another process that lives works on. There may be
+	// many, as many as a registry that takes nothing has let lie: they come
+	// without statement and signatures, which Intent has.
 	Unfinished(ctx context.Context) ([]Intent, error)
 }

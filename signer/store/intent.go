@@ -24,6 +24,11 @@ const (
 const IntentColumns = `id, request_key, state, created, action, predicate_type, document, statement,
 	signature, certificate, timestamp, receipt, bundle, more`
 
+// OutlineColumns are IntentColumns without what may be large: statement and
+// signatures.
+const OutlineColumns = `id, request_key, state, created, action, predicate_type, document, NULL,
+	NULL, NULL, NULL, NULL, NULL, NULL`
+
 // IntentRow is an intent as it is kept. A row of IntentColumns is scanned into
 // Columns.
 type IntentRow struct {

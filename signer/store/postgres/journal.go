@@ -171,7 +171,7 @@ func (db *DB) Unfinished(ctx context.Context) ([]signer.Intent, error) {
 		if _, err := tx.Exec(ctx, sqlAdopt, db.presence.id); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, sqlIntents+`state IN ('recorded', 'signed') AND owner = $1 ORDER BY seq`, db.presence.id)
+		rows, err := tx.Query(ctx, `SELECT `+store.OutlineColumns+` FROM intents WHERE state IN ('recorded', 'signed') AND owner = $1 ORDER BY seq`, db.presence.id)
 		if err != nil {
 			return err
 		}

@@ -123,7 +123,15 @@ func (t *tx) one(query string, args ...any) error {
 
 // Unfinished implements signer.Journal.
 func (db *DB) Unfinished(ctx context.Context) ([]signer.Intent, error) {
-	found, err := db.intents(ctx, `state IN ('recorded', 'signed') ORDER BY seq`)
+	var found []signer.Intent
+	err := db.read(ctx, func(q queryer) error {
+		return q.each(`SELECT `+store.OutlineColumns+` FROM intents WHERE state IN ('recorded', 'signed') ORDER BY seq`, nil,
+			func(scan func(...any) error) error {
+				in, err := scanIntent(scan)
+				found = append(found, in)
+				return err
+			})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read unfinished intents: %w", err)
 	}

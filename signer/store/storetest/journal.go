@@ -69,6 +69,11 @@ func intentsSurvive(t *testing.T, e Engine) {
 		if err != nil || len(unfinished) != 3 || unfinished[0].ID != "intent 0" || unfinished[1].ID != "intent 1" || unfinished[2].ID != "intent 4" {
 			t.Fatalf("unfinished: %v, %v", unfinished, err)
 		}
+		for _, in := range unfinished { // however many there are
+			if len(in.Statement) > 0 || (in.Signed != nil && len(in.Signed.Signature) > 0) || in.RequestKey == "" {
+				t.Errorf("unfinished, with what may be large: %+v", in)
+			}
+		}
 		for i, state := range states {
 			want := Intent(fmt.Sprintf("intent %d", i), fmt.Sprintf("request %d", i))
 			if state == "signed" || state == "finished" {
