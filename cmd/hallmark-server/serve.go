@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -89,9 +88,6 @@ func serve(ctx context.Context, cfg *Config, logger *slog.Logger, stdout io.Writ
 	}
 	boundMemory()
 	defer func() { err = errors.Join(err, s.close()) }()
-	// Opening the keys took 16 MB each, on purpose. Without this the heap stays
-	// that large until requests have filled it.
-	debug.FreeOSMemory()
 
 	tlsConfig, err := loadTLS(cfg.TLS)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 // attestation is a predicate of the size that images have.
 type attestation struct {
 	kind      string // as cosign and hallmark spell it
+	evidence  string // what `hallmark sign` takes it for
 	predicate []byte
 }
 
@@ -38,18 +39,18 @@ func attestations(inImage int) ([]attestation, error) {
 	}
 	var all []attestation
 	for _, a := range []struct {
-		kind      string
-		predicate object
+		kind, evidence string
+		predicate      object
 	}{
-		{"https://spdx.dev/Document", object{"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "app", "packages": packages}},
-		{"https://in-toto.io/attestation/vulns/v0.2", object{"scanner": object{"uri": "https://scanner.example", "result": findings}}},
-		{"https://in-toto.io/attestation/test-result/v0.1", object{"result": "PASSED", "configuration": []object{}, "passedTests": []string{"unit", "integration"}}},
+		{"https://spdx.dev/Document", "sbom", object{"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "app", "packages": packages}},
+		{"https://in-toto.io/attestation/vulns/v0.2", "scan", object{"scanner": object{"uri": "https://scanner.example", "result": findings}}},
+		{"https://in-toto.io/attestation/test-result/v0.1", "test", object{"result": "PASSED", "configuration": []object{}, "passedTests": []string{"unit", "integration"}}},
 	} {
 		encoded, err := json.Marshal(a.predicate)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, attestation{a.kind, encoded})
+		all = append(all, attestation{a.kind, a.evidence, encoded})
 	}
 	return all, nil
 }
@@ -57,4 +58,17 @@ func attestations(inImage int) ([]attestation, error) {
 // attestBody is a request's body; the predicate goes in as it is.
 func (a attestation) attestBody(image string) []byte {
 	return fmt.Appendf(nil, `{"image":%q,"predicateType":%q,"predicate":%s}`, image, a.kind, a.predicate)
+}
+
+// signBody is the body of one request that signs an image and attests all that is
+// known about it.
+func signBody(image string, all []attestation) []byte {
+	body := fmt.Appendf(nil, `{"image":%q,"evidence":[`, image)
+	for i, a := range all {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = fmt.Appendf(body, `{"kind":%q,"document":%s}`, a.evidence, a.predicate)
+	}
+	return append(body, "]}"...)
 }
