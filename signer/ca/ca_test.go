@@ -363,7 +363,7 @@ func TestAuthorities(t *testing.T) {
 			}
 		}
 	}
-	if got := rootCert.NotAfter.Sub(rootCert.NotBefore); got != RootLife {
+	if got := rootCert.NotAfter.Sub(rootCert.NotBefore); got != RootLife+MaxBackdate {
 		t.Errorf("root lives %s", got)
 	}
 
