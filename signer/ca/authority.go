@@ -102,8 +102,8 @@ func authorityTemplate(pub crypto.PublicKey, name Name, start, end time.Time) (*
 		return nil, err
 	}
 	return &x509.Certificate{
-		SerialNumber:          serial,
-		Subject:               subject,
+		SerialNumber: serial,
+		Subject:      subject,
 		// Leaves begin in the past, see Config.Backdate, and cosign checks the chain
 		// of a legacy tag at that moment.
 		NotBefore:             start.Add(-MaxBackdate).UTC().Truncate(time.Second),
