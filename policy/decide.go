@@ -15,6 +15,16 @@ const maxReasons = 16
 // Decide answers whether the input's action is allowed. The first rule of the file that holds allows it; what none allows is refused.
 // It has no side effect and is safe for concurrent use.
 func (p *SigningPolicy) Decide(in Input) Decision {
+	return p.decide(in, false)
+}
+
+// Explain is Decide for people who want to see why: the decision is the same, its checks are those of every rule, also behind the one
+// that allows. Where a rule allows whatever the evidence is, no evidence is read, as none is gathered for a signature.
+func (p *SigningPolicy) Explain(in Input) Decision {
+	return p.decide(in, true)
+}
+
+func (p *SigningPolicy) decide(in Input, everyRule bool) Decision {
 	if p == nil || len(p.rules) == 0 {
 		return refuseInput("no signing policy is loaded")
 	}
@@ -24,16 +34,23 @@ func (p *SigningPolicy) Decide(in Input) Decision {
 	}
 	var decision Decision
 	var failures []outcome
+	unread := everyRule && !p.Needs(in).Evidence
 	for i := range p.rules {
-		result := p.rules[i].judge(in, vars)
+		result := p.rules[i].judge(in, vars, unread)
 		decision.Checks = append(decision.Checks, result.checks...)
-		if result.holds() {
+		switch {
+		case !result.holds():
+			failures = append(failures, result)
+		case decision.grant == nil: // the first that holds, whatever comes behind it
 			decision.grant = p.grant(result, in)
+		}
+		if decision.grant != nil && !everyRule {
 			return decision
 		}
-		failures = append(failures, result)
 	}
-	decision.reasons = reasonsOf(failures, in)
+	if decision.grant == nil {
+		decision.reasons = reasonsOf(failures, in)
+	}
 	return decision
 }
 
@@ -108,10 +125,13 @@ func (o outcome) wouldHold() bool {
 }
 
 // judge holds a rule against the input. Conditions are evaluated, all of them, only if the rule is about such requests at all: claims
-// of another provider would fail them for no reason worth reading.
-func (r *signingRule) judge(in Input, vars map[string]any) outcome {
+// of another provider would fail them for no reason worth reading. An unread gate is closed, and says so.
+func (r *signingRule) judge(in Input, vars map[string]any, unread bool) outcome {
 	result := r.judgeClaims(in, vars)
-	if result.wouldHold() && r.gate != nil && in.Action == ActionSign {
+	switch gated := result.wouldHold() && r.gate != nil && in.Action == ActionSign; {
+	case gated && unread:
+		result.addGate(gateOutcome{checks: []Check{{Name: checkEvidence, Detail: unreadEvidence}}})
+	case gated:
 		result.addGate(r.gate.judge(subjectOf(in), in.Evidence, vars, in.Now))
 	}
 	return result

@@ -18,6 +18,12 @@ const maxDocuments = 1024
 // notEvaluated is said of conditions that had nothing to read.
 const notEvaluated = "not evaluated: evidence that it reads is missing"
 
+// What an explanation says of a gate that the decision does not need.
+const (
+	checkEvidence  = "evidence"
+	unreadEvidence = "not looked at: another rule allows without evidence"
+)
+
 // evidencePrefix begins the names of checks of evidence; no condition can have such a name.
 const evidencePrefix = "evidence."
 

@@ -25,7 +25,7 @@ type Explanation struct {
 	Rule         string         `json:"rule,omitempty" doc:"policy rule that would grant it"`
 	PolicyDigest string         `json:"policyDigest"`
 	Reasons      []string       `json:"reasons,omitempty" doc:"why it would be refused, what came nearest first"`
-	Checks       []policy.Check `json:"checks" doc:"everything that was looked at, rule by rule, up to the rule that allows"`
+	Checks       []policy.Check `json:"checks" doc:"everything that was looked at, rule by rule, in the order of the policy file; one rule that holds is enough"`
 }
 
 // DryRun walks the path of Sign and stops before the intent: nothing is
@@ -103,7 +103,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 			in.Evidence = append(in.Evidence, s.asAttested(d, AttestorSAN(s.cfg.Origin), in))
 		}
 	}
-	decision := s.cfg.Policy.Decide(in)
+	decision := s.cfg.Policy.Explain(in)
 	if grant, ok := decision.Grant(); ok {
 		// Redeemed and thrown away: nothing else can come of it.
 		terms, err := grant.Redeem()

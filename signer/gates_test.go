@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -370,6 +371,37 @@ func TestDryRun(t *testing.T) {
 	if x, err := s.DryRun(t.Context(), goodRequest()); err == nil || x.Checks != nil {
 		t.Errorf("unrecorded: %+v, %v", x, err)
 	}
+}
+
+// A dry run names the rule that signs, and says what the others lack: with one
+// rule that needs no evidence the documents of the request open no gate.
+func TestDryRunIsTheDecision(t *testing.T) {
+	g := &gatedWorld{world: newWorld(t)}
+	_, rule, _ := strings.Cut(gatedPolicy, "rules:\n")
+	rule, _, _ = strings.Cut(strings.Replace(rule, "name: acme\n", "name: free\n", 1), "  require:")
+	s := g.start(gatedPolicy + rule)
+	x, err := s.DryRun(t.Context(), bring("LOW"))
+	if err != nil || !x.Allowed || x.Rule != "free" {
+		t.Fatalf("dry run: %+v, %v", x, err)
+	}
+	unread := slices.IndexFunc(x.Checks, func(c policy.Check) bool { return c.Rule == "acme" && c.Name == "evidence" })
+	if unread < 0 || x.Checks[unread].Passed {
+		t.Errorf("of the gate it says %v", x.Checks)
+	}
+	receipt, err := s.Sign(t.Context(), bring("LOW"))
+	if err != nil || receipt.Rule != x.Rule {
+		t.Errorf("signed by rule %q, explained by %q, %v", receipt.Rule, x.Rule, err)
+	}
+	// The other way round the rules behind the one that allows are there, too.
+	x, err = g.start(rulesOf(rule, gatedPolicy)).DryRun(t.Context(), bring("LOW"))
+	if err != nil || x.Rule != "free" || x.Checks[len(x.Checks)-1].Rule != "acme" {
+		t.Errorf("dry run: %+v, %v", x, err)
+	}
+}
+
+// rulesOf is the policy with a rule in front.
+func rulesOf(rule, text string) string {
+	return strings.Replace(text, "rules:\n", "rules:\n"+rule, 1)
 }
 
 // The power fails at every call of a request with evidence: the repeated one

@@ -40,7 +40,7 @@ func policyTestCommand(env environment) *cobra.Command {
 	f := policyTest{}
 	cmd := &cobra.Command{
 		Use: "test FILE --token FILE --image IMAGE", Short: "Decide by a SigningPolicy file, offline, and explain", Args: oneArgument("policy file"),
-		Long: "Give the decision of a SigningPolicy for a token and an image, with every check. Nothing is asked over a network:\n" +
+		Long: "Give the decision of a SigningPolicy for a token and an image, with every check of every rule. Nothing is asked over a network:\n" +
 			"  - THE TOKEN IS NOT VERIFIED. Its claims are believed, so that a policy can be tried with any claims;\n" +
 			"    a JSON object of claims will do in its place. Ask a service with `hallmark sign --dry-run` for the truth.\n" +
 			"  - The image is what its reference and --kind say; give its digest.\n" +
@@ -89,7 +89,7 @@ func (f *policyTest) run(cmd *cobra.Command, env environment, file string) error
 		in.Evidence = append(in.Evidence, provenanceOf(in))
 	}
 	_, _ = fmt.Fprintln(env.stderr, "hallmark: the token was not verified; this is a test of the policy, not of the token")
-	decision := p.Decide(in)
+	decision := p.Explain(in)
 	x := signer.Explanation{
 		Image: f.image, Digest: attest.Digest(in.Digest), Kind: in.Kind, Identity: in.SAN, Issuer: in.Issuer,
 		PolicyDigest: p.Digest(), Checks: decision.Checks,
