@@ -187,6 +187,7 @@ func (f *policyTest) source(p *policy.SigningPolicy, provider string) (string, e
 // are called in certificates.
 func guess(claims map[string]any) (provider, san string) {
 	text := func(name string) string { s, _ := claims[name].(string); return s }
+	circle := func(name string) string { return text("oidc.circleci.com/" + name) }
 	kubernetes, _ := claims["kubernetes.io"].(map[string]any)
 	switch {
 	case text("job_workflow_ref") != "":
@@ -196,6 +197,12 @@ func guess(claims map[string]any) (provider, san string) {
 	case kubernetes != nil:
 		account, _ := kubernetes["serviceaccount"].(map[string]any)
 		return "kubernetes", fmt.Sprintf("https://kubernetes.io/namespaces/%v/serviceaccounts/%v", kubernetes["namespace"], account["name"])
+	case text("pipeline_slug") != "":
+		return "buildkite", "https://buildkite.com/" + text("organization_slug") + "/" + text("pipeline_slug")
+	case circle("project-id") != "":
+		return "circleci", "https://circleci.com/api/v2/projects/" + circle("project-id") + "/pipeline-definitions/" + circle("pipeline-definition-id")
+	case strings.HasPrefix(text("sub"), "spiffe://"):
+		return "spiffe", text("sub")
 	}
 	return "", ""
 }
