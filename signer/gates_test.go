@@ -393,15 +393,10 @@ func TestDryRunIsTheDecision(t *testing.T) {
 		t.Errorf("signed by rule %q, explained by %q, %v", receipt.Rule, x.Rule, err)
 	}
 	// The other way round the rules behind the one that allows are there, too.
-	x, err = g.start(rulesOf(rule, gatedPolicy)).DryRun(t.Context(), bring("LOW"))
+	x, err = g.start(strings.Replace(gatedPolicy, "rules:\n", "rules:\n"+rule, 1)).DryRun(t.Context(), bring("LOW"))
 	if err != nil || x.Rule != "free" || x.Checks[len(x.Checks)-1].Rule != "acme" {
 		t.Errorf("dry run: %+v, %v", x, err)
 	}
-}
-
-// rulesOf is the policy with a rule in front.
-func rulesOf(rule, text string) string {
-	return strings.Replace(text, "rules:\n", "rules:\n"+rule, 1)
 }
 
 // The power fails at every call of a request with evidence: the repeated one

@@ -17,7 +17,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -116,42 +115,4 @@ func oneArgument(name string) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-const (
-	formatText = "text"
-	formatJSON = "json"
-)
-
-// outputFormat is the value of -o. A wrong one is refused with the flags, not
-// when something has been signed already.
-type outputFormat string
-
-func (f *outputFormat) String() string { return string(*f) }
-func (f *outputFormat) Type() string   { return "format" }
-func (f *outputFormat) Set(s string) error {
-	if s != formatText && s != formatJSON {
-		return errors.New("want text or json")
-	}
-	*f = outputFormat(s)
-	return nil
-}
-
-// outputFlag adds -o to a command.
-func outputFlag(cmd *cobra.Command) *string {
-	format := formatText
-	cmd.Flags().VarP((*outputFormat)(&format), "output", "o", "output format: text or json")
-	return &format
-}
-
-// printAs writes v as indented JSON, or calls text.
-func printAs(format string, w io.Writer, v any, text func(io.Writer)) error {
-	if format == formatText {
-		text(w)
-		return nil
-	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }

@@ -24,7 +24,7 @@ import (
 const (
 	signingClients  = 16
 	imagesLeast     = 60.0   // images a second, each with a signature and three attestations
-	imageMost       = 1000.0 // ms, p99 of all four
+	imageMost       = 1000.0 // ms, p99
 	refusalMost     = 2.0    // ms of CPU
 	ofCosignMost    = 0.1    // CPU seconds of an image, of cosign's
 	inFlightMost    = 200.0  // MB
@@ -102,7 +102,8 @@ func (b *bench) signImages(l *lab.Lab, three []attestation, repository string) (
 }
 
 // besideCosign compares the processor time of an image: hallmark's command and
-// the service, cosign's four and the log's, of both versions. They take turns. cosign signs with a key of its own, which is the least that it can do.
+// the service, cosign's four and the log's, of both versions. They take turns.
+// cosign signs with a key of its own, which is the least that it can do.
 func (b *bench) besideCosign(l *lab.Lab, three []attestation) error {
 	c, err := b.newCompetitor(l, three)
 	if err != nil {
