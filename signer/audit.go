@@ -46,8 +46,8 @@ type AuditEvent struct {
 	// Modes are how it is signed: certificate, key:NAME.
 	Modes   []string `json:"modes,omitempty"`
 	Reasons []string `json:"reasons,omitempty"`
-	// Checks are what was found of the evidence that policy requires, and of a
-	// dry run everything that was looked at.
+	// Checks are what was found of the evidence that policy requires; of a dry
+	// run those of the rule that would grant, or all if none would.
 	Checks []policy.Check `json:"checks,omitempty"`
 	// Evidence are the digests of the bundles that a grant relies on.
 	Evidence []string `json:"evidence,omitempty"`

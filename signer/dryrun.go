@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -57,11 +58,20 @@ func (s *Service) DryRun(ctx context.Context, req Request) (Explanation, error) 
 		}
 	}
 	ev.Decision, ev.Stage, ev.Rule, ev.PolicyDigest = DecisionDryRun, stagePolicy, x.Rule, x.PolicyDigest
-	ev.Reasons, ev.Checks = x.Reasons, auditChecks(x.Checks)
+	ev.Reasons, ev.Checks = x.Reasons, auditChecks(x.decisive())
 	if err := s.cfg.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
 		return Explanation{}, fmt.Errorf("record dry run: %w", err)
 	}
 	return x, nil
+}
+
+// decisive are the checks that a record needs: those of the rule that would
+// grant, or all. A record is bounded, and a policy has many rules.
+func (x *Explanation) decisive() []policy.Check {
+	if !x.Allowed {
+		return x.Checks
+	}
+	return slices.DeleteFunc(slices.Clone(x.Checks), func(c policy.Check) bool { return c.Rule != x.Rule })
 }
 
 // refusedFor says whether err is a refusal, and makes it part of the answer.

@@ -397,6 +397,12 @@ func TestDryRunIsTheDecision(t *testing.T) {
 	if err != nil || x.Rule != "free" || x.Checks[len(x.Checks)-1].Rule != "acme" {
 		t.Errorf("dry run: %+v, %v", x, err)
 	}
+	// The record has what decided.
+	for _, c := range g.audit[len(g.audit)-1].Checks {
+		if c.Rule != "free" {
+			t.Errorf("recorded %+v", c)
+		}
+	}
 }
 
 // The power fails at every call of a request with evidence: the repeated one
