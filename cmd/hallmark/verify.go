@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -131,7 +132,7 @@ func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, trusted t
 	if err != nil {
 		return verifier.Decision{}, err
 	}
-	opts := append(trusted.options, verifier.WithRegistry(client))
+	opts := append(slices.Clone(trusted.options), verifier.WithRegistry(client))
 	if f.bundles != "" {
 		opts = append(opts, verifier.WithSource(verifier.Directory(f.bundles)))
 	}
