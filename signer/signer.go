@@ -8,7 +8,8 @@
 // interfaces the flow consumes. Everything that does I/O lives in a child
 // package and is handed in by cmd/hallmark-server: identity turns tokens into
 // Principals, ca issues certificates, tsa timestamps, tlog logs, store keeps
-// intents and decisions, trustroot publishes the keys.
+// intents and decisions, evidence gathers what gates read, keys opens what signs,
+// trustroot publishes the keys.
 //
 // The three rules that every change to this package keeps:
 //

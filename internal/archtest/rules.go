@@ -30,7 +30,7 @@ func rooms() []room {
 		{"attest/oci", []string{"attest"}, "the registry client carries statements, whoever made them and whatever they are for"},
 		{"attest/helm", []string{"attest"}, "charts are parsed, not judged"},
 
-		{"verifier/trust", nil, "trust roots are read from bytes; who believes them is the verifier's business"},
+		{"verifier/trust", nil, "trust roots come from bytes or from TUF; who believes them is the verifier's business"},
 		{"verifier", []string{"attest", "attest/oci", "policy", "policy/document", "verifier/trust"},
 			"others import the verifier: it must not bring the signing service along"},
 		{"verifier/admission", []string{"verifier", "policy", "attest"},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package trust reads the trusted root: the one file that a verifier must have obtained beforehand and over a channel it trusts.
+// Package trust reads the trusted root: the one file that a verifier must have obtained beforehand and over a channel it trusts, or that
+// a trust repository (TUF) publishes, whose own first root was obtained so. With the repository come the revocations.
 //
 // A trusted root (Sigstore's trusted_root.json) lists four kinds of authority, each with the window of time in which it was in use:
 //
@@ -9,8 +10,9 @@
 //   - transparency logs, which witnessed the signatures,
 //   - timestamp authorities, which say when a signature existed.
 //
-// Nothing else is trusted: no key from a bundle, no certificate store of the machine, no answer from a network. Rotation is done with
-// the windows: an old key gets an end, a new one a start, and a signature is judged by the keys that were in use when it was made.
+// Nothing else is trusted: no key from a bundle, no certificate store of the machine, no answer from a network that the repository's
+// root does not vouch for. Rotation is done with the windows: an old key gets an end, a new one a start, and a signature is judged by
+// the keys that were in use when it was made.
 //
 // A root is read once, checked completely, and never changes afterwards; it may be shared by any number of goroutines. What is wrong
 // with a root is found here and said here, because later it would only show as "signature does not verify".
