@@ -14,7 +14,7 @@ import (
 // lockTrust keeps other processes on this folder from writing trust/ and tuf/ at
 // the same time: servers and commands. The lock ends with the process.
 func lockTrust(ctx context.Context, cfg *Config) (unlock func(), err error) {
-	f, err := os.OpenFile(cfg.path("trust", ".lock"), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // a file of the deployment
+	f, err := os.OpenFile(cfg.path("trust", ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock trust material: %w", err)
 	}

@@ -102,7 +102,7 @@ func (t TUF) fetch(ctx context.Context, local bool) (*Published, error) {
 		sum := sha256.Sum256(append([]byte(t.URL+"\n"), t.Root...))
 		cfg.LocalMetadataDir = filepath.Join(t.Cache, hex.EncodeToString(sum[:8]))
 		cfg.LocalTargetsDir = filepath.Join(cfg.LocalMetadataDir, "targets")
-		if newer, err := os.ReadFile(filepath.Join(cfg.LocalMetadataDir, "root.json")); err == nil { //nolint:gosec // the caller's own folder
+		if newer, err := os.ReadFile(filepath.Join(cfg.LocalMetadataDir, "root.json")); err == nil {
 			cfg.LocalTrustedRoot = newer
 		}
 	}

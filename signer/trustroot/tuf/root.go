@@ -104,7 +104,7 @@ func (r *Root) check() error {
 				return fmt.Errorf("%s: key %s: %w", role, id, err)
 			}
 			// The id is what signatures are found by: it must be that of the key.
-			if real, err := KeyID(public); err != nil || real != id {
+			if own, err := KeyID(public); err != nil || own != id {
 				return fmt.Errorf("%s: key %s is not the key that it is called", role, id)
 			}
 			if other, taken := owner[id]; taken && (other == RoleRoot || role == RoleRoot) {

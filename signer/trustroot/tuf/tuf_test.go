@@ -355,7 +355,7 @@ func TestHandler(t *testing.T) {
 		"/targets/":           {404, cacheNever},
 		"/":                   {404, cacheNever},
 	} {
-		req := httptest.NewRequest(http.MethodGet, "/tuf"+path, nil)
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/tuf"+path, http.NoBody)
 		rec := httptest.NewRecorder()
 		Handler(s.dir, "/tuf/").ServeHTTP(rec, req)
 		if rec.Code != want.code || rec.Header().Get("Cache-Control") != want.cache {
@@ -363,7 +363,7 @@ func TestHandler(t *testing.T) {
 		}
 	}
 	rec := httptest.NewRecorder()
-	Handler(s.dir, "/tuf/").ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/tuf/timestamp.json", nil))
+	Handler(s.dir, "/tuf/").ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/tuf/timestamp.json", http.NoBody))
 	if rec.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", rec.Code)
 	}
