@@ -47,23 +47,26 @@ func TestExplainIsTheDecision(t *testing.T) {
 	}
 }
 
-// A gate that the decision does not need is not looked at, wherever its rule
-// stands: a signature gathers no evidence then.
+// A gate behind a rule that holds without evidence is not looked at: a signature
+// gathers none for it then. One before it is, and decides.
 func TestExplainGates(t *testing.T) {
 	ungated := strings.Replace(ruleOf("true"), "acme-github", "ungated", 1)
 	_, rule, _ := strings.Cut(ungated, "rules:\n")
 	_, gate, _ := strings.Cut(gated(fullGate), "rules:\n")
 	head, _, _ := strings.Cut(ungated, "- name")
-	for _, text := range []string{head + rule + gate, head + gate + rule} {
+	for text, by := range map[string]string{head + rule + gate: "ungated", head + gate + rule: "acme-github"} {
 		in := request()
 		in.Evidence = good()
 		d := parse(t, text).Explain(in)
 		grant, ok := d.Grant()
-		if !ok || ruleOfGrant(t, grant) != "ungated" {
-			t.Errorf("granted: %t, by another rule than one without evidence", ok)
+		if !ok || ruleOfGrant(t, grant) != by {
+			t.Errorf("granted: %t, by another rule than %s", ok, by)
 		}
 		i := slices.IndexFunc(d.Checks, func(c policy.Check) bool { return c.Name == "evidence" })
-		if i < 0 || d.Checks[i].Passed || d.Checks[i].Rule != "acme-github" || !strings.HasPrefix(d.Checks[i].Detail, "not looked at") {
+		switch {
+		case by != "ungated" && i >= 0:
+			t.Errorf("checks of the gate that decides: %v", d.Checks[i])
+		case by == "ungated" && (i < 0 || d.Checks[i].Passed || d.Checks[i].Rule != "acme-github" || !strings.HasPrefix(d.Checks[i].Detail, "not looked at")):
 			t.Errorf("checks %v", d.Checks)
 		}
 	}

@@ -373,13 +373,13 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// A dry run names the rule that signs, and says what the others lack: with one
+// A dry run names the rule that signs, and says what the others lack: behind a
 // rule that needs no evidence the documents of the request open no gate.
 func TestDryRunIsTheDecision(t *testing.T) {
 	g := &gatedWorld{world: newWorld(t)}
 	_, rule, _ := strings.Cut(gatedPolicy, "rules:\n")
 	rule, _, _ = strings.Cut(strings.Replace(rule, "name: acme\n", "name: free\n", 1), "  require:")
-	s := g.start(gatedPolicy + rule)
+	s := g.start(strings.Replace(gatedPolicy, "rules:\n", "rules:\n"+strings.TrimRight(rule, "\n")+"\n", 1))
 	x, err := s.DryRun(t.Context(), bring("LOW"))
 	if err != nil || !x.Allowed || x.Rule != "free" {
 		t.Fatalf("dry run: %+v, %v", x, err)
@@ -392,14 +392,14 @@ func TestDryRunIsTheDecision(t *testing.T) {
 	if err != nil || receipt.Rule != x.Rule {
 		t.Errorf("signed by rule %q, explained by %q, %v", receipt.Rule, x.Rule, err)
 	}
-	// The other way round the rules behind the one that allows are there, too.
-	x, err = g.start(strings.Replace(gatedPolicy, "rules:\n", "rules:\n"+rule, 1)).DryRun(t.Context(), bring("LOW"))
-	if err != nil || x.Rule != "free" || x.Checks[len(x.Checks)-1].Rule != "acme" {
+	// A gate before such a rule decides, and the rules behind it are there, too.
+	x, err = g.start(gatedPolicy+rule).DryRun(t.Context(), bring("LOW"))
+	if err != nil || x.Rule != "acme" || x.Checks[len(x.Checks)-1].Rule != "free" {
 		t.Errorf("dry run: %+v, %v", x, err)
 	}
 	// The record has what decided.
 	for _, c := range g.audit[len(g.audit)-1].Checks {
-		if c.Rule != "free" {
+		if c.Rule != x.Rule {
 			t.Errorf("recorded %+v", c)
 		}
 	}
