@@ -37,6 +37,7 @@ type Controller struct {
 
 	owner   testing.TB // the test that started it first: it ends with that one, not with a sub-test that starts it again
 	args    []string
+	address string // the webhook listens there
 	program string
 	cmd     *exec.Cmd
 	log     *buffer
@@ -58,7 +59,7 @@ func (c *Cluster) StartController(t testing.TB, registry, trustedRoot string, ar
 	health, metrics := lab.FreeAddress(t), lab.FreeAddress(t)
 	k := &Controller{
 		HealthURL: "http://" + health, MetricsURL: "http://" + metrics + "/metrics", WebhookURL: "https://" + address + "/validate-images",
-		owner: t, program: lab.Program(t, "hallmark-controller"), caPEM: certs.LocalServingCAData,
+		address: address, owner: t, program: lab.Program(t, "hallmark-controller"), caPEM: certs.LocalServingCAData,
 		args: append([]string{
 			"--insecure-registry=" + registry, "--trusted-root=" + trustedRoot, "--kubeconfig=" + c.controllerConfig(t),
 			"--webhook-address=" + address, "--webhook-certs=" + certs.LocalServingCertDir,
@@ -99,6 +100,15 @@ func (k *Controller) Run(t testing.TB) {
 		<-ended
 	})
 	k.await(t, k.HealthURL+"/healthz")
+	// Alive is said before the webhook listens; who looks at a controller that never becomes ready must not meet a closed port.
+	k.Eventually(t, k.WebhookURL+" listens", func(ctx context.Context) bool {
+		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", k.address)
+		if err != nil {
+			return false
+		}
+		_ = connection.Close() // only that it was accepted counts
+		return true
+	})
 }
 
 // AwaitReady waits until /readyz is green.
