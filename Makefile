@@ -64,7 +64,7 @@ test: build tools postgresql ## Unit, integration and whole-system tests against
 	@HALLMARK_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./e2e/sign ./signer/store/postgres ./...
 
 .PHONY: test-peers
-test-peers: build ## Tests against heavy peers (e2e/peers), built once per machine: Vault as a KMS
+test-peers: build ## Tests against heavy peers (e2e/peers), built once per machine: Vault and AWS KMS
 	@echo "==> heavy peers (cold: about six minutes on two cores)"
 	@$(GO) run ./e2e/tools/install peers registry cosign-v2 cosign-v3
 	@echo "==> test against heavy peers"
