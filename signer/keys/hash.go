@@ -79,12 +79,16 @@ func (p scryptParameters) name(password []byte, size int) [sha256.Size]byte {
 // pkcs8.KDFOpts, whose salt, new for each file, it does not use.
 type hashWith struct{ scryptParameters }
 
+// DeriveKey implements pkcs8.KDFOpts.
 func (h hashWith) DeriveKey(password, _ []byte, size int) ([]byte, pkcs8.KDFParameters, error) {
 	key, err := h.scryptParameters.DeriveKey(password, size)
 	return key, h.scryptParameters, err
 }
 
-func (h hashWith) GetSaltSize() int           { return len(h.Salt) }
+// GetSaltSize implements pkcs8.KDFOpts.
+func (h hashWith) GetSaltSize() int { return len(h.Salt) }
+
+// OID implements pkcs8.KDFOpts.
 func (h hashWith) OID() asn1.ObjectIdentifier { return oidScrypt }
 
 // hashFor is the hash of a new file in a folder: that of the files that are
