@@ -7,6 +7,8 @@ import (
 	"os/exec"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 // revokeCommand hands over to hallmark-server, as dev does: revoking needs the
@@ -27,7 +29,7 @@ func revokeCommand(env environment) *cobra.Command {
 			err = run.Run()
 			var exit *exec.ExitError
 			if errors.As(err, &exit) && exit.ExitCode() > 0 {
-				return &answer{exit.ExitCode(), errors.New("hallmark-server revoke did not succeed")}
+				return &program.Answer{Code: exit.ExitCode(), Err: errors.New("hallmark-server revoke did not succeed")}
 			}
 			return err
 		},

@@ -55,8 +55,9 @@ type Config struct {
 	// Trust returns the trust material that is served as it is. It may change
 	// while the service runs.
 	Trust func(ctx context.Context) (trustedRoot, signingConfig []byte)
-	// Keys are the long-lived keys that are published.
-	Keys []PublicKey
+	// Keys are the long-lived keys that are published now; nil: none. They change
+	// when one is rotated.
+	Keys func() []PublicKey
 	// RequestID names the request in answers and records; it is also in the
 	// server's log.
 	RequestID func(ctx context.Context) string

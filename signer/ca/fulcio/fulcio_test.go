@@ -70,7 +70,9 @@ func newAPI(t testing.TB) (*desk, http.Handler) {
 	}
 	d := &desk{key: key}
 	a, err := New(Config{
-		Certifier: d, Chains: func() [][]*x509.Certificate { return [][]*x509.Certificate{{{Raw: []byte("issuing")}, {Raw: []byte("root")}}} }, Audience: "sigstore",
+		Certifier: d, Chains: func() [][]*x509.Certificate {
+			return [][]*x509.Certificate{{{Raw: []byte("issuing")}, {Raw: []byte("root")}}}
+		}, Audience: "sigstore",
 		Issuers:   []Issuer{{"https://token.actions.githubusercontent.com", "github"}, {"https://ci.corp.example", "jenkins"}},
 		RequestID: func(context.Context) string { return "ID" },
 	})
