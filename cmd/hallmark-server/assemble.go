@@ -124,7 +124,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		return nil, err
 	}
 	own, err := api.New(api.Config{
-		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust, Keys: byKey.published,
+		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust, Keys: byKey.published, Revocations: gone,
 		RequestID: obs.RequestID, Logger: logger,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"time"
 
@@ -156,7 +157,9 @@ func (t *tender) recordOperations(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	for _, ev := range append(all.events(), written.Operations...) {
+	events := append(slices.Clone(written.Operations), all.events()...)
+	slices.SortStableFunc(events, func(a, b signer.AuditEvent) int { return a.Time.Compare(b.Time) })
+	for _, ev := range events {
 		if t.recorded[ev.Operation.ID] {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +29,15 @@ type publishedKey struct {
 	Algorithm string `json:"algorithm"`
 	Hint      string `json:"hint"`
 	PEM       string `json:"publicKey"`
+	// State is next, active, retiring or retired; a service of before keys were
+	// rotated has one key of each name and does not say.
+	State string     `json:"state,omitempty"`
+	Start *time.Time `json:"start,omitempty"`
+	End   *time.Time `json:"end,omitempty"`
 }
+
+// inUse says whether the service signs with the key for good.
+func (k publishedKey) inUse() bool { return k.State == "" || k.State == "active" }
 
 func keysCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
@@ -57,9 +66,9 @@ func keysListCommand(env environment) *cobra.Command {
 			Keys []publishedKey `json:"keys"`
 		}{all}, func(w io.Writer) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-			_, _ = fmt.Fprintln(table, "NAME\tUSE\tALGORITHM\tHINT")
+			_, _ = fmt.Fprintln(table, "NAME\tUSE\tSTATE\tALGORITHM\tHINT")
 			for _, k := range all {
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable(k.Name), printable(k.Use), printable(k.Algorithm), printable(k.Hint))
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", printable(k.Name), printable(k.Use), printable(k.State), printable(k.Algorithm), printable(k.Hint))
 			}
 			_ = table.Flush() // to the same place as all output
 		})
@@ -69,11 +78,16 @@ func keysListCommand(env environment) *cobra.Command {
 
 func keysPublicCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "public NAME [--attestations]", Short: "Print a public key as PEM, for cosign verify --key", Args: oneArgument("key"),
+		Use: "public NAME [--attestations] [--next | --hint HINT]", Short: "Print a public key as PEM, for cosign verify --key", Args: oneArgument("key"),
 	}
 	server := cmd.Flags().String("server", "", "URL of the signing service (default: HALLMARK_URL)")
+	next := cmd.Flags().Bool("next", false, "the key that will be used next: while one is rotated, keep both")
+	hint := cmd.Flags().String("hint", "", "the key with this hint, as keys list and bundles have it; also one that is retired")
 	attestations := cmd.Flags().Bool("attestations", false, "the key of attestations, not that of signatures")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *next && *hint != "" {
+			return usage("--next and --hint exclude each other")
+		}
 		use := "signatures"
 		if *attestations {
 			use = "attestations"
@@ -82,9 +96,19 @@ func keysPublicCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		at := slices.IndexFunc(all, func(k publishedKey) bool { return k.Name == args[0] && k.Use == use })
+		at := slices.IndexFunc(all, func(k publishedKey) bool {
+			switch {
+			case k.Name != args[0] || k.Use != use:
+				return false
+			case *hint != "":
+				return k.Hint == *hint
+			case *next:
+				return k.State == "next"
+			}
+			return k.inUse()
+		})
 		if at < 0 {
-			return no("the service has no key %q for %s (hint: hallmark keys list)", args[0], use)
+			return no("the service has no such key %q for %s (hint: hallmark keys list)", args[0], use)
 		}
 		// What a server sends is a key before it is printed.
 		block, rest := pem.Decode([]byte(all[at].PEM))

@@ -58,6 +58,8 @@ type Config struct {
 	// Keys are the long-lived keys that are published now; nil: none. They change
 	// when one is rotated.
 	Keys func() []PublicKey
+	// Revocations is the list that is shown; nil: none is.
+	Revocations Revocations
 	// RequestID names the request in answers and records; it is also in the
 	// server's log.
 	RequestID func(ctx context.Context) string
@@ -102,6 +104,7 @@ func New(cfg Config) (http.Handler, error) {
 	}, s.artifact)
 	s.registerLogs(api, mux)
 	s.registerKeys(api, mux)
+	s.registerRevocations(api)
 	mux.HandleFunc("GET /hallmark/v1/trusted_root.json", func(w http.ResponseWriter, r *http.Request) {
 		root, _ := cfg.Trust(r.Context())
 		writeJSON(w, root)
