@@ -42,9 +42,16 @@ func TestOperations(t *testing.T) {
 	runs(t, 0, "revoke", "digest", "--dir", cfg.dir, "--reason", "ships a miner", digest)
 	says(t, exitNo, "revoked already", "revoke", "digest", "--dir", cfg.dir, "--reason", "again", digest)
 	says(t, exitNo, "not revoked", "revoke", "withdraw", "--dir", cfg.dir, "key", digest)
-	runs(t, 0, "revoke", "identity", "--dir", cfg.dir, "--reason", "phished", "--since", "2026-01-31T12:00:00Z", "https://ci.example/a")
-	runs(t, 0, "revoke", "withdraw", "--dir", cfg.dir, "digest", digest)
-	runs(t, 0, "keys", "rotate", "ct", "--dir", cfg.dir, "--wait", "0s", "--keep", "0s")
+	since := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	do := func(ev signer.AuditEvent) {
+		t.Helper()
+		check(t, storeRevocations(ctx, cfg, time.Now().UTC().Truncate(time.Second), ev, func(trustroot.Revocations) error { return nil }))
+	}
+	do(revocationEvent(trustroot.Revocation{Kind: trustroot.RevokedIdentity, Value: "https://ci.example/a", Reason: "phished", Since: &since}))
+	withdrawn := signer.AuditEvent{Action: signer.ActionWithdraw, Operation: &signer.Operation{Kind: "digest", Value: digest}}
+	do(withdrawn)
+	_, err := recordRotation(ctx, cfg, care.password, kindCT, rotateOptions{})
+	check(t, err)
 
 	db, err := openDatabase(ctx, cfg, slog.New(slog.DiscardHandler))
 	check(t, err)
@@ -57,8 +64,7 @@ func TestOperations(t *testing.T) {
 		"rotate requested ct ct-2\nrotate made ct ct-2\nrotate published ct ct-2\nrotate active ct ct-2\nrotate done ct ct-2"
 	// Two services, one of which comes later and tells all of it again.
 	for range 2 {
-		care := newTender(cfg, care.password, slog.New(slog.DiscardHandler))
-		care.db = db
+		care.db, care.recorded = db, map[string]bool{}
 		for i := range 3 {
 			check(t, care.tend(ctx, now.Add(time.Duration(i+1)*time.Second)))
 		}
@@ -76,65 +82,61 @@ func TestOperations(t *testing.T) {
 	if len(written.Operations) != 3 {
 		t.Errorf("%d lines", len(written.Operations))
 	}
-	care.db = db
 	check(t, care.tend(ctx, now.Add(operationsKeep+time.Hour)))
 	if written, err = readOperations(cfg); err != nil || len(written.Operations) != 1 || written.Operations[0].Action != signer.ActionWithdraw {
 		t.Errorf("%+v, %v", written, err)
 	}
+	revocationInterrupted(t, cfg, care)
 }
 
-// TestRevocationInterrupted: the power fails when it is written down who revokes
+// revocationInterrupted: the power fails when it is written down who revokes
 // what, and not done yet. The next look does it, and one that was done is not done
 // again.
-func TestRevocationInterrupted(t *testing.T) {
-	cfg, care := tended(t)
-	ctx, now := context.Background(), time.Now().UTC().Truncate(time.Second)
+func revocationInterrupted(t *testing.T, cfg *Config, care *tender) {
+	t.Helper()
+	ctx, now := context.Background(), time.Now().UTC().Add(2*operationsKeep)
 	digest := "sha256:" + strings.Repeat("1", 64)
 	list := cfg.path("trust", revocationsName)
-	for _, step := range []struct {
-		args []string
-		want int
+	revoke := func(kind trustroot.RevocationKind, value string) signer.AuditEvent {
+		return revocationEvent(trustroot.Revocation{Kind: kind, Value: value, Reason: "r"})
+	}
+	for i, step := range []struct {
+		ev   signer.AuditEvent
+		want int // beside the one that is there
 	}{
-		{[]string{"revoke", "digest", "--reason", "r", digest}, 1},
-		{[]string{"revoke", "identity", "--reason", "r", "https://ci.example/a"}, 2},
-		{[]string{"revoke", "withdraw", "digest", digest}, 1},
+		{revoke(trustroot.RevokedDigest, digest), 1},
+		{revoke(trustroot.RevokedKey, digest), 2},
+		{signer.AuditEvent{Action: signer.ActionWithdraw, Operation: &signer.Operation{Kind: "digest", Value: digest}}, 1},
 	} {
 		before, err := os.ReadFile(list)
-		if !os.IsNotExist(err) {
-			check(t, err)
-		}
-		runs(t, 0, append(step.args, "--dir", cfg.dir)...)
-		if before == nil {
-			check(t, os.Remove(list))
-		} else {
-			check(t, os.WriteFile(list, before, 0o600))
-		}
-		check(t, care.tend(ctx, now.Add(time.Minute)))
+		check(t, err)
+		check(t, storeRevocations(ctx, cfg, now, step.ev, func(trustroot.Revocations) error { return nil }))
+		check(t, os.WriteFile(list, before, 0o600)) // the crash
+		check(t, care.tend(ctx, now))
 		done, err := cfg.readRevocations()
-		if err != nil || len(done.Revocations) != step.want {
-			t.Errorf("%v: %+v, %v", step.args, done, err)
+		if err != nil || len(done.Revocations) != step.want+1 {
+			t.Errorf("%d: %+v, %v", i, done, err)
 		}
-		check(t, care.tend(ctx, now.Add(time.Minute)))
+		check(t, care.tend(ctx, now))
 		if again, err := cfg.readRevocations(); err != nil || again.Version != done.Version {
-			t.Errorf("%v: version %d, then %d, %v", step.args, done.Version, again.Version, err)
+			t.Errorf("%d: version %d, then %d, %v", i, done.Version, again.Version, err)
 		}
 	}
 	// The next command does what the one before was kept from.
-	check(t, os.Remove(list))
 	written, err := readOperations(cfg)
 	check(t, err)
-	ev, err := named(signer.AuditEvent{Action: signer.ActionRevoke, Operation: &signer.Operation{Kind: "digest", Value: digest, Reason: "r"}}, now)
+	ev, err := named(revoke(trustroot.RevokedDigest, digest), now)
 	check(t, err)
 	check(t, written.add(cfg, ev))
-	runs(t, 0, "revoke", "key", "--reason", "stolen", digest, "--dir", cfg.dir)
+	check(t, storeRevocations(ctx, cfg, now, revoke(trustroot.RevokedIdentity, "https://ci.example/b"), func(trustroot.Revocations) error { return nil }))
 	done, err := cfg.readRevocations()
-	if err != nil || len(done.Revocations) != 2 || done.Revocations[0].Kind != trustroot.RevokedDigest {
+	if err != nil || len(done.Revocations) != 4 || done.Revocations[2].Kind != trustroot.RevokedDigest {
 		t.Errorf("%+v, %v", done, err)
 	}
 	// What is no record is not passed over.
 	for _, bad := range []string{"{", `{"operations": [{}]}`, `{"operation": []}`} {
 		writeFile(t, cfg.path("trust", operationsName), bad)
-		if err := care.tend(ctx, now.Add(2*time.Minute)); err == nil {
+		if err := care.tend(ctx, now); err == nil {
 			t.Errorf("%s was taken", bad)
 		}
 	}
