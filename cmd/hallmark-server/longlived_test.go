@@ -145,7 +145,7 @@ func TestTendLongLived(t *testing.T) {
 		t.Errorf("%d issuers, %d chains", n, len(online.chainsOnRequest()))
 	}
 	// The retired keys are gone for good.
-	for _, name := range []string{"sign-release", "attest-release", keyFulcio} {
+	for _, name := range []string{"sign-release", keyFulcio} {
 		check(t, os.Remove(cfg.path("keys", name+".key")))
 	}
 	_, err = newLongLived(ctx, cfg, care.password, silent)
