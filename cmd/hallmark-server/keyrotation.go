@@ -3,11 +3,8 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -135,17 +132,8 @@ type rotations struct {
 
 func readRotations(cfg *Config) (*rotations, error) {
 	all := &rotations{}
-	doc, err := readBounded(cfg.path("trust", rotationsName), maxTrust)
-	if errors.Is(err, os.ErrNotExist) {
-		return all, nil
-	}
-	if err != nil {
+	if err := readRecord(cfg.path("trust", rotationsName), all); err != nil {
 		return nil, fmt.Errorf("read rotations: %w", err)
-	}
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(all); err != nil {
-		return nil, fmt.Errorf("read rotations: %s: %w", cfg.path("trust", rotationsName), err)
 	}
 	for i, r := range all.Rotations {
 		if r == nil || !isKind(r.Kind) {

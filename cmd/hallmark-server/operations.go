@@ -48,17 +48,8 @@ type operations struct {
 
 func readOperations(cfg *Config) (*operations, error) {
 	all := &operations{}
-	doc, err := readBounded(cfg.path("trust", operationsName), maxTrust)
-	if errors.Is(err, os.ErrNotExist) {
-		return all, nil
-	}
-	if err != nil {
+	if err := readRecord(cfg.path("trust", operationsName), all); err != nil {
 		return nil, fmt.Errorf("read operations: %w", err)
-	}
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(all); err != nil {
-		return nil, fmt.Errorf("read operations: %s: %w", cfg.path("trust", operationsName), err)
 	}
 	for i, ev := range all.Operations {
 		if ev.Operation == nil || ev.Operation.ID == "" || ev.Time.IsZero() {
@@ -66,6 +57,23 @@ func readOperations(cfg *Config) (*operations, error) {
 		}
 	}
 	return all, nil
+}
+
+// readRecord decodes a file strictly. One that is not there leaves into as it is.
+func readRecord(path string, into any) error {
+	doc, err := readBounded(path, maxTrust)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(doc))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 func (a *operations) write(cfg *Config) error {

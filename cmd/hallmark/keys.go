@@ -4,11 +4,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -125,29 +123,11 @@ func publishedKeys(ctx context.Context, env environment, server string) ([]publi
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+"/hallmark/v1/keys", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("call the signing service: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }() // read to the end or given up
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeysAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("read the service's answer: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), body)
-	}
 	var answer struct {
 		Keys []publishedKey `json:"keys"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("read the service's answer: %w", err)
-	}
-	return answer.Keys, nil
+	_, err = c.get(ctx, "/hallmark/v1/keys", maxKeysAnswer, &answer)
+	return answer.Keys, err
 }
 
 // receiptKeys names the long-lived keys that signed, each once.

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -140,28 +139,11 @@ func (q listQuery) page(ctx context.Context, c *client, after string) (page revo
 			query.Set(name, value)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+"/hallmark/v1/revocations?"+query.Encode(), http.NoBody)
-	if err != nil {
-		return page, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return page, fmt.Errorf("call the signing service: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }() // read to the end or given up
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxRevocationsAnswer))
-	switch {
-	case err != nil:
-		return page, fmt.Errorf("read the service's answer: %w", err)
-	case resp.StatusCode == http.StatusConflict:
+	status, err := c.get(ctx, "/hallmark/v1/revocations?"+query.Encode(), maxRevocationsAnswer, &page)
+	if status == http.StatusConflict {
 		return page, errListChanged
-	case resp.StatusCode != http.StatusOK:
-		return page, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), body)
 	}
-	if err := json.Unmarshal(body, &page); err != nil {
-		return page, fmt.Errorf("read the service's answer: %w", err)
-	}
-	return page, nil
+	return page, err
 }
 
 func printRevocations(w io.Writer, list []trust.Revocation) {
