@@ -20,7 +20,11 @@ const (
 type outputFormat string
 
 func (f *outputFormat) String() string { return string(*f) }
-func (f *outputFormat) Type() string   { return "format" }
+
+// Type implements pflag.Value.
+func (f *outputFormat) Type() string { return "format" }
+
+// Set implements pflag.Value.
 func (f *outputFormat) Set(s string) error {
 	if s != formatText && s != formatJSON {
 		return errors.New("want text or json")
