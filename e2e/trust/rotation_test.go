@@ -135,7 +135,7 @@ func (w *watcher) sign(ctx context.Context, t *testing.T) {
 			t.Errorf("sign: exit code %d: %s", r.Code, r.Stderr)
 			continue
 		}
-		s.hints = hintsOf(s.receipt)
+		s.hints, s.at = hintsOf(s.receipt), time.Now()
 		w.all = append(w.all, s)
 		w.newest.Store(&image)
 		w.newestSigned.Store(&s)
@@ -163,7 +163,9 @@ func TestRotation(t *testing.T) {
 	old := l.PushSmall(t, "acme/app", "old")
 	receipt := sign(t, l, old)
 	w := newWatcher(t, l, old)
-	w.newestSigned.Store(&signed{old, receipt, hintsOf(receipt)})
+	w.all = []signed{{old, receipt, hintsOf(receipt), time.Now()}}
+	first := w.all[0]
+	w.newestSigned.Store(&first)
 	two, three := newCosign(t, l, stock.CosignV2), newCosign(t, l, stock.CosignV3)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -30,6 +30,7 @@ type signed struct {
 	image   string
 	receipt signer.Receipt
 	hints   []string // in the order of the receipt
+	at      time.Time
 }
 
 func hintsOf(r signer.Receipt) []string {
@@ -199,7 +200,8 @@ func (w *watcher) checkKeys(t *testing.T, c cosign) {
 			first[stage] = s
 		}
 	}
-	if got := strings.Join(stages, ", "); got != "retired, active+retired, active" {
+	got := strings.Join(stages, ", ")
+	if got != "retired, active+retired, active" && (got != "retired, active" || w.longestGap() < keeps) {
 		t.Fatalf("images were signed by %s", got)
 	}
 	for _, tc := range []struct {
@@ -208,11 +210,22 @@ func (w *watcher) checkKeys(t *testing.T, c cosign) {
 	}{
 		{"retired", "retired", true}, {"active+retired", "retired", true}, {"active+retired", "active", true}, {"active", "active", true}, {"active", "retired", false},
 	} {
+		if first[tc.stage].image == "" {
+			continue // the machine stood still while both keys signed: nothing was shown
+		}
 		if r := c.run(t, "verify", "--key", files[tc.file], first[tc.stage].image); (r.Code == 0) != tc.good {
 			t.Errorf("signed by %s, verified with the %s key: exit code %d, want good %t: %s", tc.stage, tc.file, r.Code, tc.good, r.Stderr)
 		}
 	}
-	if n := w.requested.Load(); n < 4 {
+	if n := w.requested.Load(); n < 3 {
 		t.Errorf("only %d signatures with certificates on request: that shows nothing", n)
 	}
+}
+
+// longestGap is the longest time in which nothing was signed.
+func (w *watcher) longestGap() (longest time.Duration) {
+	for i := 1; i < len(w.all); i++ {
+		longest = max(longest, w.all[i].at.Sub(w.all[i-1].at))
+	}
+	return longest
 }
