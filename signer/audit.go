@@ -64,6 +64,8 @@ type AuditEvent struct {
 	// the refusal recorded before, and not recorded one by one; at stage quota,
 	// how many requests of this project above a quota.
 	Unrecorded int `json:"unrecorded,omitempty"`
+	// Operation is what an operator did; nil of decisions of the service.
+	Operation *Operation `json:"operation,omitempty"`
 }
 
 // Audit records decisions, append only. Record returns when the event is

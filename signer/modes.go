@@ -31,57 +31,6 @@ const (
 	modeKeyPrefix   = "key:"
 )
 
-// SigningKey is a long-lived key pair under one name. Attestations are made
-// with a key of their own: stock cosign takes any bundle of an accepted key for
-// a signature, so a failed scan report must never be signed by the key that
-// approves images. Attestations may be nil, Signatures not.
-type SigningKey struct {
-	Signatures   crypto.Signer
-	Attestations crypto.Signer
-}
-
-// of is the key for an action; nil if there is none.
-func (k SigningKey) of(action Action) crypto.Signer {
-	if action == ActionAttest {
-		return k.Attestations
-	}
-	return k.Signatures
-}
-
-// checkKeys wants every key to be one that verifiers of all kinds know, and to
-// have one purpose.
-func checkKeys(keys map[string]SigningKey) error {
-	seen := map[string]string{}
-	for name, pair := range keys {
-		if pair.Signatures == nil {
-			return fmt.Errorf("signing key %q: it has no key for signatures", name)
-		}
-		for use, key := range map[string]crypto.Signer{"signatures": pair.Signatures, "attestations": pair.Attestations} {
-			if key == nil {
-				continue
-			}
-			spki, err := spkiOf(key)
-			if err != nil {
-				return fmt.Errorf("signing key %q for %s: %w", name, use, err)
-			}
-			if other := seen[string(spki)]; other != "" {
-				return fmt.Errorf("signing key %q for %s is also %s (hint: each needs a key of its own, or verifiers take one's attestations for the other's signatures)", name, use, other)
-			}
-			seen[string(spki)] = fmt.Sprintf("key %q for %s", name, use)
-		}
-	}
-	return nil
-}
-
-// spkiOf is the public half of a key, which has to be ECDSA on P-256.
-func spkiOf(key crypto.Signer) ([]byte, error) {
-	public, ok := key.Public().(*ecdsa.PublicKey)
-	if !ok || public.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("a key of type %T (hint: ECDSA P-256, which every verifier knows)", key.Public())
-	}
-	return x509.MarshalPKIXPublicKey(public)
-}
-
 // modesOf are the modes that were granted. A grant without any is a mistake.
 func modesOf(terms policy.Terms) ([]string, error) {
 	var modes []string
@@ -112,18 +61,20 @@ func (s *Service) sign(ctx context.Context, in Intent, d draft) (Signed, error) 
 	}
 	var all []Signed
 	for _, mode := range modes {
-		by, err := s.signer(ctx, in, d, mode)
+		signers, err := s.signers(ctx, in, d, mode)
 		if err != nil {
 			return Signed{}, err
 		}
-		one, err := s.signAs(ctx, in, by)
-		if err != nil {
-			return Signed{}, fmt.Errorf("sign by %s: %w", mode, err)
+		for _, by := range signers {
+			one, err := s.signAs(ctx, in, by)
+			if err != nil {
+				return Signed{}, fmt.Errorf("sign by %s: %w", mode, err)
+			}
+			if err := checkSigned(in, one); err != nil {
+				return Signed{}, fmt.Errorf("check what was signed by %s: %w", mode, err)
+			}
+			all = append(all, one)
 		}
-		if err := checkSigned(in, one); err != nil {
-			return Signed{}, fmt.Errorf("check what was signed by %s: %w", mode, err)
-		}
-		all = append(all, one)
 	}
 	first := all[0]
 	first.Others = all[1:]
@@ -138,26 +89,21 @@ type modeSigner struct {
 	certificate Certificate
 }
 
-// signer returns the key of a mode: a new one with a certificate, which is
-// dropped after use, or a long-lived one.
-func (s *Service) signer(ctx context.Context, in Intent, d draft, mode string) (modeSigner, error) {
+// signers returns the keys of a mode: a new one with a certificate, which is
+// dropped after use, or a long-lived one, while it is rotated with the one before.
+func (s *Service) signers(ctx context.Context, in Intent, d draft, mode string) ([]modeSigner, error) {
 	if name, byKey := strings.CutPrefix(mode, modeKeyPrefix); byKey {
-		key := s.cfg.Keys[name].of(in.Action)
-		if key == nil {
-			return modeSigner{}, fmt.Errorf("there is no key %q to %s with (hint: signing.keys of the configuration)", name, in.Action)
-		}
-		spki, err := spkiOf(key)
-		return modeSigner{key: key, name: name, spki: spki}, err
+		return s.longLived(ctx, name, in.Action)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return modeSigner{}, fmt.Errorf("generate signing key: %w", err)
+		return nil, fmt.Errorf("generate signing key: %w", err)
 	}
 	cert, err := s.cfg.Certificates.Issue(ctx, CertificateRequest{SAN: d.san, Extensions: d.extensions, PublicKey: key.Public()})
 	if err != nil {
-		return modeSigner{}, fmt.Errorf("issue certificate for %s: %w", d.san, err)
+		return nil, fmt.Errorf("issue certificate for %s: %w", d.san, err)
 	}
-	return modeSigner{key: key, certificate: cert}, nil
+	return []modeSigner{{key: key, certificate: cert}}, nil
 }
 
 // signAs signs the statement with one key and timestamps the signature; and,

@@ -308,7 +308,7 @@ func TestNewRefusesKeys(t *testing.T) {
 		}
 		_, err = signer.New(signer.Config{
 			Origin: origin, Authenticator: w, Registry: w, Policy: p, Certificates: w, Timestamper: w, Logs: []signer.Log{w.logs[0]}, Verifier: w, Journal: w, Audit: w,
-			Keys: tc.keys,
+			Keys: func() map[string]signer.SigningKey { return tc.keys },
 		})
 		if err == nil || !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: %v", name, err)

@@ -52,7 +52,7 @@ func (s *Service) refuseRevokedModes(ctx context.Context, modes []string, action
 		if !byKey {
 			continue
 		}
-		if key := s.cfg.Keys[name].of(action); key != nil {
+		if key := s.signingKey(name).of(action); key != nil {
 			if err := s.refuseRevokedKey(ctx, key.Public()); err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ type Config struct {
 	Logs []Log
 	// Keys are the long-lived keys that policy rules name. A rule that names
 	// another gets nothing signed.
-	Keys map[string]SigningKey
+	Keys func() map[string]SigningKey
 	// Tags has legacy tags written beside the bundles; nil for none.
 	Tags     *Tags
 	Verifier Verifier
@@ -96,7 +96,11 @@ func New(cfg Config) (*Service, error) {
 	if err := CheckOrigin(cfg.Origin); err != nil {
 		return nil, fmt.Errorf("new signer: %w", err)
 	}
-	if err := checkKeys(cfg.Keys); err != nil {
+	var keys map[string]SigningKey
+	if cfg.Keys != nil {
+		keys = cfg.Keys()
+	}
+	if err := CheckKeys(keys); err != nil {
 		return nil, fmt.Errorf("new signer: %w", err)
 	}
 	if cfg.Tags != nil && (cfg.Tags.Log == nil || cfg.Tags.Registry == nil) {

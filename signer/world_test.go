@@ -389,7 +389,7 @@ func (w *world) startWith(change func(*signer.Config)) *signer.Service {
 	}
 	cfg := signer.Config{
 		Origin: origin, Authenticator: w, Registry: w, Policy: p, Certificates: w, Timestamper: w, Logs: logs, Verifier: w, Journal: w, Audit: w,
-		Clock: w.clock, Logger: w.logger, MaxUses: w.maxUses, Quotas: w.quotas, Keys: w.keys, Tags: w.tagPorts(),
+		Clock: w.clock, Logger: w.logger, MaxUses: w.maxUses, Quotas: w.quotas, Keys: func() map[string]signer.SigningKey { return w.keys }, Tags: w.tagPorts(),
 		Revocations: w.revocations,
 	}
 	change(&cfg)

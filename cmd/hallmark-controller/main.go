@@ -11,8 +11,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -20,19 +18,23 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 // version is stamped by the Makefile.
 var version = "devel"
 
-// Exit codes, the same for every Hallmark command.
+// Exit codes, as program has them.
 const (
-	exitUsage     = 2
-	exitUndecided = 3
+	exitUsage     = program.Usage
+	exitUndecided = program.Undecided
 )
 
 // usageError marks a command line that cannot be right.
 type usageError struct{ error }
+
+func (usageError) ExitCode() int { return exitUsage }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -44,33 +46,12 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var o options
 	command := &cobra.Command{
-		Use: "hallmark-controller", Short: "Admit only images that are signed as policy says", Version: version,
-		Args: noArguments, SilenceErrors: true, SilenceUsage: true,
+		Use: "hallmark-controller", Short: "Admit only images that are signed as policy says", Version: version, Args: program.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: o.logLevel}))
 			return serve(cmd.Context(), o, log)
 		},
 	}
 	o.register(command.Flags())
-	command.SetArgs(args)
-	command.SetOut(stdout)
-	command.SetErr(stderr)
-	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	err := command.ExecuteContext(ctx)
-	if err == nil {
-		return 0
-	}
-	_, _ = fmt.Fprintln(stderr, "hallmark-controller:", err)
-	var usage usageError
-	if errors.As(err, &usage) {
-		return exitUsage
-	}
-	return exitUndecided
-}
-
-func noArguments(cmd *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(cmd, args); err != nil {
-		return usageError{err}
-	}
-	return nil
+	return program.Run(ctx, command, args, program.Streams{In: os.Stdin, Out: stdout, Err: stderr})
 }

@@ -56,7 +56,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err := cfg.checkPolicyKeys(signingPolicy); err != nil {
 		return nil, usageError{err}
 	}
-	signingKeys, publicKeys, err := cfg.openSigningKeys(ctx, d.password)
+	byKey, err := newLongLived(ctx, cfg, d.password, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -117,14 +117,14 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	s, err := signer.New(signer.Config{
 		Evidence: gates, Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
 		Certificates: d.online, Timestamper: d.online, Logs: logs.forSigner(cfg), Verifier: trust,
-		Keys: signingKeys, Tags: logs.tags(cfg, registry), Revocations: gone,
+		Keys: byKey.keys, Tags: logs.tags(cfg, registry), Revocations: gone,
 		Journal: db, Audit: db, OnRequest: desk.port(), Logger: logger, MaxUses: cfg.maxUses(), Quotas: cfg.Quotas.quotas(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	own, err := api.New(api.Config{
-		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust, Keys: apiKeys(publicKeys),
+		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust, Keys: byKey.published, Revocations: gone,
 		RequestID: obs.RequestID, Logger: logger,
 	})
 	if err != nil {
@@ -146,19 +146,19 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		return nil, err
 	}
 	ready := readiness(cfg, db, logs.set)
-	ready["keys"], ready["trust repository"] = d.online.ready, care.ready
+	ready["keys"], ready["signing keys"], ready["trust repository"] = d.online.ready, byKey.ready, care.ready
 	admin := obs.Private{Registry: metrics, Logger: logger, Ready: ready}
-	follow := func(ctx context.Context) {
+	followAll := func(ctx context.Context) {
 		var group sync.WaitGroup
 		group.Go(func() { care.run(ctx) })
-		group.Go(func() { d.online.run(ctx) })
+		group.Go(func() { follow(ctx, logger, d.online.look, byKey.look) })
 		if cfg.shared() { // otherwise nobody else has the database
 			group.Go(func() { logs.keys.prepareUntil(ctx, db, logger) })
 		}
 		group.Wait()
 	}
 	return &service{
-		public: public, admin: admin.Handler(), signer: s, identities: authenticator, desk: desk, logger: logger, follow: follow, close: closeAll,
+		public: public, admin: admin.Handler(), signer: s, identities: authenticator, desk: desk, logger: logger, follow: followAll, close: closeAll,
 	}, nil
 }
 

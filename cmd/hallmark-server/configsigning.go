@@ -3,8 +3,6 @@
 package main
 
 import (
-	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -14,8 +12,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hallmark-dev/hallmark/policy"
-	"github.com/hallmark-dev/hallmark/signer"
-	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/keys/kms"
 )
 
@@ -100,49 +96,6 @@ func (s *SigningConfig) checkSigningKeys() error {
 		}
 	}
 	return nil
-}
-
-// publicKey is a long-lived key as it is published.
-type publicKey struct {
-	signingKey
-	public crypto.PublicKey
-	hint   string
-	pem    []byte
-}
-
-// openSigningKeys opens the long-lived keys, for the flow and as they are
-// published.
-func (c *Config) openSigningKeys(ctx context.Context, password []byte) (map[string]signer.SigningKey, []publicKey, error) {
-	pairs := map[string]signer.SigningKey{}
-	var published []publicKey
-	for _, k := range c.signingKeys() {
-		key, err := c.openKey(ctx, c.path("keys"), k.place, password)
-		if err != nil {
-			return nil, nil, fmt.Errorf("signing key %q for %s: %w (hint: hallmark-server keys create --dir %s)", k.name, k.use, err, c.dir)
-		}
-		pair := pairs[k.name]
-		if k.use == forSignatures {
-			pair.Signatures = key
-		} else {
-			pair.Attestations = key
-		}
-		pairs[k.name] = pair
-		p, err := publish(k, key.Public())
-		if err != nil {
-			return nil, nil, err
-		}
-		published = append(published, p)
-	}
-	return pairs, published, nil
-}
-
-func publish(k signingKey, public crypto.PublicKey) (publicKey, error) {
-	hint, err := keys.Hint(public)
-	if err != nil {
-		return publicKey{}, err
-	}
-	text, err := keys.PublicPEM(public)
-	return publicKey{k, public, hint, text}, err
 }
 
 // checkPolicyKeys wants every key that a rule names, for what the rule does with

@@ -30,7 +30,7 @@ type evidenceFacts struct {
 
 // current makes a Crypto when root or list have been replaced.
 func (f *evidenceFacts) current(ctx context.Context) (*verifier.Crypto, error) {
-	root, list := f.trust.current(ctx).parsed, f.gone.current(ctx)
+	root, list := f.trust.current(ctx).parsed, f.gone.current(ctx).Revocations
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.made == nil || f.root != root || f.list != list {

@@ -75,46 +75,47 @@ func addAuthority(m trustroot.Material, origin string, chain []*x509.Certificate
 	return m, nil
 }
 
-// loadFulcio loads the authority if the API is on. It must be there and
+// checkAuthority looks at the authority of the Fulcio API if that is on. It must be there and
 // published: certificates that no verifier knows are worse than none.
-func (d *deployment) loadFulcio(ctx context.Context, cfg *Config) error {
-	if cfg.Fulcio == nil {
+func (c *Config) checkAuthority() error {
+	if c.Fulcio == nil {
 		return nil
 	}
-	var err error
-	if d.fulcio, err = cfg.openOwn(ctx, keyFulcio, d.password); err == nil {
-		d.fulcioChain, err = readChain(cfg.path("certs", fulcioChainName))
+	all, err := readRotations(c)
+	if err != nil {
+		return err
 	}
-	hint := "hint: hallmark-server fulcio enable --dir " + cfg.dir
+	chain, err := readChain(c.chainFile(all.inUse(kindFulcio)))
+	hint := "hint: hallmark-server fulcio enable --dir " + c.dir
 	if errors.Is(err, os.ErrNotExist) {
 		return usageError{fmt.Errorf("fulcio is configured, and there is no authority for it: %w (%s)", err, hint)}
 	}
 	if err != nil {
 		return err
 	}
-	m, err := cfg.readMaterial()
+	m, err := c.readMaterial()
 	if err != nil {
 		return err
 	}
-	published := func(a trustroot.Authority) bool { return bytes.Equal(a.Chain[0].Raw, d.fulcioChain[0].Raw) }
+	published := func(a trustroot.Authority) bool { return bytes.Equal(a.Chain[0].Raw, chain[0].Raw) }
 	if !slices.ContainsFunc(m.CertificateAuthorities, published) {
-		return usageError{fmt.Errorf("fulcio is configured, and its authority is not in %s (%s)", cfg.path("trust", trustedRootName), hint)}
+		return usageError{fmt.Errorf("fulcio is configured, and its authority is not in %s (%s)", c.path("trust", trustedRootName), hint)}
 	}
 	return nil
 }
 
 // fulcioWriters lets holders of certificates on request log what they signed.
 func (d *deployment) fulcioWriters(db store.Database) *writers.Requested {
-	if d.fulcioChain == nil {
+	if !d.online.onRequest {
 		return nil
 	}
-	return &writers.Requested{Check: issuedBy(d.fulcioChain), Uses: db}
+	return &writers.Requested{Check: d.online.issuerOnRequest, Uses: db}
 }
 
 // desk is what certificates on request are made of; nil while the API is off.
 type desk struct {
 	cfg        *Config
-	chain      []*x509.Certificate
+	online     *authorities
 	identities *identity.Authenticator
 	onRequest  *signer.OnRequest
 	issuers    []fulcio.Issuer
@@ -133,7 +134,7 @@ func openDesk(ctx context.Context, cfg *Config, d *deployment, db store.Database
 		return nil, usageError{fmt.Errorf("fulcio: %w", err)}
 	}
 	k := &desk{
-		cfg: cfg, chain: d.fulcioChain, identities: identities,
+		cfg: cfg, online: d.online, identities: identities,
 		onRequest: &signer.OnRequest{Authenticator: identities, Certificates: onRequest{d.online}, Record: db},
 	}
 	for _, s := range sources {
@@ -162,7 +163,7 @@ func (k *desk) face(s *signer.Service, logger *slog.Logger) (*fulcio.API, error)
 		return nil, nil //nolint:nilnil // off is no error
 	}
 	return fulcio.New(fulcio.Config{
-		Certifier: s, Chain: k.chain, Audience: k.cfg.Fulcio.Audience, Issuers: k.issuers, RequestID: obs.RequestID, Logger: logger,
+		Certifier: s, Chains: k.online.chainsOnRequest, Audience: k.cfg.Fulcio.Audience, Issuers: k.issuers, RequestID: obs.RequestID, Logger: logger,
 	})
 }
 

@@ -173,10 +173,3 @@ func (c *Config) password() ([]byte, error) {
 	}
 	return keys.ReadPassword(file, c.Password.Env)
 }
-
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) != 0 {
-		return usageError{fmt.Errorf("%s takes no arguments (hint: %s)", cmd.CommandPath(), cmd.UseLine())}
-	}
-	return nil
-}

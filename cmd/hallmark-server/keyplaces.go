@@ -44,7 +44,7 @@ func initKeys() []string {
 
 // laterKey is the form of the names of keys that came after those of init: of
 // further logs, of rotations with their roots, and of the trust repository.
-var laterKey = regexp.MustCompile(`^(log-v[12]-[0-9]+|(ca|tsa)-[0-9]+(-root)?|ct-[0-9]+|tuf-(targets|snapshot|timestamp)(-[0-9]+)?)$`)
+var laterKey = regexp.MustCompile(`^(log-v[12]-[0-9]+|(ca|ca-fulcio|tsa)-[0-9]+(-root)?|ct-[0-9]+|tuf-(targets|snapshot|timestamp)(-[0-9]+)?|(sign|attest)-[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.[0-9]+)$`)
 
 // KMSConfig says how to reach key management services.
 type KMSConfig struct {
@@ -70,7 +70,7 @@ type VaultConfig struct {
 func (c *Config) checkKeys() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Keys)) {
 		if !slices.Contains(roleKeys(), name) && name != keyFulcio && !laterKey.MatchString(name) {
-			return fmt.Errorf("keys.%s: there is no such key (hint: %v, %s, tuf-targets, tuf-snapshot, tuf-timestamp, and those with a number: log-v1-2, ca-2, ca-2-root)", name, roleKeys(), keyFulcio)
+			return fmt.Errorf("keys.%s: there is no such key (hint: %v, %s, tuf-targets, tuf-snapshot, tuf-timestamp, and those with a number: log-v1-2, ca-2, ca-2-root, sign-NAME.2)", name, roleKeys(), keyFulcio)
 		}
 		if err := kms.CheckReference(c.Keys[name]); err != nil {
 			return fmt.Errorf("keys.%s: %w", name, err)
@@ -97,8 +97,16 @@ type place struct {
 	reference string
 }
 
-// place of a key of the deployment itself.
-func (c *Config) place(name string) place { return place{name: name, reference: c.Keys[name]} }
+// place of a key of the deployment itself. The first long-lived keys have theirs
+// under signing.keys; those that rotations bring, like all others under keys.
+func (c *Config) place(name string) place {
+	for _, k := range c.signingKeys() {
+		if k.place.name == name {
+			return k.place
+		}
+	}
+	return place{name: name, reference: c.Keys[name]}
+}
 
 func (p place) String() string {
 	if p.reference != "" {

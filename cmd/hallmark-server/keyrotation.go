@@ -3,15 +3,12 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
-	"github.com/hallmark-dev/hallmark/signer/tlog"
+	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/trustroot/tuf"
 )
 
@@ -29,40 +26,10 @@ import (
 // rotationsName is the file in trust/.
 const rotationsName = "rotations.json"
 
-// The kinds of key that are rotated. Attestations are signed with certificates
-// of the same authority as signatures, so that ca is the attestor's as well.
-const (
-	kindCA  = "ca"
-	kindCT  = "ct"
-	kindTSA = "tsa"
-)
-
-// tufKey is the name of the first key of an online role, which is also the kind.
-func tufKey(role tuf.Role) string { return "tuf-" + string(role) }
-
-// keyKinds are all kinds, as people read them.
-func keyKinds() []string {
-	kinds := []string{kindCA, kindCT, kindTSA, string(tlog.V1), string(tlog.V2)}
-	for _, role := range tuf.OnlineRoles() {
-		kinds = append(kinds, tufKey(role))
-	}
-	return kinds
-}
-
-// tufRole is the role of a kind, if it is one's.
-func tufRole(kind string) (tuf.Role, bool) {
-	for _, role := range tuf.OnlineRoles() {
-		if tufKey(role) == kind {
-			return role, true
-		}
-	}
-	return "", false
-}
-
-func isLogKind(kind string) bool { return kind == string(tlog.V1) || kind == string(tlog.V2) }
-
 // keyRotation is the way of one key to the place of another.
 type keyRotation struct {
+	// ID names it in the audit. Rotations of before there was one have none.
+	ID   string `json:"id,omitempty"`
 	Kind string `json:"kind"`
 	// Key is the new key's name: keys/<Key>.key, or of a log the log's.
 	Key string `json:"key,omitempty"`
@@ -80,6 +47,24 @@ type keyRotation struct {
 	Published time.Time `json:"published,omitzero"`
 	Active    time.Time `json:"active,omitzero"`
 	Done      time.Time `json:"done,omitzero"`
+	// By is whose process took it to each phase.
+	By map[string]signer.Operator `json:"by,omitempty"`
+}
+
+// id is its name in the audit.
+func (r *keyRotation) id() string {
+	if r.ID != "" {
+		return r.ID
+	}
+	return fmt.Sprintf("%s %s %s", r.Kind, r.Key, r.Requested.UTC().Format(time.RFC3339))
+}
+
+// reached writes down who took it to its phase.
+func (r *keyRotation) reached(who signer.Operator) {
+	if r.By == nil {
+		r.By = map[string]signer.Operator{}
+	}
+	r.By[r.phase()] = who
 }
 
 // phase is the last one that was reached.
@@ -114,6 +99,9 @@ func (r *keyRotation) next() string {
 		if isLogKind(r.Kind) {
 			return "the old log stays readable"
 		}
+		if isLongLived(r.Kind) {
+			return "the old one signs beside it until " + r.endAt().Format(time.RFC3339)
+		}
 		return "the old one ends at " + r.endAt().Format(time.RFC3339)
 	}
 	return ""
@@ -144,20 +132,11 @@ type rotations struct {
 
 func readRotations(cfg *Config) (*rotations, error) {
 	all := &rotations{}
-	doc, err := readBounded(cfg.path("trust", rotationsName), maxTrust)
-	if errors.Is(err, os.ErrNotExist) {
-		return all, nil
-	}
-	if err != nil {
+	if err := readRecord(cfg.path("trust", rotationsName), all); err != nil {
 		return nil, fmt.Errorf("read rotations: %w", err)
 	}
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(all); err != nil {
-		return nil, fmt.Errorf("read rotations: %s: %w", cfg.path("trust", rotationsName), err)
-	}
 	for i, r := range all.Rotations {
-		if r == nil || !slices.Contains(keyKinds(), r.Kind) {
+		if r == nil || !isKind(r.Kind) {
 			return nil, fmt.Errorf("read rotations: rotation %d is of no kind that is known", i)
 		}
 	}
@@ -171,6 +150,15 @@ func (a *rotations) write(cfg *Config) error {
 	}
 	_, err = replaceFile(cfg.path("trust", rotationsName), append(doc, '\n'))
 	return err
+}
+
+// retiring is the name of the key that signs beside the one in use, until the
+// rotation is done: only long-lived keys do. "" if there is none.
+func (a *rotations) retiring(kind string) string {
+	if r := a.underWay(kind); r != nil && isLongLived(kind) && !r.Active.IsZero() {
+		return r.Replaces
+	}
+	return ""
 }
 
 // inUse is the name of the key that signs now.
@@ -217,6 +205,22 @@ func (a *rotations) chains(kind string) []string {
 	for _, r := range a.Rotations {
 		if r.Kind == kind && !r.Made.IsZero() {
 			names = append(names, r.Key)
+		}
+	}
+	return names
+}
+
+// published are the names of the authorities of a kind that verifiers may meet
+// now: not those that were retired, nor those that they do not know yet.
+func (a *rotations) published(kind string) []string {
+	names := []string{kind}
+	for _, r := range a.Rotations {
+		if r.Kind != kind || r.Published.IsZero() {
+			continue
+		}
+		names = append(names, r.Key)
+		if !r.Done.IsZero() {
+			names = slices.DeleteFunc(names, func(n string) bool { return n == r.Replaces })
 		}
 	}
 	return names

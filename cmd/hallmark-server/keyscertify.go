@@ -26,8 +26,14 @@ func (c *Config) makeNext(ctx context.Context, kind string, r *keyRotation, pass
 		return err
 	}
 	key, err := c.openOwn(ctx, r.Key, password)
-	if err != nil || (kind != kindCA && kind != kindTSA) {
+	if err != nil {
 		return err
+	}
+	if isLongLived(kind) {
+		return c.refuseKnownKey(key.Public(), r)
+	}
+	if !hasCertificates(kind) {
+		return nil
 	}
 	chain, err := c.certifyNext(ctx, kind, r, key.Public(), password, o, now)
 	if err != nil {
@@ -61,21 +67,30 @@ func (c *Config) certifyNext(ctx context.Context, kind string, r *keyRotation, p
 	if kind == kindTSA {
 		chain, err = tsa.NewCertificates(rootKey, public, tsa.Name{Organization: origin.Hostname(), CommonName: "Hallmark TSA " + r.Key}, now)
 	} else {
-		chain, err = newCAChain(rootKey, public, origin.Hostname(), r.Key, now)
+		chain, err = newCAChain(kind, rootKey, public, origin.Hostname(), r.Key, now)
 	}
 	return chain, err
 }
 
-func newCAChain(rootKey crypto.Signer, public crypto.PublicKey, organisation, name string, now time.Time) ([]*x509.Certificate, error) {
+func newCAChain(kind string, rootKey crypto.Signer, public crypto.PublicKey, organisation, name string, now time.Time) ([]*x509.Certificate, error) {
 	root, err := ca.NewRoot(rootKey, ca.Name{Organization: organisation, CommonName: "Hallmark root " + name}, now)
 	if err != nil {
 		return nil, err
 	}
-	issuing, err := ca.NewIntermediate(root, rootKey, public, ca.Name{Organization: organisation, CommonName: "Hallmark issuing CA " + name}, now)
+	issuing, err := newIssuing(kind, root, rootKey, public, organisation, name, now)
 	if err != nil {
 		return nil, err
 	}
 	return []*x509.Certificate{issuing, root}, nil
+}
+
+// newIssuing certifies an authority of the deployment, or the one for
+// certificates on request, which has a mark that verifiers tell it by.
+func newIssuing(kind string, root *x509.Certificate, rootKey crypto.Signer, public crypto.PublicKey, organisation, name string, now time.Time) (*x509.Certificate, error) {
+	if kind == kindFulcio {
+		return ca.NewOnRequest(root, rootKey, public, ca.Name{Organization: organisation, CommonName: "Hallmark Fulcio CA " + name}, now)
+	}
+	return ca.NewIntermediate(root, rootKey, public, ca.Name{Organization: organisation, CommonName: "Hallmark issuing CA " + name}, now)
 }
 
 func (c *Config) certifyUnder(ctx context.Context, kind string, r *keyRotation, public crypto.PublicKey, password []byte, o rotateOptions, now time.Time) ([]*x509.Certificate, error) {
@@ -96,7 +111,7 @@ func (c *Config) certifyUnder(ctx context.Context, kind string, r *keyRotation, 
 	if kind == kindTSA {
 		leaf, err = tsa.NewLeaf(root, rootKey, public, tsa.Name{Organization: organisation, CommonName: "Hallmark TSA " + r.Key}, now)
 	} else {
-		leaf, err = ca.NewIntermediate(root, rootKey, public, ca.Name{Organization: organisation, CommonName: "Hallmark issuing CA " + r.Key}, now)
+		leaf, err = newIssuing(kind, root, rootKey, public, organisation, r.Key, now)
 	}
 	if err != nil {
 		return nil, err

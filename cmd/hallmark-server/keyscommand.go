@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -192,6 +193,6 @@ func createSigningKeys(ctx context.Context, cfg *Config) error {
 			return fmt.Errorf("signing key %q for %s: %w", k.name, k.use, err)
 		}
 	}
-	_, _, err = cfg.openSigningKeys(ctx, password)
+	_, err = newLongLived(ctx, cfg, password, slog.New(slog.DiscardHandler))
 	return err
 }

@@ -31,15 +31,18 @@ func keysRotateCommand() *cobra.Command {
 	var dir string
 	var o rotateOptions
 	cmd := &cobra.Command{
-		Use: "rotate --dir DIR " + strings.Join(keyKinds(), "|"), Short: "Begin to rotate a key",
+		Use: "rotate --dir DIR " + strings.Join(kindWords(), "|"), Short: "Begin to rotate a key",
 		Long: "Begin to rotate a key; the running service goes on with it. `keys status` shows how far it is.\n" +
-			"  ca, ct, tsa    a new key with a root of its own, or with --root-key under the present one\n" +
+			"  ca, ca-fulcio, ct, tsa\n" +
+			"                 a new key with a root of its own, or with --root-key under the present one\n" +
 			"  v1, v2         the next log; a v2 log needs --host\n" +
 			"  tuf-…          a second key that signs beside the first until the root's holders have named it\n" +
+			"  sign-NAME, attest-NAME\n" +
+			"                 a new long-lived key of signing.keys; the old one signs beside it until --keep has passed\n" +
 			"--wait shorter than a timestamp's life leaves clients behind that have not looked since: for a stolen key only.",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 || !slices.Contains(keyKinds(), args[0]) {
-				return usageError{fmt.Errorf("%s takes one kind of key: %s", cmd.CommandPath(), strings.Join(keyKinds(), ", "))}
+			if len(args) != 1 || !isKind(args[0]) {
+				return usageError{fmt.Errorf("%s takes one kind of key: %s", cmd.CommandPath(), strings.Join(kindWords(), ", "))}
 			}
 			return nil
 		},
@@ -52,6 +55,9 @@ func keysRotateCommand() *cobra.Command {
 		}
 		if err := o.complete(cmd, cfg, args[0]); err != nil {
 			return usageError{err}
+		}
+		if err := cfg.checkKind(args[0]); err != nil {
+			return err
 		}
 		r, err := beginRotation(cmd.Context(), cfg, args[0], o)
 		if err != nil {
@@ -79,8 +85,8 @@ func (o *rotateOptions) complete(cmd *cobra.Command, cfg *Config, kind string) e
 	switch {
 	case o.wait < 0 || o.keep < 0:
 		return fmt.Errorf("--wait and --keep are not negative")
-	case o.rootKey != "" && kind != kindCA && kind != kindTSA:
-		return fmt.Errorf("--root-key is for ca and tsa: %s has no certificate", kind)
+	case o.rootKey != "" && !hasCertificates(kind):
+		return fmt.Errorf("--root-key is for ca, ca-fulcio and tsa: %s has no certificate", kind)
 	case isLogKind(kind):
 		return checkAddFlags(kind, o.host)
 	case o.host != "":
@@ -128,6 +134,10 @@ func recordRotation(ctx context.Context, cfg *Config, password []byte, kind stri
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	r := &keyRotation{Kind: kind, Host: o.host, Requested: now, Wait: seconds(o.wait), Keep: seconds(o.keep)}
+	if r.ID, err = newOperationID(); err != nil {
+		return nil, err
+	}
+	r.reached(thisOperator())
 	if !isLogKind(kind) {
 		if r.Key, err = cfg.nextKey(all, kind); err != nil {
 			return nil, err
@@ -144,6 +154,7 @@ func recordRotation(ctx context.Context, cfg *Config, password []byte, kind stri
 		if err := cfg.makeNext(ctx, kind, r, password, o, now); err != nil {
 			return nil, err
 		}
+		r.reached(thisOperator())
 	}
 	all.Rotations = append(all.Rotations, r)
 	if err := all.write(cfg); err != nil {
@@ -162,7 +173,7 @@ func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.
 // KMS has been made beforehand, and is free until a rotation names it.
 func (c *Config) nextKey(all *rotations, kind string) (string, error) {
 	for n := 2; n < 1000; n++ {
-		name := fmt.Sprintf("%s-%d", kind, n)
+		name := numberedKey(kind, n)
 		p, dir := c.place(name), c.path("keys")
 		named := slices.ContainsFunc(all.Rotations, func(r *keyRotation) bool { return r.Key == name })
 		left := exists(p.keyIn(dir)) || exists(p.pinIn(dir)) || exists(c.chainFile(name))

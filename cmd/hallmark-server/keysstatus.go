@@ -29,7 +29,7 @@ func keysStatusCommand() *cobra.Command {
 			InUse     map[string]string `json:"inUse"`
 			Rotations []rotationState   `json:"rotations"`
 		}{map[string]string{}, []rotationState{}}
-		for _, kind := range keyKinds() {
+		for _, kind := range cfg.keyKinds() {
 			answer.InUse[kind] = all.inUse(kind)
 		}
 		for _, r := range all.Rotations {
@@ -38,7 +38,7 @@ func keysStatusCommand() *cobra.Command {
 		return printAs(*format, cmd.OutOrStdout(), answer, func(w io.Writer) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			_, _ = fmt.Fprintln(table, "KIND\tIN USE")
-			for _, kind := range keyKinds() {
+			for _, kind := range cfg.keyKinds() {
 				_, _ = fmt.Fprintf(table, "%s\t%s\n", kind, answer.InUse[kind])
 			}
 			_ = table.Flush() // to the same place as all output
@@ -61,13 +61,13 @@ func printRotations(w io.Writer, list ...*keyRotation) {
 		return
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "ROTATION\tKEY\tREPLACES\tPHASE\tNEXT")
+	_, _ = fmt.Fprintln(table, "ROTATION\tKEY\tREPLACES\tPHASE\tBY\tNEXT")
 	for _, r := range list {
 		replaces := r.Replaces
 		if isLogKind(r.Kind) {
 			replaces = "the log before"
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Kind, orDash(r.Key), replaces, r.phase(), orDash(r.next()))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Kind, orDash(r.Key), replaces, r.phase(), orDash(r.By["requested"].User), orDash(r.next()))
 	}
 	_ = table.Flush() // to the same place as all output
 }

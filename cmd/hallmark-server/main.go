@@ -21,33 +21,34 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
-	"github.com/spf13/cobra"
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 // version is stamped by the Makefile.
 var version = "devel"
 
-// Exit codes, the same for every Hallmark command.
+// Exit codes, as program has them.
 const (
-	exitNo        = 1
-	exitUsage     = 2
-	exitUndecided = 3
+	exitNo        = program.No
+	exitUsage     = program.Usage
+	exitUndecided = program.Undecided
 )
 
 // noError marks an answer of "no", as opposed to a failure to answer.
 type noError struct{ error }
 
+func (noError) ExitCode() int { return exitNo }
+
 // usageError marks a command line or a configuration that cannot be right.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+func (usageError) ExitCode() int   { return exitUsage }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -57,41 +58,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := &cobra.Command{
-		Use: "hallmark-server", Short: "The Hallmark signing service", Version: version,
-		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.ArbitraryArgs, // cobra's own complaint would have no exit code
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError{errors.New("which command? (hint: hallmark-server --help)")}
-			}
-			return usageError{fmt.Errorf("unknown command %q (hint: hallmark-server --help)", args[0])}
-		},
-	}
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w (hint: %s --help)", err, cmd.CommandPath())}
-	})
+	root := program.Root("hallmark-server", "The Hallmark signing service", version)
 	root.AddCommand(initCommand(), serveCommand(), fsckCommand(), logCommand(), backupCommand(), restoreCommand(),
-		fulcioCommand(), keysCommand(), revokeCommand(), tufCommand())
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
-	}
-	_, _ = fmt.Fprintln(stderr, "hallmark-server:", err)
-	var (
-		usage usageError
-		no    noError
-	)
-	switch {
-	case errors.As(err, &usage):
-		return exitUsage
-	case errors.As(err, &no):
-		return exitNo
-	default:
-		return exitUndecided
-	}
+		fulcioCommand(), keysCommand(), revokeCommand(), tufCommand(), auditCommand())
+	return program.Run(ctx, root, args, program.Streams{In: stdin, Out: stdout, Err: stderr})
 }

@@ -27,10 +27,9 @@ type authorities struct {
 	cfg      *Config
 	password []byte
 	logger   *slog.Logger
-	// fulcio and its chain are those of certificates on request, which get their
-	// timestamps by the CT key of the moment; nil while the Fulcio API is off.
-	fulcio      crypto.Signer
-	fulcioChain []*x509.Certificate
+	// onRequest says that there are certificates on request as well: the Fulcio
+	// API is on. They get their timestamps by the CT key of the moment.
+	onRequest bool
 
 	current atomic.Pointer[signing]
 	failed  atomic.Pointer[error] // of the last look
@@ -41,20 +40,22 @@ type authorities struct {
 
 // signing is one state of them. It is not changed.
 type signing struct {
-	names      []string // of the keys in use: CA, CT, TSA
+	names      []string // of the keys in use: CA, CT, TSA, and CA on request
 	known      []string // of all CA certificates
 	ca         *ca.CA
 	onRequest  *ca.CA // nil while the Fulcio API is off
 	tsa        *tsa.TSA
 	timestamps http.Handler
 	issuers    []func(*x509.Certificate) (crypto.PublicKey, error)
+	// onRequestIssuers are those of certificates on request, and
+	// onRequestChains their certificates, the one that issues first.
+	onRequestIssuers []func(*x509.Certificate) (crypto.PublicKey, error)
+	onRequestChains  [][]*x509.Certificate
 }
 
 // newAuthorities opens what is in use, which must be there.
-func newAuthorities(ctx context.Context, cfg *Config, d *deployment, logger *slog.Logger) (*authorities, error) {
-	a := &authorities{
-		cfg: cfg, password: d.password, logger: logger, fulcio: d.fulcio, fulcioChain: d.fulcioChain, open: map[string]crypto.Signer{},
-	}
+func newAuthorities(ctx context.Context, cfg *Config, password []byte, logger *slog.Logger) (*authorities, error) {
+	a := &authorities{cfg: cfg, password: password, logger: logger, onRequest: cfg.Fulcio != nil, open: map[string]crypto.Signer{}}
 	return a, a.look(ctx)
 }
 
@@ -68,6 +69,9 @@ func (a *authorities) look(ctx context.Context) (err error) {
 		return err
 	}
 	names, known := []string{all.inUse(kindCA), all.inUse(kindCT), all.inUse(kindTSA)}, all.chains(kindCA)
+	if a.onRequest {
+		names, known = append(names, all.inUse(kindFulcio)), append(known, all.published(kindFulcio)...)
+	}
 	if now := a.current.Load(); now != nil && slices.Equal(now.names, names) && slices.Equal(now.known, known) {
 		return a.prepare(ctx, all)
 	}
@@ -82,7 +86,7 @@ func (a *authorities) look(ctx context.Context) (err error) {
 }
 
 func (a *authorities) load(ctx context.Context, s *signing, all *rotations) error {
-	var opened [3]crypto.Signer
+	opened := make([]crypto.Signer, len(s.names))
 	for i, name := range s.names {
 		var err error
 		if opened[i], err = a.key(ctx, name); err != nil {
@@ -103,30 +107,59 @@ func (a *authorities) load(ctx context.Context, s *signing, all *rotations) erro
 	if s.tsa, err = tsa.New(tsa.Config{Chain: tsaChain, Signer: opened[2], Logger: a.logger}); err != nil {
 		return err
 	}
-	if a.fulcio != nil {
-		s.onRequest, err = ca.New(ca.Config{
-			Chain: a.fulcioChain, Signer: a.fulcio, CTSigner: opened[1], Backdate: clockBackdate, OnRequest: true,
-		})
-		if err != nil {
-			return fmt.Errorf("fulcio: %w", err)
-		}
-	}
 	s.timestamps = s.tsa.Handler()
-	chains, err := a.cfg.caChains(all)
+	chains, err := a.cfg.chainsOf(all, kindCA)
 	if err != nil {
 		return err
 	}
 	for _, chain := range chains {
 		s.issuers = append(s.issuers, issuedBy(chain))
 	}
+	if a.onRequest {
+		if err := a.loadOnRequest(s, all, opened[3], opened[1]); err != nil {
+			return fmt.Errorf("fulcio: %w", err)
+		}
+	}
 	return nil
+}
+
+// loadOnRequest is load of the authority for certificates on request.
+func (a *authorities) loadOnRequest(s *signing, all *rotations, key, ct crypto.Signer) error {
+	chain, err := readChain(a.cfg.chainFile(s.names[3]))
+	if err != nil {
+		return err
+	}
+	s.onRequest, err = ca.New(ca.Config{Chain: chain, Signer: key, CTSigner: ct, Backdate: clockBackdate, OnRequest: true})
+	if err != nil {
+		return err
+	}
+	s.onRequestChains = [][]*x509.Certificate{chain}
+	for _, name := range all.published(kindFulcio) {
+		if name == s.names[3] {
+			continue
+		}
+		other, err := readChain(a.cfg.chainFile(name))
+		if err != nil {
+			return err
+		}
+		s.onRequestChains = append(s.onRequestChains, other)
+	}
+	known, err := a.cfg.chainsOf(all, kindFulcio)
+	for _, chain := range known {
+		s.onRequestIssuers = append(s.onRequestIssuers, issuedBy(chain))
+	}
+	return err
 }
 
 // prepare opens the keys that are coming, so that a replica which lacks one says
 // so days before it matters.
 func (a *authorities) prepare(ctx context.Context, all *rotations) error {
 	for _, r := range all.Rotations {
-		if (r.Kind == kindCA || r.Kind == kindCT || r.Kind == kindTSA) && !r.Made.IsZero() && r.Active.IsZero() {
+		signs := hasCertificates(r.Kind) || r.Kind == kindCT
+		if r.Kind == kindFulcio && !a.onRequest {
+			signs = false
+		}
+		if signs && !r.Made.IsZero() && r.Active.IsZero() {
 			if _, err := a.key(ctx, r.Key); err != nil {
 				return fmt.Errorf("this server cannot follow the rotation of %s: %w (hint: copy keys/, certs/ and trust/ here)", r.Kind, err)
 			}
@@ -147,8 +180,8 @@ func (a *authorities) key(ctx context.Context, name string) (crypto.Signer, erro
 	return key, nil
 }
 
-// run looks until ctx ends.
-func (a *authorities) run(ctx context.Context) {
+// follow looks every second until ctx ends.
+func follow(ctx context.Context, logger *slog.Logger, looks ...func(context.Context) error) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
 	for {
@@ -157,8 +190,10 @@ func (a *authorities) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := a.look(ctx); err != nil {
-			a.logger.ErrorContext(ctx, "keys in use cannot be followed, those from before sign", "error", err)
+		for _, look := range looks {
+			if err := look(ctx); err != nil {
+				logger.ErrorContext(ctx, "keys in use cannot be followed, those from before sign", "error", err)
+			}
 		}
 	}
 }
@@ -197,8 +232,23 @@ func (a *authorities) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // issuer is the key that issued a certificate, if any of the deployment's
 // authorities did, at any time.
 func (a *authorities) issuer(leaf *x509.Certificate) (crypto.PublicKey, error) {
+	return issuerAmong(a.current.Load().issuers, leaf)
+}
+
+// issuerOnRequest is issuer for certificates on request.
+func (a *authorities) issuerOnRequest(leaf *x509.Certificate) (crypto.PublicKey, error) {
+	return issuerAmong(a.current.Load().onRequestIssuers, leaf)
+}
+
+// chainsOnRequest are the certificates of the authorities for certificates on
+// request that are or will be in use, the one that issues first.
+func (a *authorities) chainsOnRequest() [][]*x509.Certificate {
+	return a.current.Load().onRequestChains
+}
+
+func issuerAmong(issuers []func(*x509.Certificate) (crypto.PublicKey, error), leaf *x509.Certificate) (crypto.PublicKey, error) {
 	var errs []error
-	for _, issued := range a.current.Load().issuers {
+	for _, issued := range issuers {
 		key, err := issued(leaf)
 		if err == nil {
 			return key, nil

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/hallmark-dev/hallmark/signer/api"
 	"github.com/hallmark-dev/hallmark/signer/trustroot"
 	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
@@ -87,7 +88,13 @@ type revoked struct {
 
 	mu      sync.Mutex // guards what follows
 	checked time.Time
-	list    *trust.Revocations // never changed, only replaced
+	list    revokedList
+}
+
+// revokedList is the list at one moment. It is never changed, only replaced.
+type revokedList struct {
+	*trust.Revocations
+	sum string // SHA-256 of the file, hex
 }
 
 // newRevoked reads the list, which must be good: a service that cannot read what
@@ -99,15 +106,27 @@ func newRevoked(cfg *Config, logger *slog.Logger) (*revoked, error) {
 	return r, err
 }
 
-func (r *revoked) read() (*trust.Revocations, error) {
-	list, err := trust.RevocationsFromFile(r.cfg.path("trust", revocationsName))
+func (r *revoked) read() (revokedList, error) {
+	path := r.cfg.path("trust", revocationsName)
+	doc, err := readBounded(path, trust.MaxBytes)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil //nolint:nilnil // nothing is revoked
+		return revokedList{}, nil // nothing is revoked
 	}
-	return list, err
+	if err != nil {
+		return revokedList{}, fmt.Errorf("read revocations: %w", err)
+	}
+	sum := sha256.Sum256(doc)
+	if r.list.Revocations != nil && r.list.sum == hex.EncodeToString(sum[:]) {
+		return r.list, nil
+	}
+	list, err := trust.ParseRevocations(doc)
+	if err != nil {
+		return revokedList{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return revokedList{list, hex.EncodeToString(sum[:])}, nil
 }
 
-func (r *revoked) current(ctx context.Context) *trust.Revocations {
+func (r *revoked) current(ctx context.Context) revokedList {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Since(r.checked) >= rereadEvery {
@@ -120,6 +139,20 @@ func (r *revoked) current(ctx context.Context) *trust.Revocations {
 		}
 	}
 	return r.list
+}
+
+// Revocations implements api.Revocations.
+func (r *revoked) Revocations(ctx context.Context, kind, value string) api.RevocationList {
+	list := r.current(ctx)
+	out := api.RevocationList{Version: list.Version(), Issued: list.AsOf(), Target: list.sum}
+	lines := list.All()
+	if kind != "" {
+		lines = list.About(kind, value)
+	}
+	for _, l := range lines {
+		out.Lines = append(out.Lines, api.Revocation(l))
+	}
+	return out
 }
 
 // RevokedKey implements signer.Revocations.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/trustroot"
 )
 
@@ -69,7 +70,10 @@ func revokeKind(kind trustroot.RevocationKind, use, short string) *cobra.Command
 			if err := r.Check(); err != nil {
 				return usageError{err}
 			}
-			err := changeRevocations(cmd, dir, now, func(list trustroot.Revocations) (trustroot.Revocations, error) { return list.With(r, now) })
+			err := changeRevocations(cmd, dir, now, revocationEvent(r), func(list trustroot.Revocations) error {
+				_, err := list.With(r, now)
+				return err
+			})
 			if errors.Is(err, trustroot.ErrRevoked) {
 				return noError{err}
 			}
@@ -116,8 +120,18 @@ func keyValue(value string) (string, error) {
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
-// changeRevocations changes the list and publishes it.
-func changeRevocations(cmd *cobra.Command, dir string, now time.Time, change func(trustroot.Revocations) (trustroot.Revocations, error)) error {
+// revocationEvent is what the audit says of a revocation.
+func revocationEvent(r trustroot.Revocation) signer.AuditEvent {
+	ev := signer.AuditEvent{Action: signer.ActionRevoke, Operation: &signer.Operation{Kind: string(r.Kind), Value: r.Value, Reason: r.Reason}}
+	if r.Since != nil {
+		ev.Operation.Since = r.Since.Format(time.RFC3339)
+	}
+	return ev
+}
+
+// changeRevocations changes the list, as ev says, and publishes it. check is
+// asked before anything is written.
+func changeRevocations(cmd *cobra.Command, dir string, now time.Time, ev signer.AuditEvent, check func(trustroot.Revocations) error) error {
 	cfg, err := openConfig(cmd, dir)
 	if err != nil {
 		return err
@@ -126,7 +140,7 @@ func changeRevocations(cmd *cobra.Command, dir string, now time.Time, change fun
 	if err != nil {
 		return err
 	}
-	if err := storeRevocations(cmd.Context(), cfg, change); err != nil {
+	if err := storeRevocations(cmd.Context(), cfg, now, ev, check); err != nil {
 		return err
 	}
 	err = newTender(cfg, password, slog.New(slog.DiscardHandler)).tend(cmd.Context(), now)
@@ -139,20 +153,39 @@ func changeRevocations(cmd *cobra.Command, dir string, now time.Time, change fun
 	return nil
 }
 
-func storeRevocations(ctx context.Context, cfg *Config, change func(trustroot.Revocations) (trustroot.Revocations, error)) error {
+// storeRevocations writes down what is done, by whom and why, and does it.
+func storeRevocations(ctx context.Context, cfg *Config, now time.Time, ev signer.AuditEvent, check func(trustroot.Revocations) error) error {
 	unlock, err := lockTrust(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	// What an earlier command was kept from comes first.
+	if err := cfg.finishRevocation(now); err != nil {
+		return err
+	}
 	list, err := cfg.readRevocations()
 	if err != nil {
 		return err
 	}
-	if list, err = change(list); err != nil {
+	if err := check(list); err != nil {
 		return err
 	}
-	return cfg.writeRevocations(list)
+	if ev, err = named(ev, now); err != nil {
+		return err
+	}
+	if ev.Decision = signer.DecisionRevocation; ev.Operation.Kind == string(trustroot.RevokedDigest) {
+		ev.Digest = ev.Operation.Value
+	}
+	written, err := readOperations(cfg)
+	if err != nil {
+		return err
+	}
+	if err := written.add(cfg, ev); err != nil {
+		return err
+	}
+	// Power fails here: the next look does it.
+	return cfg.finishRevocation(now)
 }
 
 func revokeListCommand() *cobra.Command {
@@ -196,13 +229,13 @@ func revokeWithdrawCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			now := time.Now()
-			err := changeRevocations(cmd, dir, now, func(list trustroot.Revocations) (trustroot.Revocations, error) {
-				next, found := list.Without(trustroot.RevocationKind(args[0]), args[1], now)
-				if !found {
-					return list, noError{fmt.Errorf("%s %s is not revoked (hint: hallmark-server revoke list --dir %s)", args[0], args[1], dir)}
+			now := time.Now().UTC().Truncate(time.Second)
+			ev := signer.AuditEvent{Action: signer.ActionWithdraw, Operation: &signer.Operation{Kind: args[0], Value: args[1]}}
+			err := changeRevocations(cmd, dir, now, ev, func(list trustroot.Revocations) error {
+				if _, found := list.Without(trustroot.RevocationKind(args[0]), args[1], now); !found {
+					return noError{fmt.Errorf("%s %s is not revoked (hint: hallmark-server revoke list --dir %s)", args[0], args[1], dir)}
 				}
-				return next, nil
+				return nil
 			})
 			if err != nil {
 				return err

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/signer"
-	"github.com/hallmark-dev/hallmark/signer/api"
 	"github.com/hallmark-dev/hallmark/signer/keys/kms"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
@@ -30,15 +29,6 @@ func (s *SigningConfig) neededKinds() []tlog.Kind {
 		kinds = append(kinds, tlog.V1)
 	}
 	return kinds
-}
-
-// apiKeys are the long-lived keys as the API publishes them.
-func apiKeys(published []publicKey) []api.PublicKey {
-	var all []api.PublicKey
-	for _, k := range published {
-		all = append(all, api.PublicKey{Name: k.name, Use: k.use, Algorithm: "ECDSA P-256", Hint: k.hint, PEM: string(k.pem)})
-	}
-	return all
 }
 
 // parseKeyFlags reads --kms NAME=REFERENCE.

@@ -47,11 +47,13 @@ type tender struct {
 	db  store.Database
 	set *tlog.Set
 
-	mu     sync.Mutex // one look at a time; guards what follows
-	open   map[string]crypto.Signer
-	seen   [sha256.Size]byte // of the files at the last look
-	due    time.Time         // when the next look finds something without a change
-	status tuf.Status        // of the repository
+	mu   sync.Mutex // one look at a time; guards what follows
+	open map[string]crypto.Signer
+	// recorded are the operations that the database has been told of.
+	recorded map[string]bool
+	seen     [sha256.Size]byte // of the files at the last look
+	due      time.Time         // when the next look finds something without a change
+	status   tuf.Status        // of the repository
 	// shown is what the last look came to, for those who must not wait for one.
 	shown atomic.Pointer[looked]
 }
@@ -63,7 +65,7 @@ type looked struct {
 }
 
 func newTender(cfg *Config, password []byte, logger *slog.Logger) *tender {
-	return &tender{cfg: cfg, password: password, logger: logger, open: map[string]crypto.Signer{}}
+	return &tender{cfg: cfg, password: password, logger: logger, open: map[string]crypto.Signer{}, recorded: map[string]bool{}}
 }
 
 // run looks until ctx ends.
@@ -114,6 +116,19 @@ func (t *tender) tend(ctx context.Context, now time.Time) (err error) {
 	if err != nil {
 		return err
 	}
+	err = t.look(ctx, all, now)
+	// 5. What operators did, and the phases above, are in the folder; now the
+	// audit has them as well. That something above fails is no reason to wait.
+	if err := errors.Join(err, t.recordOperations(ctx, now)); err != nil {
+		return err
+	}
+	// What this look has changed itself, the next one looks at again.
+	t.due, t.seen = t.nextDue(all, now), sum
+	return nil
+}
+
+// look does what there is to do now.
+func (t *tender) look(ctx context.Context, all *rotations, now time.Time) error {
 	// 1. Logs that were asked for. Power fails here: a pending log, which the
 	// next look finds.
 	if err := t.makeLogs(ctx, all, now); err != nil {
@@ -124,6 +139,9 @@ func (t *tender) tend(ctx context.Context, now time.Time) (err error) {
 	if err := t.updateMaterial(ctx, all, now); err != nil {
 		return err
 	}
+	if err := t.cfg.finishRevocation(now); err != nil {
+		return err
+	}
 	if err := t.reissueRevocations(now); err != nil {
 		return err
 	}
@@ -132,12 +150,7 @@ func (t *tender) tend(ctx context.Context, now time.Time) (err error) {
 		return err
 	}
 	// 4. What has come true is written down: published, active, done.
-	if err := t.advance(ctx, all, now); err != nil {
-		return err
-	}
-	// What this look has changed itself, the next one looks at again.
-	t.due, t.seen = t.nextDue(all, now), sum
-	return nil
+	return t.advance(ctx, all, now)
 }
 
 // nextDue is when something happens by itself: a phase, a renewal.
@@ -202,6 +215,7 @@ func (t *tender) makeLogs(ctx context.Context, all *rotations, now time.Time) er
 			return err
 		}
 		r.Key, r.Made = name, now
+		r.reached(thisOperator())
 		if err := all.write(t.cfg); err != nil {
 			return err
 		}
@@ -248,12 +262,12 @@ func (c *Config) withKey(m trustroot.Material, r *keyRotation) (trustroot.Materi
 	}
 	since := trustroot.Window{Start: r.Made}
 	switch r.Kind {
-	case kindCA, kindTSA:
+	case kindCA, kindFulcio, kindTSA:
 		chain, err := readChain(c.chainFile(r.Key))
 		if err != nil {
 			return m, err
 		}
-		if r.Kind == kindCA {
+		if r.Kind != kindTSA {
 			return m.WithCertificateAuthority(trustroot.Authority{URL: origin, Chain: chain, Window: since}), nil
 		}
 		return m.WithTimestampAuthority(trustroot.Authority{URL: origin.JoinPath(tsa.Path), Chain: chain, Window: since}), nil
@@ -271,7 +285,7 @@ func (c *Config) withKey(m trustroot.Material, r *keyRotation) (trustroot.Materi
 // root; nil for the others.
 func (c *Config) publicKey(ctx context.Context, kind, name string, password []byte) (crypto.PublicKey, error) {
 	switch kind {
-	case kindCA, kindTSA:
+	case kindCA, kindFulcio, kindTSA:
 		chain, err := readChain(c.chainFile(name))
 		if err != nil {
 			return nil, err
@@ -333,6 +347,7 @@ func (t *tender) advance(ctx context.Context, all *rotations, now time.Time) err
 			return err
 		}
 		if r.phase() != was {
+			r.reached(thisOperator())
 			if err := all.write(t.cfg); err != nil {
 				return err
 			}
@@ -448,6 +463,15 @@ func (c *Config) targets() ([]tuf.Target, error) {
 		}
 		targets = append(targets, tuf.Target{Name: name, Content: doc})
 	}
+	all, err := readRotations(c)
+	if err != nil {
+		return nil, err
+	}
+	if doc, err := c.signingKeysTarget(all); err != nil {
+		return nil, err
+	} else if doc != nil {
+		targets = append(targets, tuf.Target{Name: signingKeysName, Content: doc})
+	}
 	m, err := c.readMaterial()
 	if err != nil {
 		return nil, err
@@ -462,10 +486,10 @@ func (c *Config) targets() ([]tuf.Target, error) {
 	return targets, nil
 }
 
-// caChains are the certificates of every authority that signed or will.
-func (c *Config) caChains(all *rotations) ([][]*x509.Certificate, error) {
+// chainsOf are the certificates of every authority of a kind that signed or will.
+func (c *Config) chainsOf(all *rotations, kind string) ([][]*x509.Certificate, error) {
 	var chains [][]*x509.Certificate
-	for _, name := range all.chains(kindCA) {
+	for _, name := range all.chains(kind) {
 		chain, err := readChain(c.chainFile(name))
 		if err != nil {
 			return nil, err

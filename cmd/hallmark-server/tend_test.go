@@ -99,7 +99,7 @@ func TestTendInterrupted(t *testing.T) {
 		t.Errorf("in use: %s", got)
 	}
 	// Whoever reads it now signs with the new keys.
-	online, err := newAuthorities(ctx, cfg, &deployment{password: care.password}, slog.New(slog.DiscardHandler))
+	online, err := newAuthorities(ctx, cfg, care.password, slog.New(slog.DiscardHandler))
 	check(t, err)
 	if n := len(online.current.Load().issuers); n != 2 {
 		t.Errorf("certificates of %d authorities are known", n)

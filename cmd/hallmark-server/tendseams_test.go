@@ -37,9 +37,8 @@ func TestTendFulcio(t *testing.T) {
 	check(t, err)
 	care.cfg = cfg
 	ctx, start := context.Background(), time.Now().UTC().Truncate(time.Second)
-	d := &deployment{password: care.password}
-	check(t, d.loadFulcio(ctx, cfg))
-	online, err := newAuthorities(ctx, cfg, d, slog.New(slog.DiscardHandler))
+	check(t, cfg.checkAuthority())
+	online, err := newAuthorities(ctx, cfg, care.password, slog.New(slog.DiscardHandler))
 	check(t, err)
 	stampedBy(t, cfg, online, keyCT)
 
@@ -145,6 +144,7 @@ func TestRotatedKeysArePinned(t *testing.T) {
 func TestLaterKeysInKMS(t *testing.T) {
 	for name, good := range map[string]bool{
 		"ca-2": true, "ca-2-root": true, "tsa-12": true, "tsa-2-root": true, "ct-2": true, "log-v2-3": true, "tuf-targets": true, "tuf-timestamp-2": true,
+		"ca-fulcio-2": true, "ca-fulcio-2-root": true, "sign-release.2": true, "attest-a.12": true, "sign-release": false, "sign-release-2": false, "sign-.2": false,
 		"ca-": false, "ct-2-root": false, "tuf-root": false, "tuf-mirror-2": false, "ca-2-root-2": false, "log-v3-2": false,
 	} {
 		cfg := &Config{dir: t.TempDir(), Keys: map[string]string{name: "hashivault://k"}}

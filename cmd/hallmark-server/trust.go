@@ -111,10 +111,8 @@ func encodeChain(chain []*x509.Certificate) []byte {
 
 // deployment is what init made and serve uses, besides the logs.
 type deployment struct {
-	password    []byte              // opens the keys
-	online      *authorities        // sign
-	fulcio      crypto.Signer       // nil while the Fulcio API is off
-	fulcioChain []*x509.Certificate // of fulcio
+	password []byte       // opens the keys
+	online   *authorities // sign
 }
 
 // loadDeployment opens the online keys and reads the certificates.
@@ -124,10 +122,10 @@ func loadDeployment(ctx context.Context, cfg *Config, logger *slog.Logger) (*dep
 		return nil, err
 	}
 	d := &deployment{password: password}
-	if err := d.loadFulcio(ctx, cfg); err != nil {
+	if err := cfg.checkAuthority(); err != nil {
 		return nil, err
 	}
-	d.online, err = newAuthorities(ctx, cfg, d, logger)
+	d.online, err = newAuthorities(ctx, cfg, password, logger)
 	return d, err
 }
 

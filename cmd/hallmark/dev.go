@@ -49,13 +49,6 @@ func devCommand(env environment) *cobra.Command {
 	return cmd
 }
 
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) != 0 {
-		return usage("%s takes no arguments, got %q (hint: %s)", cmd.CommandPath(), args[0], cmd.UseLine())
-	}
-	return nil
-}
-
 // runDev serves until ctx ends or a part of it fails.
 func runDev(ctx context.Context, env environment, dir string) error {
 	server, err := serverBinary()

@@ -4,13 +4,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +27,15 @@ type publishedKey struct {
 	Algorithm string `json:"algorithm"`
 	Hint      string `json:"hint"`
 	PEM       string `json:"publicKey"`
+	// State is next, active, retiring or retired; a service of before keys were
+	// rotated has one key of each name and does not say.
+	State string     `json:"state,omitempty"`
+	Start *time.Time `json:"start,omitempty"`
+	End   *time.Time `json:"end,omitempty"`
 }
+
+// inUse says whether the service signs with the key for good.
+func (k publishedKey) inUse() bool { return k.State == "" || k.State == "active" }
 
 func keysCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
@@ -57,9 +64,9 @@ func keysListCommand(env environment) *cobra.Command {
 			Keys []publishedKey `json:"keys"`
 		}{all}, func(w io.Writer) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-			_, _ = fmt.Fprintln(table, "NAME\tUSE\tALGORITHM\tHINT")
+			_, _ = fmt.Fprintln(table, "NAME\tUSE\tSTATE\tALGORITHM\tHINT")
 			for _, k := range all {
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable(k.Name), printable(k.Use), printable(k.Algorithm), printable(k.Hint))
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", printable(k.Name), printable(k.Use), printable(k.State), printable(k.Algorithm), printable(k.Hint))
 			}
 			_ = table.Flush() // to the same place as all output
 		})
@@ -69,11 +76,16 @@ func keysListCommand(env environment) *cobra.Command {
 
 func keysPublicCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "public NAME [--attestations]", Short: "Print a public key as PEM, for cosign verify --key", Args: oneArgument("key"),
+		Use: "public NAME [--attestations] [--next | --hint HINT]", Short: "Print a public key as PEM, for cosign verify --key", Args: oneArgument("key"),
 	}
 	server := cmd.Flags().String("server", "", "URL of the signing service (default: HALLMARK_URL)")
+	next := cmd.Flags().Bool("next", false, "the key that will be used next: while one is rotated, keep both")
+	hint := cmd.Flags().String("hint", "", "the key with this hint, as keys list and bundles have it; also one that is retired")
 	attestations := cmd.Flags().Bool("attestations", false, "the key of attestations, not that of signatures")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *next && *hint != "" {
+			return usage("--next and --hint exclude each other")
+		}
 		use := "signatures"
 		if *attestations {
 			use = "attestations"
@@ -82,9 +94,19 @@ func keysPublicCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		at := slices.IndexFunc(all, func(k publishedKey) bool { return k.Name == args[0] && k.Use == use })
+		at := slices.IndexFunc(all, func(k publishedKey) bool {
+			switch {
+			case k.Name != args[0] || k.Use != use:
+				return false
+			case *hint != "":
+				return k.Hint == *hint
+			case *next:
+				return k.State == "next"
+			}
+			return k.inUse()
+		})
 		if at < 0 {
-			return no("the service has no key %q for %s (hint: hallmark keys list)", args[0], use)
+			return no("the service has no such key %q for %s (hint: hallmark keys list)", args[0], use)
 		}
 		// What a server sends is a key before it is printed.
 		block, rest := pem.Decode([]byte(all[at].PEM))
@@ -101,29 +123,11 @@ func publishedKeys(ctx context.Context, env environment, server string) ([]publi
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+"/hallmark/v1/keys", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("call the signing service: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }() // read to the end or given up
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeysAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("read the service's answer: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), body)
-	}
 	var answer struct {
 		Keys []publishedKey `json:"keys"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("read the service's answer: %w", err)
-	}
-	return answer.Keys, nil
+	_, err = c.get(ctx, "/hallmark/v1/keys", maxKeysAnswer, &answer)
+	return answer.Keys, err
 }
 
 // receiptKeys names the long-lived keys that signed, each once.

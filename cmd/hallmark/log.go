@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/tiles"
 	"github.com/hallmark-dev/hallmark/verifier/trust"
@@ -116,21 +116,11 @@ func readTrustedRoot(env environment, path string) (*trust.Root, error) {
 // wrongAnswer gives an error its exit code: what a log contradicts itself with
 // is "no", what it does not answer is undecided.
 func wrongAnswer(err error) error {
-	if err == nil || errors.As(err, new(*answer)) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.As(err, new(*program.Answer)) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	if errors.Is(err, tlog.ErrNotFound) || errors.Is(err, tlog.ErrCorrupt) {
 		return no("%w", err)
 	}
 	return err
-}
-
-// printable makes text that strangers wrote fit for a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
 }

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
@@ -231,6 +232,6 @@ func checkSET(key logKey, logIndex int64, body []byte, hint logHint) error {
 
 // isNo says whether an error is an answer of "no".
 func isNo(err error) bool {
-	var a *answer
-	return errors.As(err, &a) && a.code == exitNo
+	var a *program.Answer
+	return errors.As(err, &a) && a.Code == exitNo
 }

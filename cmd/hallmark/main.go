@@ -17,45 +17,33 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 // version is stamped by the Makefile.
 var version = "devel"
 
-// Exit codes of every Hallmark command.
+// Exit codes, as program has them.
 const (
-	exitYes       = 0
-	exitNo        = 1
-	exitUsage     = 2
-	exitUndecided = 3
+	exitYes       = program.Yes
+	exitNo        = program.No
+	exitUsage     = program.Usage
+	exitUndecided = program.Undecided
 )
 
-// answer is an error with an exit code of its own. Any other error is "could
-// not decide".
-type answer struct {
-	code int
-	err  error
-}
-
-func (a *answer) Error() string { return a.err.Error() }
-func (a *answer) Unwrap() error { return a.err }
-
 func no(format string, args ...any) error {
-	return &answer{exitNo, fmt.Errorf(format, args...)}
+	return &program.Answer{Code: exitNo, Err: fmt.Errorf(format, args...)}
 }
 
-func usage(format string, args ...any) error {
-	return &answer{exitUsage, fmt.Errorf(format, args...)}
-}
+func usage(format string, args ...any) error { return program.Misuse(format, args...) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -72,39 +60,10 @@ type environment struct {
 }
 
 func run(ctx context.Context, args []string, env environment) int {
-	root := &cobra.Command{
-		Use: "hallmark", Short: "Sign what was checked, run what was signed", Version: version,
-		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.ArbitraryArgs, // cobra's own complaint would have no exit code
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage("which command? (hint: hallmark --help)")
-			}
-			return usage("unknown command %q (hint: hallmark --help)", args[0])
-		},
-	}
-	root.SetArgs(args)
-	root.SetIn(env.stdin)
-	root.SetOut(env.stdout)
-	root.SetErr(env.stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w (hint: %s --help)", err, cmd.CommandPath())
-	})
+	root := program.Root("hallmark", "Sign what was checked, run what was signed", version)
 	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), policyCommand(env), logCommand(env),
 		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env))
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitYes
-	}
-	// Errors repeat what services answer, line by line if there are reasons.
-	for line := range strings.Lines("hallmark: " + err.Error()) {
-		_, _ = fmt.Fprintln(env.stderr, printable(strings.TrimSuffix(line, "\n")))
-	}
-	var a *answer
-	if errors.As(err, &a) {
-		return a.code
-	}
-	return exitUndecided
+	return program.Run(ctx, root, args, program.Streams{In: env.stdin, Out: env.stdout, Err: env.stderr})
 }
 
 // oneArgument is cobra's ExactArgs(1) with our exit code.

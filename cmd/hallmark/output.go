@@ -3,47 +3,22 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
-const (
-	formatText = "text"
-	formatJSON = "json"
-)
+// The commands' own names for what all programs share.
 
-// outputFormat is the value of -o. A wrong one is refused with the flags, not
-// when something has been signed already.
-type outputFormat string
+func outputFlag(cmd *cobra.Command) *string { return program.OutputFlag(cmd) }
 
-func (f *outputFormat) String() string { return string(*f) }
-func (f *outputFormat) Type() string   { return "format" }
-func (f *outputFormat) Set(s string) error {
-	if s != formatText && s != formatJSON {
-		return errors.New("want text or json")
-	}
-	*f = outputFormat(s)
-	return nil
-}
-
-// outputFlag adds -o to a command.
-func outputFlag(cmd *cobra.Command) *string {
-	format := formatText
-	cmd.Flags().VarP((*outputFormat)(&format), "output", "o", "output format: text or json")
-	return &format
-}
-
-// printAs writes v as indented JSON, or calls text.
 func printAs(format string, w io.Writer, v any, text func(io.Writer)) error {
-	if format == formatText {
-		text(w)
-		return nil
-	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return program.Print(format, w, v, text)
 }
+
+func noArguments(cmd *cobra.Command, args []string) error { return program.NoArguments(cmd, args) }
+
+// printable makes text that strangers wrote fit for a terminal.
+func printable(s string) string { return program.Printable(s) }

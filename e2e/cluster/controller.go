@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,7 +39,7 @@ type Controller struct {
 	address string // the webhook listens there
 	program string
 	cmd     *exec.Cmd
-	log     *buffer
+	log     *lab.Output
 	ended   chan struct{}
 	caPEM   []byte
 }
@@ -86,7 +85,7 @@ func (c *Cluster) controllerConfig(t testing.TB) string {
 // Run starts the program again after Stop.
 func (k *Controller) Run(t testing.TB) {
 	t.Helper()
-	k.log, k.ended = &buffer{}, make(chan struct{})
+	k.log, k.ended = &lab.Output{}, make(chan struct{})
 	k.cmd = exec.Command(k.program, k.args...) //nolint:noctx // our own program; Stop ends it
 	k.cmd.Stderr = k.log
 	must(t, k.cmd.Start())
@@ -208,22 +207,4 @@ func toUnstructured(t testing.TB, object any) *unstructured.Unstructured {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	must(t, err)
 	return &unstructured.Unstructured{Object: content}
-}
-
-// buffer collects a program's words while it runs.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

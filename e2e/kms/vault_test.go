@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -49,7 +48,7 @@ func startVault(t *testing.T) *vault {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, stock.Tool(t, "vault"), "server", "-dev", "-dev-no-store-token", "-dev-root-token-id="+rootToken, "-dev-listen-address="+listen)
 	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "SKIP_SETCAP=1"}
-	var output lockedBuffer
+	var output lab.Output
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		cancel()
@@ -87,23 +86,6 @@ func startVault(t *testing.T) *vault {
 	v.call(t, http.MethodPost, "/v1/sys/mounts/transit", map[string]any{"type": "transit"})
 	v.call(t, http.MethodPut, "/v1/sys/policies/acl/hallmark", map[string]any{"policy": signOnly})
 	return v
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // call speaks to Vault as its administrator.

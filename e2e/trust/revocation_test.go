@@ -4,6 +4,7 @@ package trust
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/internal/devissuer"
 	"github.com/hallmark-dev/hallmark/internal/lab"
+	"github.com/hallmark-dev/hallmark/signer/store"
 )
 
 // TestRevocation: what is revoked stops verifying within a look at the
@@ -76,6 +78,38 @@ func TestRevocation(t *testing.T) {
 	check(t, json.Unmarshal([]byte(server(t, l, 0, "", "revoke", "list", "-o", "json")), &list))
 	if len(list.Revocations) != 2 || list.Version < time.Now().Unix()-600 {
 		t.Errorf("list: %+v", list)
+	}
+
+	// The service says the same, to people: all of it, and one by one.
+	for _, tc := range []struct {
+		code int
+		says string
+		args []string
+	}{
+		{0, "never was ours", nil}, {0, "runner was taken over", []string{"--identity", workflow}}, {0, fmt.Sprintf(`"version": %d`, list.Version), []string{"-o", "json"}},
+		{1, "is not revoked", []string{"--digest", digest}}, {2, "exclude each other", []string{"--digest", digest, "--identity", workflow}}, {2, "sha256", []string{"--key", "stolen"}},
+		{2, "exclude each other", []string{"--dir", l.Dir, "--key", "stolen"}},
+	} {
+		if r := l.Hallmark(t, "", append([]string{"revoke", "list"}, tc.args...)...); r.Code != tc.code || !strings.Contains(r.Stdout+r.Stderr, tc.says) {
+			t.Errorf("hallmark revoke list %v: exit code %d, want %d and %q\n%s%s", tc.args, r.Code, tc.code, tc.says, r.Stdout, r.Stderr)
+		}
+	}
+	// And the audit has who did what: four revocations and withdrawals, one event
+	// each.
+	eventually(t, "the service has recorded what operators did", func() bool {
+		return strings.Contains(server(t, l, 0, "", "audit", "--decision", "revocation"), "never was ours")
+	})
+	var audit struct{ Events []store.Event }
+	check(t, json.Unmarshal([]byte(server(t, l, 0, "", "audit", "--decision", "revocation", "-o", "json")), &audit))
+	var did []string
+	for _, ev := range audit.Events {
+		did = append(did, string(ev.Action))
+		if ev.Operation.Operator.User == "" || ev.Operation.Operator.Host == "" {
+			t.Errorf("nobody did it: %+v", ev.Operation)
+		}
+	}
+	if got := strings.Join(did, " "); got != "revoke withdraw revoke revoke" || audit.Events[1].Digest != digest {
+		t.Errorf("audit: %s: %+v", got, audit.Events)
 	}
 
 	// 6. A file instead of the repository, for those who have one only.

@@ -3,6 +3,7 @@
 package trust
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	policyfiles "github.com/hallmark-dev/hallmark/deploy/policy"
 	"github.com/hallmark-dev/hallmark/e2e/stock"
 	"github.com/hallmark-dev/hallmark/internal/devissuer"
 	"github.com/hallmark-dev/hallmark/internal/lab"
@@ -36,13 +38,18 @@ const (
 // watcher is a client that looks again and again at an old image and at the
 // newest one, and never may see either refused.
 type watcher struct {
-	l        *lab.Lab
-	old      string
-	newest   atomic.Pointer[string]
-	looks    atomic.Int64
-	registry *oci.Client
-	policy   *verifier.Policy
-	root     []byte
+	l      *lab.Lab
+	old    string
+	newest atomic.Pointer[string]
+	looks  atomic.Int64
+	// newestSigned is newest with its receipt, and all what the service signed,
+	// in order: of the loop that signs, and of the test when it has ended.
+	newestSigned atomic.Pointer[signed]
+	all          []signed
+	requested    atomic.Int64 // signatures with certificates on request
+	registry     *oci.Client
+	policy       *verifier.Policy
+	root         []byte
 }
 
 func newWatcher(t *testing.T, l *lab.Lab, old string) *watcher {
@@ -54,7 +61,7 @@ func newWatcher(t *testing.T, l *lab.Lab, old string) *watcher {
 	check(t, err)
 	w.policy, err = policy.NewTrustPolicy("rotation", policy.TrustPolicySpec{
 		Images:  []string{l.Registry + "/"},
-		Signers: []policy.Signer{{Name: "ci", Issuer: l.Issuer.URL(devissuer.GitHub), Subject: workflow}},
+		Signers: []policy.Signer{{Name: "ci", Issuer: l.Issuer.URL(devissuer.GitHub), Subject: workflow, AllowOnRequest: true}},
 		Require: policy.Requirements{Signature: policy.SignatureRequirement{Signers: []string{"ci"}}},
 	})
 	check(t, err)
@@ -122,11 +129,16 @@ func (w *watcher) stock(ctx context.Context, t *testing.T, c cosign) {
 func (w *watcher) sign(ctx context.Context, t *testing.T) {
 	for i := 0; ctx.Err() == nil; i++ {
 		image := w.l.PushSmall(t, "acme/app", fmt.Sprintf("new-%d", i))
-		if r := w.l.Hallmark(t, w.l.Token(t, devissuer.GitHub), "sign", image); r.Code != 0 {
+		r := w.l.Hallmark(t, w.l.Token(t, devissuer.GitHub), "sign", image, "-o", "json")
+		s := signed{image: image}
+		if r.Code != 0 || json.Unmarshal([]byte(r.Stdout), &s.receipt) != nil {
 			t.Errorf("sign: exit code %d: %s", r.Code, r.Stderr)
 			continue
 		}
+		s.hints, s.at = hintsOf(s.receipt), time.Now()
+		w.all = append(w.all, s)
 		w.newest.Store(&image)
+		w.newestSigned.Store(&s)
 		sleep(ctx, 500*time.Millisecond)
 	}
 }
@@ -143,10 +155,17 @@ func sleep(ctx context.Context, d time.Duration) {
 // cosign, nor the library with a copy that is never older than allowed.
 func TestRotation(t *testing.T) {
 	t.Parallel()
-	l := lab.Start(t, lab.Options{RootKeys: true, BundleLog: "both"})
+	rules := bytes.Replace(policyfiles.SigningPolicy, []byte("- name: acme-github\n"), []byte("- name: acme-github\n  keys: ["+keyPair+"]\n"), 1)
+	l := lab.Start(t, lab.Options{
+		RootKeys: true, BundleLog: "both", Fulcio: "{audience: sigstore}", Policy: rules,
+		Signing: "keys: [{name: " + keyPair + ", signatures: file, attestations: file}]",
+	})
 	old := l.PushSmall(t, "acme/app", "old")
-	sign(t, l, old)
+	receipt := sign(t, l, old)
 	w := newWatcher(t, l, old)
+	w.all = []signed{{old, receipt, hintsOf(receipt), time.Now()}}
+	first := w.all[0]
+	w.newestSigned.Store(&first)
 	two, three := newCosign(t, l, stock.CosignV2), newCosign(t, l, stock.CosignV3)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -155,13 +174,15 @@ func TestRotation(t *testing.T) {
 		func() { w.sign(ctx, t) },
 		func() { w.library(ctx, t, 0) },
 		func() { w.library(ctx, t, maxAge) },
+		func() { w.byKey(ctx, t, maxAge) },
+		func() { w.onRequest(ctx, t) },
 		func() { w.stock(ctx, t, two) },
 		func() { w.stock(ctx, t, three) },
 	} {
 		clients.Go(client)
 	}
 
-	kinds := []string{"ca", "ct", "tsa", "v1", "v2", "tuf-targets", "tuf-snapshot", "tuf-timestamp"}
+	kinds := []string{"ca", "ct", "tsa", "v1", "v2", "ca-fulcio", "sign-" + keyPair, "attest-" + keyPair, "tuf-targets", "tuf-snapshot", "tuf-timestamp"}
 	for _, kind := range kinds {
 		args := []string{"keys", "rotate", kind, "--wait", waits.String(), "--keep", keeps.String()}
 		if kind == "v2" {
@@ -180,10 +201,11 @@ func TestRotation(t *testing.T) {
 		t.Errorf("only %d looks: that shows nothing", n)
 	}
 	checkEnded(t, l)
+	w.checkKeys(t, three)
 
 	// The old keys are gone for good, and nobody misses them.
 	l.Stop(t)
-	for _, name := range []string{"ca", "ct", "tsa", "tuf-targets", "tuf-snapshot", "tuf-timestamp"} {
+	for _, name := range []string{"ca", "ct", "tsa", "ca-fulcio", "sign-" + keyPair, "attest-" + keyPair, "tuf-targets", "tuf-snapshot", "tuf-timestamp"} {
 		check(t, os.Remove(filepath.Join(l.Dir, "keys", name+".key")))
 	}
 	l.Serve(t)
@@ -240,8 +262,9 @@ func allDone(t *testing.T, l *lab.Lab, want int) bool {
 	return done == want
 }
 
-// checkEnded reads the trusted root as a stock client does: two of each, and the
-// first one has an end. Logs keep theirs open.
+// checkEnded reads the trusted root as a stock client does: two of each, of
+// certificate authorities two for certificates on request as well, and the first
+// one has an end. Logs keep theirs open.
 func checkEnded(t *testing.T, l *lab.Lab) {
 	t.Helper()
 	trusted, err := root.NewTrustedRootFromPath(l.TrustedRoot())
@@ -262,7 +285,7 @@ func checkEnded(t *testing.T, l *lab.Lab) {
 			ended++
 		}
 	}
-	if len(trusted.FulcioCertificateAuthorities()) != 2 || len(trusted.TimestampingAuthorities()) != 2 || len(trusted.CTLogs()) != 2 || len(trusted.RekorLogs()) != 4 || ended != 3 {
+	if len(trusted.FulcioCertificateAuthorities()) != 4 || len(trusted.TimestampingAuthorities()) != 2 || len(trusted.CTLogs()) != 2 || len(trusted.RekorLogs()) != 4 || ended != 4 {
 		t.Errorf("trusted root: %d authorities, %d TSAs, %d CT logs, %d logs, %d ended",
 			len(trusted.FulcioCertificateAuthorities()), len(trusted.TimestampingAuthorities()), len(trusted.CTLogs()), len(trusted.RekorLogs()), ended)
 	}

@@ -3,13 +3,11 @@
 package lab
 
 import (
-	"bytes"
 	"errors"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,26 +20,8 @@ const startTimeout = 60 * time.Second
 // process is a running hallmark-server.
 type process struct {
 	cmd    *exec.Cmd
-	stderr *lockedBuffer
+	stderr *Output
 	done   chan struct{} // closed when it has ended
-}
-
-// lockedBuffer collects a program's words while it runs.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // Serve starts the service and waits until it is ready. The test ends it.
@@ -58,7 +38,7 @@ func (l *Lab) Serve(t testing.TB) {
 func (l *Lab) launch(t testing.TB, program string, env ...string) {
 	t.Helper()
 	cmd := exec.Command(program, "serve", "--dir", l.Dir, "--listen", l.listen, "--admin", l.admin) //nolint:noctx // it is ended by Stop or Kill
-	p := &process{cmd: cmd, stderr: &lockedBuffer{}, done: make(chan struct{})}
+	p := &process{cmd: cmd, stderr: &Output{}, done: make(chan struct{})}
 	p.cmd.Stderr, p.cmd.Env = p.stderr, append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

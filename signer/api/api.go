@@ -55,8 +55,11 @@ type Config struct {
 	// Trust returns the trust material that is served as it is. It may change
 	// while the service runs.
 	Trust func(ctx context.Context) (trustedRoot, signingConfig []byte)
-	// Keys are the long-lived keys that are published.
-	Keys []PublicKey
+	// Keys are the long-lived keys that are published now; nil: none. They change
+	// when one is rotated.
+	Keys func() []PublicKey
+	// Revocations is the list that is shown; nil: none is.
+	Revocations Revocations
 	// RequestID names the request in answers and records; it is also in the
 	// server's log.
 	RequestID func(ctx context.Context) string
@@ -101,6 +104,7 @@ func New(cfg Config) (http.Handler, error) {
 	}, s.artifact)
 	s.registerLogs(api, mux)
 	s.registerKeys(api, mux)
+	s.registerRevocations(api)
 	mux.HandleFunc("GET /hallmark/v1/trusted_root.json", func(w http.ResponseWriter, r *http.Request) {
 		root, _ := cfg.Trust(r.Context())
 		writeJSON(w, root)

@@ -36,6 +36,8 @@ var (
 	// ErrBadQuery says that a search cannot be one; its message says what to
 	// change.
 	ErrBadQuery = errors.New("bad query")
+	// ErrChanged says that what was read page by page is another now.
+	ErrChanged = errors.New("the list has changed")
 )
 
 // Log describes a transparency log.

@@ -28,6 +28,7 @@ var problemTypes = []struct {
 	{signer.ErrNoKeys, http.StatusServiceUnavailable, "issuer-unavailable"},
 	{ErrNotFound, http.StatusNotFound, "not-found"},
 	{ErrBadQuery, http.StatusBadRequest, "bad-query"},
+	{ErrChanged, http.StatusConflict, "list-changed"},
 	{ErrTooLarge, http.StatusRequestEntityTooLarge, "request-too-large"},
 	{attest.ErrTooLarge, http.StatusRequestEntityTooLarge, "document-too-large"},
 	{attest.ErrEvidence, http.StatusUnprocessableEntity, "unreadable-evidence"},

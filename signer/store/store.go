@@ -33,6 +33,8 @@ var (
 	ErrInUse = errors.New("database is in use by another process")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("database is closed")
+	// ErrUnnamed is returned by RecordOnce of an event without an Operation.ID.
+	ErrUnnamed = errors.New("an operation has an id")
 )
 
 // Database is an open database, as the service uses it.
@@ -52,6 +54,9 @@ type Database interface {
 	Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error)
 	// Events returns a page of recorded decisions.
 	Events(ctx context.Context, query EventQuery) ([]Event, error)
+	// RecordOnce is Record of an event about an operation, unless one with its
+	// Operation.ID is recorded. It says whether it was recorded now.
+	RecordOnce(ctx context.Context, ev signer.AuditEvent) (recorded bool, err error)
 	// Damage has the database check itself beyond what fsck of the logs does,
 	// and returns what is wrong with it, one sentence a problem. It is slow
 	// and may run while the service does.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -164,34 +165,50 @@ func (r *Revocations) seenAt(t time.Time) *Revocations {
 	return &later
 }
 
+// All are the lines of the list, oldest first.
+func (r *Revocations) All() []Revocation {
+	if r == nil {
+		return nil
+	}
+	return slices.Clone(r.list)
+}
+
+// About are the lines about a value, of signatures of whatever time: kind is RevokedDigest, RevokedIdentity or RevokedKey.
+func (r *Revocations) About(kind, value string) []Revocation {
+	return slices.DeleteFunc(r.All(), func(line Revocation) bool { return !line.about(kind, value) })
+}
+
 // Digest returns the revocation of an artifact, "sha256:<hex>".
 func (r *Revocations) Digest(digest string) (Revocation, bool) {
-	return r.find(RevokedDigest, time.Time{}, func(value string) bool { return value == digest })
+	return r.find(RevokedDigest, digest, time.Time{})
 }
 
 // Identity returns the revocation of a name that stands in a certificate, for a signature of this time.
 func (r *Revocations) Identity(name string, signed time.Time) (Revocation, bool) {
-	return r.find(RevokedIdentity, signed, func(value string) bool {
-		if below, everything := strings.CutSuffix(value, "*"); everything {
-			return strings.HasPrefix(name, below)
-		}
-		return value == name
-	})
+	return r.find(RevokedIdentity, name, signed)
 }
 
 // Key returns the revocation of a key, "sha256:<hex>" of its SubjectPublicKeyInfo, for a signature of this time.
 func (r *Revocations) Key(id string, signed time.Time) (Revocation, bool) {
-	return r.find(RevokedKey, signed, func(value string) bool { return value == id })
+	return r.find(RevokedKey, id, signed)
 }
 
-func (r *Revocations) find(kind string, signed time.Time, matches func(value string) bool) (Revocation, bool) {
+func (r *Revocations) find(kind, value string, signed time.Time) (Revocation, bool) {
 	if r == nil {
 		return Revocation{}, false
 	}
 	for _, known := range r.list {
-		if known.Kind == kind && matches(known.Value) && known.applies(signed) {
+		if known.about(kind, value) && known.applies(signed) {
 			return known, true
 		}
 	}
 	return Revocation{}, false
+}
+
+// about says whether the line is about a value. That of an identity may end in *, for all that begin so.
+func (r Revocation) about(kind, value string) bool {
+	if below, everything := strings.CutSuffix(r.Value, "*"); everything && kind == RevokedIdentity {
+		return r.Kind == kind && strings.HasPrefix(value, below)
+	}
+	return r.Kind == kind && r.Value == value
 }

@@ -54,12 +54,14 @@ type Issuer struct {
 	Provider string
 }
 
-// Config describes the API. Certifier, Chain, Audience and Issuers are
+// Config describes the API. Certifier, Chains, Audience and Issuers are
 // compulsory.
 type Config struct {
 	Certifier Certifier
-	// Chain issues: the issuing certificate first, the root last.
-	Chain []*x509.Certificate
+	// Chains are those of the authorities that verifiers know, the one that issues
+	// first; of each the issuing certificate first, the root last. While the
+	// authority is rotated there are two.
+	Chains func() [][]*x509.Certificate
 	// Audience is what tokens must be made for, and Issuers who makes them.
 	Audience string
 	Issuers  []Issuer
@@ -71,14 +73,13 @@ type Config struct {
 
 // API is the HTTP handler. It is safe for concurrent use.
 type API struct {
-	cfg                   Config
-	bundle, configuration []byte // JSON
-	roots                 []byte // PEM
+	cfg           Config
+	configuration []byte // JSON
 }
 
 // New returns the API, or says what is missing.
 func New(cfg Config) (*API, error) {
-	if cfg.Certifier == nil || len(cfg.Chain) == 0 || cfg.Audience == "" || len(cfg.Issuers) == 0 {
+	if cfg.Certifier == nil || cfg.Chains == nil || cfg.Audience == "" || len(cfg.Issuers) == 0 {
 		return nil, errors.New("fulcio API: it needs a certifier, its authority's chain, an audience and issuers")
 	}
 	if cfg.RequestID == nil {
@@ -87,15 +88,8 @@ func New(cfg Config) (*API, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	var der [][]byte
-	for _, c := range cfg.Chain {
-		der = append(der, c.Raw)
-	}
-	a := &API{cfg: cfg, roots: []byte(strings.Join(encodePEM(der), ""))}
+	a := &API{cfg: cfg}
 	var err error
-	if a.bundle, err = json.Marshal(trustBundle{Chains: []chain{{Certificates: encodePEM(der)}}}); err != nil {
-		return nil, fmt.Errorf("fulcio API: %w", err)
-	}
 	if a.configuration, err = json.Marshal(configurationOf(cfg)); err != nil {
 		return nil, fmt.Errorf("fulcio API: %w", err)
 	}
@@ -106,8 +100,8 @@ func New(cfg Config) (*API, error) {
 func (a *API) Register(mux *http.ServeMux) {
 	for path, serve := range map[string]http.HandlerFunc{
 		PathV2Certificate: a.post(readV2, a.answerV2), PathV1Certificate: a.post(readV1, a.answerV1),
-		PathV2TrustBundle: a.get(contentJSON, a.bundle), PathV2Configuration: a.get(contentJSON, a.configuration),
-		PathV1Root: a.get(contentPEM, a.roots),
+		PathV2TrustBundle: a.get(contentJSON, a.bundle), PathV1Root: a.get(contentPEM, a.roots),
+		PathV2Configuration: a.get(contentJSON, func() ([]byte, error) { return a.configuration, nil }),
 	} {
 		mux.HandleFunc(path, serve)
 	}
@@ -148,13 +142,44 @@ func (a *API) certify(w http.ResponseWriter, r *http.Request, read func([]byte) 
 	})
 }
 
-func (a *API) get(contentType string, body []byte) http.HandlerFunc {
+// bundle lists the authorities, for /api/v2/trustBundle.
+func (a *API) bundle() ([]byte, error) {
+	var all trustBundle
+	for _, certificates := range a.cfg.Chains() {
+		all.Chains = append(all.Chains, chain{Certificates: encodePEM(rawOf(certificates))})
+	}
+	return json.Marshal(all)
+}
+
+// roots are the same certificates as PEM, one after the other.
+func (a *API) roots() ([]byte, error) {
+	var all []string
+	for _, certificates := range a.cfg.Chains() {
+		all = append(all, encodePEM(rawOf(certificates))...)
+	}
+	return []byte(strings.Join(all, "")), nil
+}
+
+func rawOf(certificates []*x509.Certificate) [][]byte {
+	var der [][]byte
+	for _, c := range certificates {
+		der = append(der, c.Raw)
+	}
+	return der
+}
+
+func (a *API) get(contentType string, body func() ([]byte, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			refuseMethod(w, http.MethodGet)
 			return
 		}
-		write(w, http.StatusOK, contentType, body)
+		content, err := body()
+		if err != nil {
+			a.answerError(w, r, err)
+			return
+		}
+		write(w, http.StatusOK, contentType, content)
 	}
 }
 

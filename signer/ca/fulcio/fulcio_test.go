@@ -70,7 +70,9 @@ func newAPI(t testing.TB) (*desk, http.Handler) {
 	}
 	d := &desk{key: key}
 	a, err := New(Config{
-		Certifier: d, Chain: []*x509.Certificate{{Raw: []byte("issuing")}, {Raw: []byte("root")}}, Audience: "sigstore",
+		Certifier: d, Chains: func() [][]*x509.Certificate {
+			return [][]*x509.Certificate{{{Raw: []byte("issuing")}, {Raw: []byte("root")}}}
+		}, Audience: "sigstore",
 		Issuers:   []Issuer{{"https://token.actions.githubusercontent.com", "github"}, {"https://ci.corp.example", "jenkins"}},
 		RequestID: func(context.Context) string { return "ID" },
 	})
@@ -452,9 +454,9 @@ func TestCSRNamesNobody(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	d, _ := newAPI(t)
-	full := Config{Certifier: d, Chain: []*x509.Certificate{{}}, Audience: "sigstore", Issuers: []Issuer{{"https://ci.example", "x"}}}
+	full := Config{Certifier: d, Chains: func() [][]*x509.Certificate { return nil }, Audience: "sigstore", Issuers: []Issuer{{"https://ci.example", "x"}}}
 	for name, change := range map[string]func(*Config){
-		"certifier": func(c *Config) { c.Certifier = nil }, "chain": func(c *Config) { c.Chain = nil },
+		"certifier": func(c *Config) { c.Certifier = nil }, "chain": func(c *Config) { c.Chains = nil },
 		"audience": func(c *Config) { c.Audience = "" }, "issuers": func(c *Config) { c.Issuers = nil },
 	} {
 		cfg := full

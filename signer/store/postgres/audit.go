@@ -33,6 +33,30 @@ func (db *DB) Record(ctx context.Context, ev signer.AuditEvent) error {
 	return nil
 }
 
+// sqlRecordOnce inserts an event about an operation that has none.
+const sqlRecordOnce = `WITH number AS (SELECT coalesce(max(seq), 0) + 1 AS next FROM audit),
+	made AS (INSERT INTO operations (id, seq) SELECT $1, next FROM number ON CONFLICT DO NOTHING RETURNING seq)
+	INSERT INTO audit (seq, time, decision, digest, event) SELECT seq, $2, $3, $4, $5 FROM made`
+
+// RecordOnce implements store.Database.
+func (db *DB) RecordOnce(ctx context.Context, ev signer.AuditEvent) (recorded bool, err error) {
+	if ev.Operation == nil || ev.Operation.ID == "" {
+		return false, store.ErrUnnamed
+	}
+	event, err := eventColumns(ev)
+	if err != nil {
+		return false, err
+	}
+	var n int64
+	err = db.numbered(ctx, func(b *pgx.Batch) {
+		b.Queue(sqlRecordOnce, append([]any{ev.Operation.ID}, event...)...).Exec(count(&n))
+	})
+	if err != nil {
+		return false, fmt.Errorf("record operation: %w", err)
+	}
+	return n == 1, nil
+}
+
 // eventColumns are the columns of an event behind its number.
 func eventColumns(ev signer.AuditEvent) ([]any, error) {
 	encoded, err := json.Marshal(ev)

@@ -35,6 +35,9 @@ func TestAppendOnly(t *testing.T) {
 	if ok, err := db.UseCertificate(t.Context(), id, id, "v1", id); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
+	if ok, err := db.RecordOnce(t.Context(), storetest.Operation("one")); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
 	other := connect(t, cfg)
 	for _, query := range []string{
 		`UPDATE entries SET body = '\x00' WHERE id = (SELECT min(id) FROM entries)`,
@@ -57,6 +60,9 @@ func TestAppendOnly(t *testing.T) {
 		`UPDATE audit SET event = '{}'`,
 		`DELETE FROM audit`,
 		`TRUNCATE audit`,
+		`UPDATE operations SET seq = 0`,
+		`DELETE FROM operations`,
+		`TRUNCATE operations`,
 		`DELETE FROM token_uses`,
 		`TRUNCATE token_uses`,
 		`UPDATE token_uses SET until = 0`,

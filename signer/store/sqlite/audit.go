@@ -19,6 +19,31 @@ func (db *DB) Record(ctx context.Context, ev signer.AuditEvent) error {
 	return nil
 }
 
+// RecordOnce implements store.Database.
+func (db *DB) RecordOnce(ctx context.Context, ev signer.AuditEvent) (recorded bool, err error) {
+	if ev.Operation == nil || ev.Operation.ID == "" {
+		return false, store.ErrUnnamed
+	}
+	err = db.write(ctx, func(t *tx) error {
+		recorded = false
+		var known int64
+		err := t.query().each(`SELECT count(*) FROM operations WHERE id = ?`, []any{ev.Operation.ID},
+			func(scan func(...any) error) error { return scan(&known) })
+		if err != nil || known > 0 {
+			return err
+		}
+		if err := t.record(ev); err != nil {
+			return err
+		}
+		recorded = true
+		return t.exec(`INSERT INTO operations (id, seq) VALUES (?, last_insert_rowid())`, ev.Operation.ID)
+	})
+	if err != nil {
+		return false, fmt.Errorf("record operation: %w", err)
+	}
+	return recorded, nil
+}
+
 func (t *tx) record(ev signer.AuditEvent) error {
 	encoded, err := json.Marshal(ev)
 	if err != nil {

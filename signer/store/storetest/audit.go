@@ -5,10 +5,12 @@ package storetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hallmark-dev/hallmark/signer"
@@ -115,5 +117,49 @@ func eventsWithoutGaps(t *testing.T, e Engine) {
 	}
 	if want := int64(1 + writers*each); next-1 != want {
 		t.Errorf("%d events, want %d", next-1, want)
+	}
+}
+
+// operationsOnce: an operation that is told again makes no second event, whoever
+// tells it and when, and numbers have no gaps for it.
+func operationsOnce(t *testing.T, e Engine) {
+	db := e.Create(t)
+	if _, err := db.RecordOnce(t.Context(), Event(signer.DecisionRotation, "")); !errors.Is(err, store.ErrUnnamed) {
+		t.Errorf("an operation without a name: %v", err)
+	}
+	var recorded atomic.Int64
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 5 {
+				ok, err := db.RecordOnce(context.Background(), Operation(fmt.Sprint(i)))
+				if err != nil {
+					t.Error(err)
+				}
+				if ok {
+					recorded.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	db = e.Reopen(t, db)
+	if ok, err := db.RecordOnce(t.Context(), Operation("3")); ok || err != nil {
+		t.Errorf("told again after a restart: %v, %v", ok, err)
+	}
+	if err := db.Record(t.Context(), Event(signer.DecisionRefused, "")); err != nil {
+		t.Fatal(err)
+	}
+	events := Events(t, db)
+	if recorded.Load() != 5 || len(events) != 6 || events[5].Seq != 6 {
+		t.Errorf("%d recorded, %d events", recorded.Load(), len(events))
+	}
+	for _, ev := range events[:5] {
+		if want := Operation(ev.Operation.ID); !reflect.DeepEqual(ev.AuditEvent, want) {
+			t.Errorf("got  %+v\nwant %+v", ev.AuditEvent, want)
+		}
+	}
+	if found, err := db.Events(t.Context(), store.EventQuery{Digest: string(Digest), Decision: signer.DecisionRevocation}); err != nil || len(found) != 5 {
+		t.Errorf("%d of the artifact, %v", len(found), err)
 	}
 }

@@ -54,6 +54,7 @@ func Run(t *testing.T, e Engine) {
 		"receipts":               receipts,
 		"audit":                  audit,
 		"events have no gaps":    eventsWithoutGaps,
+		"operations once":        operationsOnce,
 		"certificates":           certificates,
 		"certificate races":      certificateRaces,
 		"backup":                 backup,
@@ -102,6 +103,16 @@ func Use(token string) signer.TokenUse {
 	now := time.Date(2025, 10, 1, 12, 0, 0, 0, time.UTC)
 	return signer.TokenUse{
 		Token: sha256.Sum256([]byte(token)), Holder: sha256.Sum256([]byte("acme/app")), Most: 10_000, Until: now.Add(time.Hour), Now: now,
+	}
+}
+
+// Operation returns an event about an operation.
+func Operation(id string) signer.AuditEvent {
+	return signer.AuditEvent{
+		Time: time.Date(2025, 10, 1, 12, 0, 0, 0, time.UTC), Decision: signer.DecisionRevocation, Action: signer.ActionRevoke, Digest: string(Digest),
+		Operation: &signer.Operation{
+			ID: id, Operator: signer.Operator{User: "alice", Host: "host", Behind: "bob"}, Kind: "digest", Value: string(Digest), Reason: "r", Since: "s", Key: "k", Replaces: "o",
+		},
 	}
 }
 
