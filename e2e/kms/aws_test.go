@@ -47,7 +47,7 @@ func startAWS(t *testing.T) *aws {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, stock.Tool(t, "local-kms"))
 	cmd.Env = []string{"HOME=" + home, "PORT=" + port, "KMS_DATA_PATH=" + filepath.Join(home, "data"), "KMS_REGION=eu-central-1"}
-	var output lockedBuffer
+	var output lab.Output
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		cancel()
