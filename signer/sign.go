@@ -64,16 +64,24 @@ func (s *Service) draftSignature(p Principal, a oci.Artifact, _ Request) (draft,
 func (s *Service) run(ctx context.Context, req Request, compose func(Principal, oci.Artifact, Request) (draft, error)) (Receipt, error) {
 	ev := s.newEvent(req)
 
-	// 1. Who asks, and not too often? Nothing of the request is believed before
-	// this.
+	// 1. Who asks, does any rule speak of them, and not too often? Nothing of the
+	// request is believed before this.
 	principal, err := s.admit(ctx, req)
 	if err != nil {
 		return Receipt{}, err
 	}
 	ev.Requester = requesterOf(principal)
 
-	// 2. About what? The manifest's bytes are read from the central registry
-	// and re-hashed; from here on only the digest counts.
+	// 2. About what? Who could be allowed nothing there, whatever it is, does not
+	// learn whether it is. Then the manifest's bytes are read from the central
+	// registry and re-hashed; from here on only the digest counts.
+	refusal, err := s.hopeless(principal, req)
+	if err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stageResolve, err)
+	}
+	if refusal != nil {
+		return Receipt{}, s.refuse(ctx, ev, stagePolicy, &Refused{Stage: stagePolicy, Reasons: refusal.Reasons})
+	}
 	artifact, err := s.resolve(ctx, req.Image)
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageResolve, err)

@@ -18,9 +18,9 @@
 //  2. Nothing leaves before it is in the transparency log.
 //  3. Decisions, grants and refusals alike, are recorded before they take
 //     effect. A Service cannot be constructed without an Audit. The
-//     exceptions are floods, of callers without a valid token and of projects
-//     above their quota: they are refused, counted, and the next recorded
-//     refusal carries the count.
+//     exceptions are floods, of callers without a valid token, of jobs that no
+//     rule speaks of and of projects above their quota: they are refused,
+//     counted, and the next recorded refusal carries the count.
 package signer
 
 import (
@@ -110,6 +110,9 @@ type Authenticator interface {
 
 // Registry is the central registry. Its errors are those of package oci.
 type Registry interface {
+	// Locate reads a reference and refuses one that is outside the central
+	// registry. It asks nobody.
+	Locate(ref string) (oci.Reference, error)
 	// Resolve reads the manifest, re-hashes it and returns what it is.
 	Resolve(ctx context.Context, ref string) (oci.Artifact, error)
 	// AttachBundle writes the bundle as a referrer and reads it back. The same

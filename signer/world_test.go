@@ -156,6 +156,8 @@ func (w *world) Authenticate(_ context.Context, token string) (signer.Principal,
 	return p, nil
 }
 
+func (w *world) Locate(ref string) (oci.Reference, error) { return oci.ParseReference(ref) }
+
 func (w *world) Resolve(_ context.Context, ref string) (a oci.Artifact, err error) {
 	err = w.do("registry", func() error {
 		r, err := oci.ParseReference(ref)
