@@ -143,7 +143,8 @@ func (s *Service) carryOut(ctx context.Context, ev AuditEvent, principal Princip
 // serve is the part of the flow that changes the world: one request at a time
 // of those with the same key.
 func (s *Service) serve(ctx context.Context, key string, ev AuditEvent, grant *policy.Grant, d draft, p Principal, a oci.Artifact) (Receipt, error) {
-	// 4. Count the use of the token and record the intent. Power fails here: an
+	// 4. Look whether what will be signed can be attached, count the use of the
+	// token and record the intent. Power fails here: an
 	// intent without a signature, which start-up voids.
 	faultPoint("granted")
 	intent, err := s.begin(ctx, key, ev, grant, d, p, a)
@@ -282,6 +283,9 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 		return Intent{}, err
 	}
 	if err := s.refuseRevokedModes(ctx, in.Modes, in.Action); err != nil {
+		return Intent{}, err
+	}
+	if err := s.refuseFull(ctx, in); err != nil {
 		return Intent{}, err
 	}
 	ev.Decision, ev.Rule, ev.PolicyDigest, ev.IntentID, ev.Evidence = DecisionGranted, in.Rule, in.PolicyDigest, in.ID, terms.Evidence

@@ -115,6 +115,9 @@ type Registry interface {
 	Locate(ref string) (oci.Reference, error)
 	// Resolve reads the manifest, re-hashes it and returns what it is.
 	Resolve(ctx context.Context, ref string) (oci.Artifact, error)
+	// Room returns nil if what is to be attached has room there, as far as can be
+	// told now. Its errors say what to delete.
+	Room(ctx context.Context, subject oci.Artifact, want oci.Attachments) error
 	// AttachBundle writes the bundle as a referrer and reads it back. The same
 	// input gives the same digest, any number of times.
 	AttachBundle(ctx context.Context, subject oci.Artifact, b oci.BundleBlob) (attest.Digest, error)
