@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -108,6 +109,31 @@ func TestStrangerIsToldNothing(t *testing.T) {
 	got := parse(t, ruleWith(condition("owner", `claims.repository_owner_id == "1001"`, ""))).Stranger(in)
 	if got == nil || !strings.Contains(got.Error(), "beyond 64 bits") || len(got.Error()) > 1024 {
 		t.Errorf("unreadable claims: %v", got)
+	}
+}
+
+// TestManualOnStrangers: the manual's refusal is what its policy says, and its lists of claims are those that count.
+func TestManualOnStrangers(t *testing.T) {
+	manual, err := os.ReadFile("../docs/POLICY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := request()
+	in.Subject = "repo:mallory/app:ref:refs/heads/main"
+	in.Claims = map[string]any{"repository_owner_id": "666", "repository": "mallory/app", "event_name": "push"}
+	refusal := parse(t, blocks(t, "yaml")[0]).Stranger(in)
+	if refusal == nil || !strings.Contains(string(manual), "\n    "+refusal.Reasons[0]+"\n") {
+		t.Errorf("the manual does not say %v", refusal)
+	}
+	for _, claim := range []string{"repository_owner_id", "repository_owner", "enterprise_id", "enterprise", "namespace_id", "namespace_path", "organization_id", "organization_slug", `claims["oidc.circleci.com/org-id"]`,
+		`claims["kubernetes.io"].namespace`, "repository_id", "repository", "project_id", "project_path", "pipeline_id", "pipeline_slug", "subject", "san", "claims.sub"} {
+		expression := claim
+		if !strings.HasPrefix(claim, "claims") && claim != "subject" && claim != "san" {
+			expression = "claims." + claim
+		}
+		if !strings.Contains(string(manual), "`"+claim+"`") || parse(t, ruleWith(condition("c", expression+` == "other"`, ""))).Stranger(in) == nil {
+			t.Errorf("%s is not in the manual, or does not say who asks", claim)
+		}
 	}
 }
 

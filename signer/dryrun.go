@@ -153,6 +153,13 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 		if x.refusedFor(s.refuseRevokedModes(ctx, modes, ActionSign)) {
 			x.Rule = ""
 		}
+		full := s.refuseFull(ctx, Intent{RequestKey: requestKey(p, a, req), Action: ActionSign, Artifact: a, Modes: modes})
+		if full != nil && !isNo(full) {
+			return full
+		}
+		if full != nil {
+			x.Allowed, x.Rule, x.Reasons = false, "", append(x.Reasons, full.Error())
+		}
 	} else {
 		x.Allowed = false
 		x.Reasons = append(x.Reasons, decision.Refusal().Reasons...)

@@ -13,7 +13,7 @@ import (
 // signed. Its cause is one of package oci's errors.
 type noRoom struct{ cause error }
 
-func (e *noRoom) Error() string { return "nothing was signed: " + e.cause.Error() }
+func (e *noRoom) Error() string { return "nothing is signed: " + e.cause.Error() }
 func (e *noRoom) Unwrap() error { return e.cause }
 
 // refuseFull looks whether there is room for what an intent will lead to, before

@@ -35,6 +35,13 @@ func TestNoRoom(t *testing.T) {
 	if _, err := s.Sign(t.Context(), goodRequest()); !errors.Is(err, oci.ErrUnavailable) || w.audit[len(w.audit)-1].Decision != signer.DecisionFailed {
 		t.Errorf("got %v, recorded %+v", err, w.audit[len(w.audit)-1])
 	}
+	if _, err := s.DryRun(t.Context(), goodRequest()); !errors.Is(err, oci.ErrUnavailable) {
+		t.Errorf("dry run: %v", err)
+	}
+	w.full = oci.ErrTooMany
+	if x, err := s.DryRun(t.Context(), goodRequest()); err != nil || x.Allowed || x.Rule != "" || len(x.Reasons) != 1 || !strings.Contains(x.Reasons[0], "nothing is signed") {
+		t.Errorf("dry run: %+v, %v", x, err)
+	}
 	// Somebody made room.
 	w.full = nil
 	if _, err := s.Sign(t.Context(), goodRequest()); err != nil {

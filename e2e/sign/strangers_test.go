@@ -119,8 +119,11 @@ func TestFullTag(t *testing.T) {
 	}
 	send(http.MethodPut, full)
 	r := request(t, l.URL, l.Token(t, devissuer.GitHub), image)
-	if r.status != http.StatusUnprocessableEntity || !strings.Contains(r.problem.Detail, "nothing was signed") || !strings.Contains(r.problem.Detail, "delete the tag") {
+	if r.status != http.StatusUnprocessableEntity || !strings.Contains(r.problem.Detail, "nothing is signed") || !strings.Contains(r.problem.Detail, "delete the tag") {
 		t.Errorf("answer %d %+v", r.status, r.problem)
+	}
+	if dry := l.Hallmark(t, l.Token(t, devissuer.GitHub), "sign", image, "--dry-run"); dry.Code != 1 || !strings.Contains(dry.Stderr, "delete the tag") {
+		t.Errorf("dry run: exit code %d: %s%s", dry.Code, dry.Stdout, dry.Stderr)
 	}
 	if granted := d.decided(t, signer.DecisionGranted, ""); granted != 0 || d.decided(t, signer.DecisionRefused, "attach") != 1 {
 		t.Errorf("%d grants are on record, and not the refusal", granted)
