@@ -3,6 +3,7 @@
 package signer_test
 
 import (
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,6 +81,24 @@ func TestOutsiders(t *testing.T) {
 	}
 	if len(w.audit) != 1 || w.audit[0].Decision != signer.DecisionRefused || w.audit[0].Stage != "policy" || w.audit[0].Requester.SAN != workflow || w.audit[0].PolicyDigest == "" {
 		t.Errorf("recorded %+v", w.audit)
+	}
+}
+
+// TestCertifyOutsiders: the other door is the same: nobody looks at the key of a stranger.
+func TestCertifyOutsiders(t *testing.T) {
+	d := newDesk(t, certifyingPolicy)
+	asOutsider(d.world, "7")
+	for range 3 {
+		_, err := d.ask(t, "good", func(signer.Principal) (crypto.PublicKey, error) {
+			t.Error("a stranger's key was looked at")
+			return d.key.Public(), nil
+		})
+		if err == nil || !strings.Contains(err.Error(), "no rule admits this identity") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if len(d.audit) != 1 || d.created != 0 {
+		t.Errorf("%d rows, %d certificates", len(d.audit), d.created)
 	}
 }
 
