@@ -111,7 +111,8 @@ func TestReplayHolder(t *testing.T) {
 // ids that know nothing of each other. Each has its own uses.
 func TestReplaySources(t *testing.T) {
 	w := newWorld(t)
-	w.policy += strings.Replace(testPolicy[strings.Index(testPolicy, "- name: acme"):], "acme\n  identity: github", "others\n  identity: second", 1)
+	_, rule, _ := strings.Cut(testPolicy, "rules:\n")
+	w.policy += strings.Replace(rule, "acme\n  identity: github", "others\n  identity: second", 1)
 	w.maxUses = map[string]int{"github": 1, "second": 1}
 	s := w.start()
 	if _, err := s.Sign(t.Context(), requestTo(1)); err != nil {

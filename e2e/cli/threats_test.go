@@ -78,11 +78,12 @@ func allTests(t *testing.T) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)\(`)
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	tree := os.DirFS(root)
+	err := fs.WalkDir(tree, ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
-		raw, err := os.ReadFile(path)
+		raw, err := fs.ReadFile(tree, path)
 		for _, m := range function.FindAllSubmatch(raw, -1) {
 			all[string(m[1])] = true
 		}
