@@ -150,14 +150,20 @@ func (r *signingRule) judgeClaims(in Input, vars map[string]any) outcome {
 		return result
 	}
 	for i, compiled := range r.expressions {
-		holds, detail := compiled.evaluate(vars)
-		if !holds {
-			result.conditionFailures++
-			detail = joinDetails(detail, r.Conditions[i].Message)
-		}
-		result.checks = append(result.checks, Check{Rule: r.Name, Name: r.Conditions[i].Name, Passed: holds, Detail: detail})
+		result.addCondition(i, compiled, vars)
 	}
 	return result
+}
+
+// addCondition evaluates one of the rule's conditions.
+func (o *outcome) addCondition(i int, compiled *expression, vars map[string]any) {
+	condition := o.rule.Conditions[i]
+	holds, detail := compiled.evaluate(vars)
+	if !holds {
+		o.conditionFailures++
+		detail = joinDetails(detail, condition.Message)
+	}
+	o.checks = append(o.checks, Check{Rule: o.rule.Name, Name: condition.Name, Passed: holds, Detail: detail})
 }
 
 // scope checks whether the rule is about such a request: who, what and where, before any condition.

@@ -51,6 +51,7 @@ type signingRule struct {
 	Require *EvidenceRequirement `json:"require"`
 
 	expressions []*expression // compiled, one for each of Conditions
+	who         []int         // which of Conditions are about who asks
 	gate        *gate         // compiled Require
 }
 
@@ -62,6 +63,11 @@ type signingCondition struct {
 	Expression string `json:"expression"`
 	// Message is what a developer should do when the condition fails.
 	Message string `json:"message"`
+	// Who says whether the condition is about who asks: the job is one that the rule speaks of if all of those hold. A job that no rule
+	// speaks of is refused without being told the rules. Default, unless another
+	// condition of the rule says true: a condition that reads nothing but claims which name an organisation;
+	// in a rule without such, one that reads nothing but those of a project, the subject or the SAN.
+	Who *bool `json:"who"`
 }
 
 // SigningPolicy is a parsed and compiled signing policy. It is immutable and safe for concurrent use. Nil and zero policies refuse
@@ -126,6 +132,9 @@ func compileRules(rules []signingRule) error {
 					"rule %q, condition %q: %v", rule.Name, condition.Name, err)
 			}
 			rule.expressions = append(rule.expressions, compiled)
+		}
+		if err := rule.findWho(fmt.Sprintf("rules[%d]", i)); err != nil {
+			return err
 		}
 		if err := rule.compileGate(fmt.Sprintf("rules[%d].require", i)); err != nil {
 			return err

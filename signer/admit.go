@@ -12,7 +12,7 @@ type Admission struct {
 }
 
 // Admit tells whether run would go beyond its first step: whether the token of
-// req is good and its quotas have room, so that a body which would be refused is
+// req is good, some rule speaks of who has it, and its quotas have room, so that a body which would be refused is
 // not even read. It needs neither image nor predicate. A refusal is recorded as
 // run records it. What Admit returns goes into the request, which is then not
 // asked and not counted again.
@@ -36,6 +36,9 @@ func (s *Service) admit(ctx context.Context, req Request) (Principal, error) {
 		return Principal{}, s.refuse(ctx, ev, stageAuthenticate, err)
 	}
 	ev.Requester = requesterOf(p)
+	if err := s.refuseStranger(ctx, ev, p); err != nil {
+		return Principal{}, err
+	}
 	if over, record, unrecorded := s.buckets.take(p, ev.Time); over != nil {
 		return Principal{}, s.refuseQuota(ctx, ev, over, record, unrecorded)
 	}

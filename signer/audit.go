@@ -62,7 +62,8 @@ type AuditEvent struct {
 	RemoteAddr string `json:"remoteAddr,omitempty"`
 	// Unrecorded is how many callers without a valid token were refused since
 	// the refusal recorded before, and not recorded one by one; at stage quota,
-	// how many requests of this project above a quota.
+	// how many requests of this project above a quota; at stage policy, of a
+	// project of which no rule speaks, how many of its.
 	Unrecorded int `json:"unrecorded,omitempty"`
 	// Operation is what an operator did; nil of decisions of the service.
 	Operation *Operation `json:"operation,omitempty"`

@@ -91,6 +91,9 @@ func (s *Service) Certify(ctx context.Context, req CertifyRequest) (Certificate,
 		return Certificate{}, s.refuse(ctx, ev, stageAuthenticate, err)
 	}
 	ev.Requester = requesterOf(principal)
+	if err := s.refuseStranger(ctx, ev, principal); err != nil {
+		return Certificate{}, err
+	}
 	if over, record, unrecorded := s.buckets.take(principal, ev.Time); over != nil {
 		return Certificate{}, s.refuseQuota(ctx, ev, over, record, unrecorded)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -17,9 +18,9 @@ import (
 // Explanation is a decision that was asked for and not carried out.
 type Explanation struct {
 	Allowed      bool           `json:"allowed" doc:"a signature would be made"`
-	Image        string         `json:"image" doc:"registry/repository@digest"`
-	Digest       attest.Digest  `json:"digest"`
-	Kind         string         `json:"kind" doc:"image, index, chart or artifact"`
+	Image        string         `json:"image" doc:"registry/repository@digest; as asked, if it would be refused whatever is there"`
+	Digest       attest.Digest  `json:"digest" doc:"empty, if it would be refused whatever is there and the request named none"`
+	Kind         string         `json:"kind" doc:"image, index, chart or artifact; empty, if it would be refused whatever is there"`
 	Identity     string         `json:"identity" doc:"URI of the CI workflow that asked"`
 	Issuer       string         `json:"issuer" doc:"issuer of its token"`
 	Run          string         `json:"run"`
@@ -41,28 +42,52 @@ func (s *Service) DryRun(ctx context.Context, req Request) (Explanation, error) 
 		return Explanation{}, err
 	}
 	ev.Requester = requesterOf(principal)
+	x := Explanation{
+		Identity: principal.SAN, Issuer: principal.Issuer, Run: principal.Run, PolicyDigest: s.cfg.Policy.Digest(), Checks: []policy.Check{},
+	}
+	refusal, err := s.hopeless(principal, req)
+	if err != nil {
+		return Explanation{}, s.refuse(ctx, ev, stageResolve, err)
+	}
+	if refusal != nil { // nothing is read from the registry: nothing there could change it
+		x.Image, x.Digest, x.Reasons, x.Checks = req.Image, digestIn(req.Image), refusal.Reasons, refusal.Checks
+		if err := s.recordDryRun(ctx, ev, x); err != nil {
+			return Explanation{}, err
+		}
+		return x, nil
+	}
 	artifact, err := s.resolve(ctx, req.Image)
 	if err != nil {
 		return Explanation{}, s.refuse(ctx, ev, stageResolve, err)
 	}
 	ev.Digest = string(artifact.Digest)
+	x.Image, x.Digest, x.Kind = artifact.String(), artifact.Digest, string(artifact.Kind)
 
-	x := Explanation{
-		Image: artifact.String(), Digest: artifact.Digest, Kind: string(artifact.Kind), Identity: principal.SAN, Issuer: principal.Issuer,
-		Run: principal.Run, PolicyDigest: s.cfg.Policy.Digest(), Checks: []policy.Check{},
-	}
 	// What is revoked is refused before policy is asked, as in run.
 	if err := s.refuseRevoked(ctx, principal, artifact.Digest); !x.refusedFor(err) {
 		if err := s.explain(ctx, &x, principal, artifact, req); err != nil {
 			return Explanation{}, s.refuse(ctx, ev, stageEvidence, err)
 		}
 	}
+	if err := s.recordDryRun(ctx, ev, x); err != nil {
+		return Explanation{}, err
+	}
+	return x, nil
+}
+
+// digestIn is the digest that a reference names, or "".
+func digestIn(image string) attest.Digest {
+	_, digest, _ := strings.Cut(image, "@")
+	return attest.Digest(digest)
+}
+
+func (s *Service) recordDryRun(ctx context.Context, ev AuditEvent, x Explanation) error {
 	ev.Decision, ev.Stage, ev.Rule, ev.PolicyDigest = DecisionDryRun, stagePolicy, x.Rule, x.PolicyDigest
 	ev.Reasons, ev.Checks = x.Reasons, auditChecks(x.decisive())
 	if err := s.cfg.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
-		return Explanation{}, fmt.Errorf("record dry run: %w", err)
+		return fmt.Errorf("record dry run: %w", err)
 	}
-	return x, nil
+	return nil
 }
 
 // decisive are the checks that a record needs: those of the rule that would
@@ -127,6 +152,13 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 		}
 		if x.refusedFor(s.refuseRevokedModes(ctx, modes, ActionSign)) {
 			x.Rule = ""
+		}
+		full := s.refuseFull(ctx, Intent{RequestKey: requestKey(p, a, req), Action: ActionSign, Artifact: a, Modes: modes})
+		if full != nil && !isNo(full) {
+			return full
+		}
+		if full != nil {
+			x.Allowed, x.Rule, x.Reasons = false, "", append(x.Reasons, full.Error())
 		}
 	} else {
 		x.Allowed = false

@@ -162,6 +162,9 @@ type Journal interface {
 	// Intent returns the intent of that name in whatever state; a void one looks
 	// like a recorded one. ErrNoIntent if there never was one.
 	Intent(ctx context.Context, id string) (Intent, error)
+	// Requested returns the intent of that RequestKey that is not void.
+	// ErrNoIntent if there is none.
+	Requested(ctx context.Context, key string) (Intent, error)
 	// Unfinished returns the intents in state recorded or signed, oldest
 	// first: this process's own, and those of dead ones, which are its own from
 	// then on. Not those that another process that lives works on. There may be

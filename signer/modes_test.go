@@ -193,14 +193,14 @@ func TestPowerCutByKey(t *testing.T) {
 		ask    func(*signer.Service) (signer.Receipt, error)
 		places int
 	}{
-		// Resolve, begin; certificate, timestamp twice; by key: two signatures, two
+		// Resolve, room, begin; certificate, timestamp twice; by key: two signatures, two
 		// timestamps; keep; log and check twice, and for tags twice; attach twice
 		// and the tag; finish.
-		"sign": {byBoth, sign, 2 + 3 + 4 + 1 + 4 + 4 + 3 + 1},
+		"sign": {byBoth, sign, 3 + 3 + 4 + 1 + 4 + 4 + 3 + 1},
 		// One signature by key, for both: two timestamps.
-		"attest": {byBoth, attestIt, 2 + 3 + 3 + 1 + 4 + 4 + 3 + 1},
-		// Resolve, begin, sign, timestamp, keep, log, check, attach, finish.
-		"sign by key alone": {byKey, sign, 9},
+		"attest": {byBoth, attestIt, 3 + 3 + 3 + 1 + 4 + 4 + 3 + 1},
+		// Resolve, room, begin, sign, timestamp, keep, log, check, attach, finish.
+		"sign by key alone": {byKey, sign, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, after := range []bool{false, true} {

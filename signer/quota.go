@@ -46,7 +46,7 @@ type Quota struct {
 
 // Quotas says how many requests a process serves of each identity source and of
 // each project of a source. Every request with a valid token counts, whatever
-// becomes of it.
+// becomes of it, if some rule of the policy speaks of who has it.
 type Quotas struct {
 	// Identities are the quotas of identity sources, by name, for all their
 	// projects together; Identity is that of the others.
@@ -56,6 +56,9 @@ type Quotas struct {
 	// name of the source; Project is that of projects of other sources.
 	Projects map[string]Quota
 	Project  Quota
+	// Outsider is the quota of each project of which no rule speaks. They take
+	// nothing from the quotas above.
+	Outsider Quota
 }
 
 // OverQuota says that an identity source or a project has asked for more than

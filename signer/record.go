@@ -73,6 +73,10 @@ func stageOf(err error, otherwise string) string {
 	if errors.As(err, &refused) && refused.Stage != "" {
 		return refused.Stage
 	}
+	var full *noRoom
+	if errors.As(err, &full) {
+		return stageAttach
+	}
 	return otherwise
 }
 

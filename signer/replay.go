@@ -34,7 +34,9 @@ const (
 
 // TokenUse is the use of a token for one request, as the journal counts it.
 type TokenUse struct {
-	// Token names the token: SHA-256 over its issuer and its id.
+	// Token names the token: SHA-256 over its identity source, issuer and id.
+	// Sources can share an issuer's name, as clusters do, and then give ids that
+	// know nothing of each other.
 	Token [32]byte
 	// Holder is SHA-256 over identity source, SAN and project of the run. A
 	// token belongs to the holder of its first use.
@@ -107,7 +109,7 @@ func NewTokenUse(p Principal, most int, now time.Time) TokenUse {
 		most = DefaultMaxUses
 	}
 	return TokenUse{
-		Token:  hashOf("hallmark token v1", p.Issuer, p.TokenID),
+		Token:  hashOf("hallmark token v2", p.Identity, p.Issuer, p.TokenID),
 		Holder: hashOf("hallmark holder v1", p.Identity, p.SAN, Project(p)),
 		Most:   most, Until: p.Expiry.Add(tokenSkew), Now: now,
 	}

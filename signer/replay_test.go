@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/sigstore/fulcio/pkg/certificate"
 
@@ -107,6 +107,25 @@ func TestReplayHolder(t *testing.T) {
 	}
 }
 
+// TestReplaySources: two sources can have one issuer's name, as clusters do, and
+// ids that know nothing of each other. Each has its own uses.
+func TestReplaySources(t *testing.T) {
+	w := newWorld(t)
+	_, rule, _ := strings.Cut(testPolicy, "rules:\n")
+	w.policy += strings.Replace(rule, "acme\n  identity: github", "others\n  identity: second", 1)
+	w.maxUses = map[string]int{"github": 1, "second": 1}
+	s := w.start()
+	if _, err := s.Sign(t.Context(), requestTo(1)); err != nil {
+		t.Fatal(err)
+	}
+	w.principal = func(p *signer.Principal) { p.Identity = "second" }
+	if _, err := s.Sign(t.Context(), requestTo(2)); err != nil {
+		t.Errorf("the other source's token of that id: %v", err)
+	}
+	_, err := s.Sign(t.Context(), requestTo(3))
+	wantReplayed(t, err, signer.ReplayExhausted)
+}
+
 // TestRefusedRequestsAreNoUses: what comes to nothing does not use a token up.
 func TestRefusedRequestsAreNoUses(t *testing.T) {
 	w := newWorld(t)
@@ -151,13 +170,17 @@ func TestProject(t *testing.T) {
 func TestCopiesAskOnce(t *testing.T) {
 	const copies = 1000
 	w := newWorld(t)
-	arrived, registry := make(chan struct{}, copies), &slowRegistry{Registry: w, gate: make(chan struct{})}
+	registry := &slowRegistry{Registry: w, gate: make(chan struct{})}
 	s := w.startWith(func(cfg *signer.Config) { cfg.Registry = registry })
+	registry.hold = func() { // the first one's bundle, until the others wait for its receipt
+		for s.Queued() < copies {
+			runtime.Gosched()
+		}
+	}
 	var wg sync.WaitGroup
 	ids := make([]string, copies)
 	for i := range copies {
 		wg.Go(func() {
-			arrived <- struct{}{}
 			receipt, err := s.Sign(context.Background(), goodRequest())
 			if err != nil {
 				t.Error(err)
@@ -165,10 +188,9 @@ func TestCopiesAskOnce(t *testing.T) {
 			ids[i] = receipt.ID
 		})
 	}
-	for range copies {
-		<-arrived
+	for s.Waiting(goodRequest().Image) < copies-1 {
+		runtime.Gosched()
 	}
-	time.Sleep(20 * time.Millisecond) // for the last to ask
 	close(registry.gate)
 	wg.Wait()
 	for _, id := range ids {
@@ -176,7 +198,7 @@ func TestCopiesAskOnce(t *testing.T) {
 			t.Fatalf("receipts %s and %s for one request", id, ids[0])
 		}
 	}
-	if registry.asked > 3 || registry.attached > 3 || len(w.logs[0].entries) != 1 {
+	if registry.asked != 1 || registry.attached != 1 || len(w.logs[0].entries) != 1 {
 		t.Errorf("%d questions, %d attachments, %d entries for %d copies", registry.asked, registry.attached, len(w.logs[0].entries), copies)
 	}
 	w.check()
@@ -186,6 +208,7 @@ func TestCopiesAskOnce(t *testing.T) {
 type slowRegistry struct {
 	signer.Registry
 	gate            chan struct{}
+	hold            func()
 	mu              sync.Mutex
 	asked, attached int
 }
@@ -202,6 +225,6 @@ func (r *slowRegistry) AttachBundle(ctx context.Context, a oci.Artifact, b oci.B
 	r.mu.Lock()
 	r.attached++
 	r.mu.Unlock()
-	time.Sleep(200 * time.Millisecond) // as long as the last copy takes to come here
+	r.hold()
 	return r.Registry.AttachBundle(ctx, a, b)
 }

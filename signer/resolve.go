@@ -23,6 +23,7 @@ type resolves struct {
 // question is being asked by one and waited for by others.
 type question struct {
 	answered chan struct{} // closed after the rest is set
+	waiting  int           // who waits for it, besides the one who asks; guarded by resolves.mu
 	artifact oci.Artifact
 	err      error
 }
@@ -53,6 +54,7 @@ func (r *resolves) join(image string) (q *question, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if q := r.asked[image]; q != nil {
+		q.waiting++
 		return q, false
 	}
 	if r.asked == nil {

@@ -67,6 +67,9 @@ type Service struct {
 	inflight keyedMutex
 	// strangers bounds what callers without a valid token make it record.
 	strangers *strangers
+	// outsiders bounds what callers with a valid token make it do of whom no
+	// rule speaks.
+	outsiders *outsiders
 	// buckets bounds what each identity source and project makes it do.
 	buckets *buckets
 	// resolves spares the registry the same question at the same time.
@@ -112,7 +115,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	return &Service{cfg: cfg, strangers: newStrangers(), buckets: newBuckets(cfg.Quotas), retries: newRetries()}, nil
+	return &Service{cfg: cfg, strangers: newStrangers(), outsiders: newOutsiders(cfg.Quotas.Outsider), buckets: newBuckets(cfg.Quotas), retries: newRetries()}, nil
 }
 
 // AttestorSAN is the identity of attestations made by the service at origin.

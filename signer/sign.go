@@ -64,16 +64,24 @@ func (s *Service) draftSignature(p Principal, a oci.Artifact, _ Request) (draft,
 func (s *Service) run(ctx context.Context, req Request, compose func(Principal, oci.Artifact, Request) (draft, error)) (Receipt, error) {
 	ev := s.newEvent(req)
 
-	// 1. Who asks, and not too often? Nothing of the request is believed before
-	// this.
+	// 1. Who asks, does any rule speak of them, and not too often? Nothing of the
+	// request is believed before this.
 	principal, err := s.admit(ctx, req)
 	if err != nil {
 		return Receipt{}, err
 	}
 	ev.Requester = requesterOf(principal)
 
-	// 2. About what? The manifest's bytes are read from the central registry
-	// and re-hashed; from here on only the digest counts.
+	// 2. About what? Who could be allowed nothing there, whatever it is, does not
+	// learn whether it is. Then the manifest's bytes are read from the central
+	// registry and re-hashed; from here on only the digest counts.
+	refusal, err := s.hopeless(principal, req)
+	if err != nil {
+		return Receipt{}, s.refuse(ctx, ev, stageResolve, err)
+	}
+	if refusal != nil {
+		return Receipt{}, s.refuse(ctx, ev, stagePolicy, &Refused{Stage: stagePolicy, Reasons: refusal.Reasons})
+	}
 	artifact, err := s.resolve(ctx, req.Image)
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageResolve, err)
@@ -135,7 +143,8 @@ func (s *Service) carryOut(ctx context.Context, ev AuditEvent, principal Princip
 // serve is the part of the flow that changes the world: one request at a time
 // of those with the same key.
 func (s *Service) serve(ctx context.Context, key string, ev AuditEvent, grant *policy.Grant, d draft, p Principal, a oci.Artifact) (Receipt, error) {
-	// 4. Count the use of the token and record the intent. Power fails here: an
+	// 4. Look whether what will be signed can be attached, count the use of the
+	// token and record the intent. Power fails here: an
 	// intent without a signature, which start-up voids.
 	faultPoint("granted")
 	intent, err := s.begin(ctx, key, ev, grant, d, p, a)
@@ -274,6 +283,9 @@ func (s *Service) begin(ctx context.Context, key string, ev AuditEvent, grant *p
 		return Intent{}, err
 	}
 	if err := s.refuseRevokedModes(ctx, in.Modes, in.Action); err != nil {
+		return Intent{}, err
+	}
+	if err := s.refuseFull(ctx, in); err != nil {
 		return Intent{}, err
 	}
 	ev.Decision, ev.Rule, ev.PolicyDigest, ev.IntentID, ev.Evidence = DecisionGranted, in.Rule, in.PolicyDigest, in.ID, terms.Evidence

@@ -47,11 +47,11 @@ func TestPowerCut(t *testing.T) {
 		ask    func(*signer.Service) (signer.Receipt, error)
 		places int
 	}{
-		// Resolve, begin, certificate, timestamp, keep, log, check, attach, finish.
-		"sign":   {oneLog, sign, 9},
-		"attest": {oneLog, func(s *signer.Service) (signer.Receipt, error) { return s.Attest(t.Context(), attestation) }, 9},
+		// Resolve, room, begin, certificate, timestamp, keep, log, check, attach, finish.
+		"sign":   {oneLog, sign, 10},
+		"attest": {oneLog, func(s *signer.Service) (signer.Receipt, error) { return s.Attest(t.Context(), attestation) }, 10},
 		// Log, check and attach twice.
-		"two logs": {twoLogs, sign, 12},
+		"two logs": {twoLogs, sign, 13},
 	} {
 		for _, after := range []bool{false, true} {
 			cuts := 0

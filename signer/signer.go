@@ -18,9 +18,9 @@
 //  2. Nothing leaves before it is in the transparency log.
 //  3. Decisions, grants and refusals alike, are recorded before they take
 //     effect. A Service cannot be constructed without an Audit. The
-//     exceptions are floods, of callers without a valid token and of projects
-//     above their quota: they are refused, counted, and the next recorded
-//     refusal carries the count.
+//     exceptions are floods, of callers without a valid token, of jobs that no
+//     rule speaks of and of projects above their quota: they are refused,
+//     counted, and the next recorded refusal carries the count.
 package signer
 
 import (
@@ -110,8 +110,14 @@ type Authenticator interface {
 
 // Registry is the central registry. Its errors are those of package oci.
 type Registry interface {
+	// Locate reads a reference and refuses one that is outside the central
+	// registry. It asks nobody.
+	Locate(ref string) (oci.Reference, error)
 	// Resolve reads the manifest, re-hashes it and returns what it is.
 	Resolve(ctx context.Context, ref string) (oci.Artifact, error)
+	// Room returns nil if what is to be attached has room there, as far as can be
+	// told now. Its errors say what to delete.
+	Room(ctx context.Context, subject oci.Artifact, want oci.Attachments) error
 	// AttachBundle writes the bundle as a referrer and reads it back. The same
 	// input gives the same digest, any number of times.
 	AttachBundle(ctx context.Context, subject oci.Artifact, b oci.BundleBlob) (attest.Digest, error)

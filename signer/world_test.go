@@ -49,6 +49,7 @@ type world struct {
 	after  bool
 	down   map[string]error // ports that answer with an error
 	before func(string)     // what happens before each call
+	full   error            // what there is instead of room for attachments
 	hangUp func()           // what the client does once its artifact is resolved
 
 	subject string           // what bad tokens say of themselves
@@ -156,6 +157,8 @@ func (w *world) Authenticate(_ context.Context, token string) (signer.Principal,
 	return p, nil
 }
 
+func (w *world) Locate(ref string) (oci.Reference, error) { return oci.ParseReference(ref) }
+
 func (w *world) Resolve(_ context.Context, ref string) (a oci.Artifact, err error) {
 	err = w.do("registry", func() error {
 		r, err := oci.ParseReference(ref)
@@ -172,6 +175,10 @@ func (w *world) Resolve(_ context.Context, ref string) (a oci.Artifact, err erro
 		return nil
 	})
 	return a, err
+}
+
+func (w *world) Room(context.Context, oci.Artifact, oci.Attachments) error {
+	return w.do("registry", func() error { return w.full })
 }
 
 func (w *world) AttachBundle(_ context.Context, _ oci.Artifact, b oci.BundleBlob) (d attest.Digest, err error) {
@@ -336,6 +343,19 @@ func (w *world) Intent(_ context.Context, id string) (in signer.Intent, err erro
 		return nil
 	})
 	return in, err
+}
+
+func (w *world) Requested(_ context.Context, key string) (found signer.Intent, err error) {
+	err = w.do("journal", func() error {
+		for id, in := range w.intents {
+			if in.RequestKey == key && !w.void[id] {
+				found = in
+				return nil
+			}
+		}
+		return signer.ErrNoIntent
+	})
+	return found, err
 }
 
 func (w *world) Unfinished(context.Context) (open []signer.Intent, err error) {

@@ -45,8 +45,8 @@ type BundleBlob struct {
 
 // AttachBundle writes b as a referrer of subject and returns the digest of the
 // referrer's manifest. When it returns without error, the manifest has been
-// read back and the registry, or the fallback tag, lists it. The same input
-// gives the same digest any number of times; repeating after an error is
+// read back and the registry, or the fallback tag, lists it (or the registry
+// lists more than can be read). The same input gives the same digest any number of times; repeating after an error is
 // right. Errors are those of Resolve, and ErrTooMany.
 //
 // Attachments to one subject by this Client, and by those it shares
@@ -101,8 +101,8 @@ func (c *Client) attach(ctx context.Context, t target, subject attest.Digest, b 
 		return nil
 	})
 	reads.Go(func() error {
-		list, err := c.referrersAPI(readsCtx, t, subject)
-		listed = lists(list, digest)
+		var err error
+		listed, err = c.listed(readsCtx, t, subject, digest)
 		return err
 	})
 	if err := reads.Wait(); err != nil || listed {

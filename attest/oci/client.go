@@ -121,6 +121,7 @@ type Client struct {
 	memory     *semaphore.Weighted // for manifests that are being read
 	whole      *facts              // indexes whose members were all read
 	shortcuts  *facts              // what repositories and hosts were seen to have or do
+	roomy      *facts              // subjects that have plenty of room, see room.go
 }
 
 // New checks the configuration. It makes no connection.
@@ -137,6 +138,7 @@ func New(cfg Config) (*Client, error) {
 		memory:     newMemory(),
 		whole:      newFacts(wholeLife),
 		shortcuts:  newFacts(shortcutLife),
+		roomy:      newFacts(roomLife),
 	}
 	if err := cfg.Network.Check(); err != nil {
 		return nil, fmt.Errorf("registry network: %w", err)

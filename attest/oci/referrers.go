@@ -79,6 +79,7 @@ func (c *Client) referrersPage(ctx context.Context, t target, u url.URL, object 
 	}
 	defer closeBody(resp)
 	if slices.Contains(noReferrersAPI, resp.StatusCode) {
+		c.lacksAPI(t, resp.StatusCode)
 		return nil, "", nil
 	}
 	if resp.StatusCode != http.StatusOK {

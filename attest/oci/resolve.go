@@ -137,3 +137,16 @@ func readFetched(object string, resp *http.Response, want attest.Digest, byDiges
 func (t target) url(path string) url.URL {
 	return url.URL{Scheme: t.registry.scheme(), Host: t.registry.Host, Path: "/v2/" + t.repository + "/" + path}
 }
+
+// Locate reads a reference and refuses one that is on none of the configured
+// hosts: ErrBadReference, ErrForeignRegistry. It asks nobody.
+func (c *Client) Locate(ref string) (Reference, error) {
+	r, err := ParseReference(ref)
+	if err != nil {
+		return Reference{}, err
+	}
+	if _, err := c.target(r, pull); err != nil {
+		return Reference{}, fmt.Errorf("resolve %s: %w", r, err)
+	}
+	return r, nil
+}

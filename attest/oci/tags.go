@@ -254,7 +254,7 @@ func (m taggedManifest) missing(layers []descriptor) []descriptor {
 // what every image's does, the layers, and nothing besides.
 func (m taggedManifest) with(more []descriptor) (manifest, config []byte, err error) {
 	if n := len(m.layers) + len(more); n > maxTagLayers {
-		return nil, nil, fmt.Errorf("%w layers: %d, the limit is %d (hint: delete the tag: it is written anew, and bundles are not affected)", ErrTooMany, n, maxTagLayers)
+		return nil, nil, tooManyLayers(n)
 	}
 	top := members{
 		"schemaVersion": json.RawMessage(`2`),
@@ -291,9 +291,17 @@ func (m taggedManifest) with(more []descriptor) (manifest, config []byte, err er
 	}
 	manifest, err = json.Marshal(top)
 	if err == nil && len(manifest) > maxManifest {
-		err = fmt.Errorf("%w: manifest of %d bytes, the limit is %d (hint: delete the tag: it is written anew)", ErrTooLarge, len(manifest), maxManifest)
+		err = tooLargeTag(len(manifest))
 	}
 	return manifest, config, err
+}
+
+func tooManyLayers(n int) error {
+	return fmt.Errorf("%w layers: %d, the limit is %d (hint: delete the tag: it is written anew, and bundles are not affected)", ErrTooMany, n, maxTagLayers)
+}
+
+func tooLargeTag(size int) error {
+	return fmt.Errorf("%w: manifest of %d bytes, the limit is %d (hint: delete the tag: it is written anew, and bundles are not affected)", ErrTooLarge, size, maxManifest)
 }
 
 // tagConfig is the config of an image whose layers are not compressed.

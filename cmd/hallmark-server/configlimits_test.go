@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -32,15 +33,16 @@ func readText(t *testing.T, text string) (*Config, error) {
 	return readConfig(path)
 }
 
-// TestQuotaConfig: servers share a quota, one source may have another, and the
-// defaults bound nothing but the uses of tokens.
+// TestQuotaConfig: without quotas the defaults hold, servers share them, and one
+// source may have others.
 func TestQuotaConfig(t *testing.T) {
 	cfg, err := readText(t, limitsConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if q := cfg.Quotas.quotas(); q.Identity != (signer.Quota{}) || q.Project != (signer.Quota{}) {
-		t.Errorf("quotas that nobody asked for: %+v", q)
+	if q := cfg.Quotas.quotas(); q.Identity != (signer.Quota{PerSecond: 100, Burst: 12_000}) || q.Project != (signer.Quota{PerSecond: 10, Burst: 1200}) ||
+		q.Outsider != (signer.Quota{PerSecond: 1. / 6, Burst: 20}) {
+		t.Errorf("without quotas: %+v", q)
 	}
 	if uses := cfg.maxUses(); uses["github"] != 0 || uses["gitlab"] != 50 {
 		t.Errorf("uses %v", uses)
@@ -52,7 +54,8 @@ func TestQuotaConfig(t *testing.T) {
 	q := cfg.Quotas.quotas()
 	for what, ok := range map[string]bool{
 		"project":          q.Project == signer.Quota{PerSecond: 1, Burst: 5},
-		"no identity":      q.Identity == signer.Quota{},
+		"identity":         q.Identity == signer.Quota{PerSecond: 50, Burst: 6000},
+		"strangers":        q.Outsider == signer.Quota{PerSecond: 1. / 12, Burst: 10},
 		"gitlab":           q.Identities["gitlab"] == signer.Quota{PerSecond: 0.5, Burst: 30},
 		"gitlab's project": q.Projects["gitlab"] == signer.Quota{},
 	} {
@@ -65,6 +68,43 @@ func TestQuotaConfig(t *testing.T) {
 	}
 }
 
+// TestUnlimited: only who says so bounds nothing.
+func TestUnlimited(t *testing.T) {
+	cfg, err := readText(t, limitsConfig+"quotas: {unlimited: true}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := cfg.Quotas.quotas(); q.Identity != (signer.Quota{}) || q.Project != (signer.Quota{}) || q.Outsider != (signer.Quota{}) {
+		t.Errorf("unlimited is %+v", q)
+	}
+	for _, bounded := range []string{"{}", "{unlimited: false}", "{project: {perMinute: 0}}"} {
+		cfg, err := readText(t, limitsConfig+"quotas: "+bounded+"\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := cfg.Quotas.quotas()
+		if q.Identity == (signer.Quota{}) || q.Outsider == (signer.Quota{}) || (q.Project == signer.Quota{}) != strings.Contains(bounded, "project") {
+			t.Errorf("%s is %+v", bounded, q)
+		}
+	}
+}
+
+// TestFirstQuotas: init writes the defaults, so that who reads the file sees them.
+func TestFirstQuotas(t *testing.T) {
+	dir := t.TempDir()
+	first := Config{Origin: "https://hallmark.example", Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Registry: RegistryConfig{Host: "registry.example"}}
+	if err := ensureConfig(dir, first); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := readConfig(filepath.Join(dir, configName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Quotas.Project == nil || cfg.Quotas.Identity == nil || cfg.Quotas.Strangers == nil || !reflect.DeepEqual(cfg.Quotas.quotas(), QuotasConfig{}.quotas()) {
+		t.Errorf("init wrote %+v", cfg.Quotas)
+	}
+}
+
 // TestBadLimits: what bounds nothing, or nobody, is refused.
 func TestBadLimits(t *testing.T) {
 	for config, want := range map[string]string{
@@ -74,6 +114,11 @@ func TestBadLimits(t *testing.T) {
 		"quotas: {servers: -1}":                                      "quotas.servers",
 		"quotas: {identities: {jenkins: {project: {perMinute: 1}}}}": `no identity source "jenkins"`,
 		"quotas: {identities: {gitlab: {project: {perMinute: -1}}}}": "quotas.identities.gitlab.project",
+		"quotas: {unlimited: true, servers: 2}":                      "stands alone",
+		"quotas: {unlimited: true, project: {perMinute: 1}}":         "stands alone",
+		"quotas: {strangers: {perMinute: -1}}":                       "quotas.strangers",
+		"quotas: {strangers: {burst: 1}}":                            "burst without perMinute",
+		"quotas: off":                                                "QuotasConfig",
 		"quotas: {projects: {perMinute: 1}}":                         "projects",
 		"quotas: {identities: {gitlab: {projects: {perMinute: 1}}}}": "projects",
 	} {

@@ -145,12 +145,12 @@ identities:
   provider: github
   issuer: https://token.actions.githubusercontent.com
   url: https://github.com
-signing:
+%ssigning:
   bundleLog: v1
   legacyTags: true
 log:
   writers: issued
-`, c.Origin, c.Listen, c.Admin, c.Registry.Host, c.Password.File, c.Policy) + keysYAML(c.Keys)
+`, c.Origin, c.Listen, c.Admin, c.Registry.Host, c.Password.File, c.Policy, quotasYAML()) + keysYAML(c.Keys)
 	for _, f := range []struct {
 		name    string
 		content []byte

@@ -343,3 +343,36 @@ func TestShippedTrustPolicy(t *testing.T) {
 		t.Error("the sandbox's override does not hold until its end")
 	}
 }
+
+// TestShippedPolicyOnStrangers: a colleague's pull request reads why, somebody else's job does not.
+func TestShippedPolicyOnStrangers(t *testing.T) {
+	j := newJobs(t)
+	for _, test := range []struct {
+		identity, overrides string
+		stranger            bool
+	}{
+		{"github", "", false},
+		{"github", "event_name=pull_request ref=refs/pull/1/merge ref_protected=false", false},
+		{"github", "runner_environment=self-hosted", false},
+		{"github", "job_workflow_ref=mallory/ci/.github/workflows/x.yml@refs/heads/main", false},
+		{"github", "repository_owner_id=1002", true},
+		{"gitlab", "", false},
+		{"gitlab", "pipeline_source=merge_request_event", false},
+		{"gitlab", "job_project_id=2", false},
+		{"gitlab", "namespace_id=1002", true},
+		{"buildkite", "pipeline_id=other", false},
+		{"buildkite", "organization_id=other", true},
+		{"kubernetes", "", false},
+	} {
+		claims := j.claims(t, test.identity, test.overrides)
+		subject, _ := claims["sub"].(string)
+		in := policy.Input{Identity: test.identity, Provider: test.identity, Subject: subject, Claims: claims}
+		refusal := j.policy.Stranger(in)
+		if (refusal != nil) != test.stranger {
+			t.Errorf("%s %s: %v", test.identity, test.overrides, refusal)
+		}
+		if refusal != nil && strings.Contains(refusal.Error(), "organisation") {
+			t.Errorf("%s %s is told a rule: %v", test.identity, test.overrides, refusal)
+		}
+	}
+}

@@ -47,7 +47,7 @@ func TestYAML(t *testing.T) {
 			err = yaml.UnmarshalStrict([]byte(f.text), &pod)
 		case members["quotas"] != nil:
 			kind = "quotas"
-			serveWith(t, "log:\n", "", f.text)
+			serveWith(t, "quotas:\n", "signing:\n", f.text)
 		case members["registry"] != nil:
 			kind = "registries"
 			serveWith(t, "registry:", "password:", f.text)

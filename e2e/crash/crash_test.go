@@ -56,7 +56,9 @@ func TestSQLite(t *testing.T) {
 // it found.
 func eventually(t testing.TB, s step, look func() story) story {
 	t.Helper()
-	deadline := time.Now().Add(recoveryTimeout)
+	deadline := time.After(recoveryTimeout)
+	again := time.NewTicker(20 * time.Millisecond) // what is waited for is in a database: nothing tells
+	defer again.Stop()
 	for {
 		now := look()
 		open := now.events[signer.DecisionGranted] - now.events[signer.DecisionVoided] - now.events[signer.DecisionSigned]
@@ -66,10 +68,11 @@ func eventually(t testing.TB, s step, look func() story) story {
 			}
 			return now
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-again.C:
+		case <-deadline:
 			t.Fatalf("after %q nothing was finished or voided: %v", s.point, now.events)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 

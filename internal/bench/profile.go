@@ -107,7 +107,7 @@ func (b *bench) profileSigning(dir string) error {
 	if err != nil {
 		return err
 	}
-	l := lab.Start(b.stage, lab.Options{BundleLog: b.bundleLog})
+	l := lab.Start(b.stage, lab.Options{BundleLog: b.bundleLog, Config: noQuotas})
 	if err := toggleProfile(l.PID()); err != nil {
 		return err
 	}

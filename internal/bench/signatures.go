@@ -37,7 +37,7 @@ const (
 // that was read back, beside what the registry alone takes.
 func (b *bench) signatures() error {
 	b.report.title("signatures, end to end over HTTP: token to read-back attachment")
-	l := lab.Start(b.stage, lab.Options{MaxUses: signer.HighestMaxUses})
+	l := lab.Start(b.stage, lab.Options{MaxUses: signer.HighestMaxUses, Config: noQuotas})
 	alone, err := registryAlone(b.ctx, l.Registry, b.scale.signatures)
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func (b *bench) signing() error {
 	if err != nil {
 		return err
 	}
-	l := lab.Start(b.stage, lab.Options{Writers: "open", BundleLog: b.bundleLog})
+	l := lab.Start(b.stage, lab.Options{Writers: "open", BundleLog: b.bundleLog, Config: noQuotas})
 	if err := b.images(l, three); err != nil {
 		return err
 	}
@@ -224,6 +224,10 @@ func (b *bench) refused(l *lab.Lab) error {
 	return nil
 }
 
+// noQuotas takes the bound on one project away, from whose name all images of a
+// measurement are signed: ten a second are the default, sixty are measured.
+const noQuotas = "quotas: {unlimited: true}"
+
 // stall is a registry that answers nobody before it is told to.
 type stall struct {
 	arrived atomic.Int64
@@ -249,7 +253,7 @@ func (b *bench) crowded(three []attestation) error {
 	backing := httptest.NewServer(slow.wrap(lab.NewRegistry()))
 	b.Cleanup(backing.Close)
 	b.Cleanup(func() { slow.once.Do(func() { close(slow.open) }) })
-	l := lab.Start(b.stage, lab.Options{Registry: strings.TrimPrefix(backing.URL, "http://"), BundleLog: b.bundleLog, MaxUses: signer.HighestMaxUses})
+	l := lab.Start(b.stage, lab.Options{Registry: strings.TrimPrefix(backing.URL, "http://"), BundleLog: b.bundleLog, MaxUses: signer.HighestMaxUses, Config: noQuotas})
 	idle := residentMost(l.PID())
 	refs, err := push(b.ctx, l.Registry, "acme/crowd", n)
 	if err != nil {

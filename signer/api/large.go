@@ -67,9 +67,13 @@ func answerProblem(w http.ResponseWriter, err error) {
 	}
 	p := newProblem(http.StatusInternalServerError, "internal", "internal error")
 	_ = errors.As(err, &p)
+	var body any = p
+	if refused := (*refusedProblem)(nil); errors.As(err, &refused) {
+		p, body = &refused.ErrorModel, refused
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // the client went away
+	_ = json.NewEncoder(w).Encode(body) // the client went away
 }
 
 // attestInputBody is the body of an attestation request. huma only describes it.

@@ -34,6 +34,8 @@ func (s service) Admit(_ context.Context, req signer.Request) (*signer.Admission
 		return new(signer.Admission), nil
 	case "busy":
 		return nil, &signer.OverQuota{Of: "project 1 of github", RetryAfter: 1500 * time.Millisecond}
+	case "stranger":
+		return nil, &signer.Refused{Stage: "policy", Reasons: []string{"no rule admits this identity"}}
 	}
 	return nil, &signer.Unauthenticated{Reason: "bad_signature", Detail: "no"}
 }

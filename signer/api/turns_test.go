@@ -62,6 +62,16 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// TestStranger: whom no rule speaks of is refused before the body is read.
+func TestStranger(t *testing.T) {
+	w := post(t.Context(), newHandler(t, done), "stranger", unread{t})
+	for _, want := range []string{"urn:hallmark:problem:refused", `"message":"no rule admits this identity"`, `"location":"policy"`} {
+		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), want) || w.Header().Get("Content-Type") != "application/problem+json" {
+			t.Errorf("answer %d %s, want %s", w.Code, w.Body, want)
+		}
+	}
+}
+
 // TestReplayed: a token that was used up is refused for good.
 func TestReplayed(t *testing.T) {
 	handler := newHandler(t, func(req signer.Request) (signer.Receipt, error) {

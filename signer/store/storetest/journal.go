@@ -36,6 +36,7 @@ func journalStates(t *testing.T, e Engine) {
 			if state != "none" {
 				To(t, db, in, state)
 			}
+			requested(t, db, in, state)
 			before := Events(t, db)
 			err := operation(db, in)
 			after := Events(t, db)
@@ -52,6 +53,20 @@ func journalStates(t *testing.T, e Engine) {
 				t.Errorf("%s, refused in state %s, left an audit event", name, state)
 			}
 		}
+	}
+}
+
+// requested: an intent is found by what was asked for, in every state but void.
+func requested(t *testing.T, db store.Database, in signer.Intent, state string) {
+	t.Helper()
+	found, err := db.Requested(t.Context(), in.RequestKey)
+	switch {
+	case state == "none" || state == "void":
+		if !errors.Is(err, signer.ErrNoIntent) {
+			t.Errorf("state %s: found %q, %v", state, found.ID, err)
+		}
+	case err != nil || found.ID != in.ID || (found.Signed != nil) != (state != "recorded") || (found.Receipt != nil) != (state == "finished"):
+		t.Errorf("state %s: %+v, %v", state, found, err)
 	}
 }
 
