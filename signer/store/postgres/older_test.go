@@ -48,7 +48,7 @@ func TestOlderBackup(t *testing.T) {
 // tables that it did not have.
 const olderSchema = 4
 
-var sinceThen = []string{"certificates"}
+var sinceThen = []string{"certificates", "receipts"}
 
 // rewrite makes a backup one of the older schema.
 func rewrite(t *testing.T, from, to string) {
