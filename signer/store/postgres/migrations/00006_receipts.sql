@@ -30,7 +30,7 @@ $$;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE FUNCTION hallmark_bundles(receipt text) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
-    SELECT coalesce(sum(length(o ->> 'bundle') * 3 / 4), 0)::bigint FROM json_array_elements(
+    SELECT coalesce(sum(length(rtrim(o ->> 'bundle', '=')) * 3 / 4), 0)::bigint FROM json_array_elements(
         CASE WHEN json_typeof(receipt::json -> 'others') = 'array' THEN receipt::json -> 'others' ELSE '[]' END) AS o
 $$;
 -- +goose StatementEnd

@@ -21,7 +21,7 @@ CREATE INDEX receipts_type ON receipts (digest, predicate_type, seq);
 INSERT INTO receipts (id, digest, predicate_type, finished, size, outline)
 SELECT i.id, i.digest, i.predicate_type,
     coalesce((SELECT max(a.time) + 3600000000000 FROM audit a WHERE a.digest = i.digest AND a.decision = 'signed' AND json_extract(a.event, '$.intentId') = i.id), 9223372036854775807),
-    length(i.bundle) + coalesce((SELECT sum(length(json_extract(o.value, '$.bundle')) * 3 / 4) FROM json_each(i.receipt, '$.others') o), 0),
+    length(i.bundle) + coalesce((SELECT sum(length(rtrim(json_extract(o.value, '$.bundle'), '=')) * 3 / 4) FROM json_each(i.receipt, '$.others') o), 0),
     CASE WHEN json_type(i.receipt, '$.others') = 'array'
         THEN json_set(json_remove(i.receipt, '$.bundle'), '$.others', (SELECT json_group_array(json_remove(o.value, '$.bundle')) FROM json_each(i.receipt, '$.others') o))
         ELSE json_remove(i.receipt, '$.bundle') END
