@@ -15,7 +15,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -82,8 +81,8 @@ func (s *shelf) serve(t *testing.T) *httptest.Server {
 	return server
 }
 
-// get asks for a page.
-func get(t *testing.T, server *httptest.Server, digest attest.Digest, query url.Values) (int, []byte, error) {
+// getPage asks for a page.
+func getPage(t *testing.T, server *httptest.Server, digest attest.Digest, query url.Values) (int, []byte, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/hallmark/v1/artifacts/"+string(digest)+"?"+query.Encode(), nil)
 	if err != nil {
@@ -102,7 +101,7 @@ func get(t *testing.T, server *httptest.Server, digest attest.Digest, query url.
 func all(t *testing.T, server *httptest.Server, query url.Values) (found []signer.Receipt, pages int) {
 	t.Helper()
 	for {
-		status, raw, err := get(t, server, theDigest, query)
+		status, raw, err := getPage(t, server, theDigest, query)
 		var page receiptsPage
 		if err != nil || status != http.StatusOK || json.Unmarshal(raw, &page) != nil {
 			t.Fatalf("answer %d %.200s, %v", status, raw, err)
@@ -148,12 +147,12 @@ func TestArtifactBadInput(t *testing.T) {
 	other := attest.DigestOf([]byte("other"))
 	s.receipts = append(s.receipts, signer.Receipt{ID: "31", Digest: other}, signer.Receipt{ID: "32", Digest: other})
 	server := s.serve(t)
-	_, raw, _ := get(t, server, other, url.Values{"limit": {"1"}})
+	_, raw, _ := getPage(t, server, other, url.Values{"limit": {"1"}})
 	var foreign, own receiptsPage
 	if err := json.Unmarshal(raw, &foreign); err != nil || foreign.Next == "" {
 		t.Fatal(string(raw), err)
 	}
-	if _, raw, _ = get(t, server, theDigest, url.Values{"limit": {"1"}}); json.Unmarshal(raw, &own) != nil || own.Next == "" {
+	if _, raw, _ = getPage(t, server, theDigest, url.Values{"limit": {"1"}}); json.Unmarshal(raw, &own) != nil || own.Next == "" {
 		t.Fatal(string(raw))
 	}
 	for name, tc := range map[string]struct {
@@ -175,7 +174,7 @@ func TestArtifactBadInput(t *testing.T) {
 		"type without receipts":  {url.Values{"predicateType": {"https://slsa.dev/provenance/v1"}}, http.StatusNotFound},
 		"own cursor":             {url.Values{"cursor": {own.Next}}, http.StatusOK},
 	} {
-		if status, raw, err := get(t, server, theDigest, tc.query); status != tc.want || err != nil {
+		if status, raw, err := getPage(t, server, theDigest, tc.query); status != tc.want || err != nil {
 			t.Errorf("%s: answer %d %s, %v, want %d", name, status, raw, err, tc.want)
 		}
 	}
@@ -228,11 +227,11 @@ func TestLargeReceiptsAreBounded(t *testing.T) {
 func TestBrokenAnswer(t *testing.T) {
 	s := shelfOf(5, 100<<10)
 	s.broken = 5 // the first of the answer
-	if status, raw, err := get(t, s.serve(t), theDigest, nil); status != http.StatusInternalServerError || err != nil {
+	if status, raw, err := getPage(t, s.serve(t), theDigest, nil); status != http.StatusInternalServerError || err != nil {
 		t.Errorf("answer %d %s, %v", status, raw, err)
 	}
 	s.broken = 2
-	if status, raw, err := get(t, s.serve(t), theDigest, nil); err == nil || status != http.StatusOK || json.Valid(raw) {
+	if status, raw, err := getPage(t, s.serve(t), theDigest, nil); err == nil || status != http.StatusOK || json.Valid(raw) {
 		t.Errorf("answer %d of %d bytes, %v", status, len(raw), err)
 	}
 }
