@@ -5,6 +5,7 @@ package policy_test
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -354,13 +355,13 @@ func TestNeeds(t *testing.T) {
 		change func(*policy.Input)
 		want   policy.Needs
 	}{
-		{gated(fullGate), nil, policy.Needs{Allowed: true, Evidence: true}},
-		{gated("provenance: true\nindex: either"), nil, policy.Needs{Allowed: true, Evidence: true, Provenance: true}},
-		{gated("sbom: true\nindex: platforms"), func(in *policy.Input) { in.Kind = policy.KindIndex }, policy.Needs{Allowed: true, Evidence: true, Platforms: true}},
+		{gated(fullGate), nil, policy.Needs{Allowed: true, Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX}}},
+		{gated("provenance: true\nindex: either"), nil, policy.Needs{Allowed: true, Evidence: true, Provenance: true, Kinds: []string{policy.EvidenceProvenance}}},
+		{gated("sbom: true\nindex: platforms"), func(in *policy.Input) { in.Kind = policy.KindIndex }, policy.Needs{Allowed: true, Evidence: true, Platforms: true, Kinds: []string{policy.EvidenceSBOM}}},
 		{gated(fullGate), func(in *policy.Input) { in.Repository = "globex/app" }, policy.Needs{}},
 		{gated(fullGate), func(in *policy.Input) { in.Digest = "x" }, policy.Needs{}},
 		{ruleOf("true"), nil, policy.Needs{Allowed: true}},
-		{gated(fullGate) + anyway, nil, policy.Needs{Allowed: true, Evidence: true}},
+		{gated(fullGate) + anyway, nil, policy.Needs{Allowed: true, Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX}}},
 		{ruleOf("true") + gatedToo, nil, policy.Needs{Allowed: true}},
 		{ruleOf("false"), nil, policy.Needs{}},
 	} {
@@ -369,7 +370,7 @@ func TestNeeds(t *testing.T) {
 			tc.change(&in)
 		}
 		p := parse(t, tc.policy)
-		if got := p.Needs(in); got != tc.want {
+		if got := p.Needs(in); !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("needs %+v, want %+v", got, tc.want)
 		}
 		if p.RequiresEvidence() != strings.Contains(tc.policy, "require:") {

@@ -8,6 +8,9 @@ type Needs struct {
 	Evidence   bool // statements about the artifact
 	Platforms  bool // also those about the images of an index
 	Provenance bool // the service's own provenance
+	// Kinds are the kinds of evidence that gates read, and Tools the scanners of which each must have spoken.
+	Kinds []string
+	Tools []string
 }
 
 // Needs tells what Decide needs of a signature's evidence. It looks at claims and artifact only.
@@ -32,6 +35,7 @@ func (p *SigningPolicy) Needs(in Input) Needs {
 			return n
 		}
 		n.Evidence = true
+		n.read(rule.gate)
 		n.Provenance = n.Provenance || rule.Require.Provenance
 		n.Platforms = n.Platforms || (in.Kind == KindIndex && rule.Require.Index != "" && rule.Require.Index != indexItself)
 	}

@@ -120,10 +120,11 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 			return err
 		}
 		if needs.Evidence {
-			found, err := s.cfg.Evidence.Gather(ctx, a, needs.Platforms)
+			found, err := s.cfg.Evidence.Gather(ctx, a, needs)
 			if err != nil {
 				return fmt.Errorf("gather evidence of %s: %w", a, err)
 			}
+			defer found.release()
 			in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
 		}
 		for _, d := range documents {

@@ -46,17 +46,28 @@ type Document struct {
 // Evidence finds what is proven about an artifact.
 type Evidence interface {
 	// Gather returns the verified statements of this deployment's attestor
-	// about the artifact that are evidence, whether the registry or the
-	// service's own store has them, each once. With platforms it does so for
-	// the images of an index, too, and returns their digests. It returns an
-	// error if it cannot tell whether there are more.
-	Gather(ctx context.Context, subject oci.Artifact, platforms bool) (Gathered, error)
+	// about the artifact that a decision with these needs can depend on, whether
+	// the registry or the service's own store has them, each once. If it needs
+	// platforms it does so for the images of an index, too, and returns their
+	// digests. It returns an error if it cannot tell whether there are more: a
+	// *TooMuchEvidence if there are more than it looks at.
+	Gather(ctx context.Context, subject oci.Artifact, needs policy.Needs) (Gathered, error)
 }
 
 // Gathered is what is proven about an artifact.
 type Gathered struct {
 	Documents []policy.Document
 	Platforms []string
+	// Release is called when the decision is made and nothing refers to the
+	// documents any more; nil if nothing waits for that.
+	Release func()
+}
+
+// release calls Release.
+func (g Gathered) release() {
+	if g.Release != nil {
+		g.Release()
+	}
 }
 
 // carried is a document of the request, recognised.
@@ -88,10 +99,11 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 	if !needs.Evidence {
 		return s.cfg.Policy.Decide(in), nil
 	}
-	found, err := s.cfg.Evidence.Gather(ctx, a, needs.Platforms)
+	found, err := s.cfg.Evidence.Gather(ctx, a, needs)
 	if err != nil {
 		return policy.Decision{}, fmt.Errorf("gather evidence of %s: %w", a, err)
 	}
+	defer found.release()
 	in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
 	in.Now = s.cfg.Clock() // what was attested meanwhile is not from the future
 	if !needs.Provenance {

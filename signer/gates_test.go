@@ -58,12 +58,12 @@ type gatedWorld struct {
 	gathered int
 }
 
-func (g *gatedWorld) Gather(_ context.Context, subject oci.Artifact, platforms bool) (signer.Gathered, error) {
+func (g *gatedWorld) Gather(_ context.Context, subject oci.Artifact, needs policy.Needs) (signer.Gathered, error) {
 	g.gathered++
 	if g.down != nil {
 		return signer.Gathered{}, g.down
 	}
-	if platforms {
+	if needs.Platforms {
 		return signer.Gathered{}, errors.New("nobody asks for platforms here")
 	}
 	g.mu.Lock()

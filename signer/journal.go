@@ -155,7 +155,7 @@ type Journal interface {
 	// state.
 	Sign(ctx context.Context, id string, s Signed) error
 	// Finish moves a signed intent to finished. ErrNoIntent if it is not in
-	// that state.
+	// that state. The event's time is that of the receipt, see ReceiptOutline.
 	Finish(ctx context.Context, id string, r Receipt, ev AuditEvent) error
 	// Void ends a recorded intent for good and frees its RequestKey.
 	Void(ctx context.Context, id string, ev AuditEvent) error
@@ -165,10 +165,12 @@ type Journal interface {
 	// Requested returns the intent of that RequestKey that is not void.
 	// ErrNoIntent if there is none.
 	Requested(ctx context.Context, key string) (Intent, error)
-	// Unfinished returns the intents in state recorded or signed, oldest
-	// first: this process's own, and those of dead ones, which are its own from
-	// then on. Not those that another process that lives works on. There may be
-	// many, as many as a registry that takes nothing has let lie: they come
-	// without statement and signatures, which Intent has.
-	Unfinished(ctx context.Context) ([]Intent, error)
+	// Unfinished returns a page of the intents in state recorded or signed, oldest
+	// first, from behind a place in the list, 0 for its beginning, and the place
+	// where the next page begins, 0 if there is none: this process's own, and
+	// those of dead ones, which are its own from the first page on. Not those that
+	// another process that lives works on. There may be many, as many as a
+	// registry that takes nothing has let lie: they come without statement and
+	// signatures, which Intent has.
+	Unfinished(ctx context.Context, after int64) (page []Intent, next int64, err error)
 }

@@ -23,25 +23,59 @@ const (
 // stays and is in the returned error. An intent that failed is left alone for
 // a while, longer each time, and is in no error meanwhile.
 func (s *Service) Recover(ctx context.Context) (finished, voided int, err error) {
-	open, err := s.cfg.Journal.Unfinished(ctx)
-	if err != nil {
-		return 0, 0, fmt.Errorf("read unfinished intents: %w", err)
-	}
 	now := s.cfg.Clock()
-	var failures []error
-	for _, in := range s.retries.due(open, now) {
-		did, err := s.recoverOne(ctx, in)
-		switch {
-		case err != nil:
-			s.retries.failed(in.ID, now)
-			failures = append(failures, fmt.Errorf("intent %s: %w", in.ID, err))
-		case did == DecisionSigned:
-			finished++
-		case did == DecisionVoided:
-			voided++
+	round := s.retries.begin()
+	var failures failed
+	// A page at a time, and of a page one statement: a registry that was down for
+	// a day leaves more open than fits in memory.
+	for after := int64(0); ; {
+		open, next, err := s.cfg.Journal.Unfinished(ctx, after)
+		if err != nil {
+			return finished, voided, errors.Join(fmt.Errorf("read unfinished intents: %w", err), failures.err())
 		}
+		for _, in := range s.retries.due(open, round, now) {
+			did, err := s.recoverOne(ctx, in)
+			switch {
+			case err != nil:
+				s.retries.failed(in.ID, round, now)
+				failures.add(fmt.Errorf("intent %s: %w", in.ID, err))
+			case did == DecisionSigned:
+				finished++
+			case did == DecisionVoided:
+				voided++
+			}
+		}
+		if next == 0 {
+			break
+		}
+		after = next
 	}
-	return finished, voided, errors.Join(failures...)
+	s.retries.forget(round)
+	return finished, voided, failures.err()
+}
+
+// maxFailures bounds the errors that Recover tells of: a registry that is down
+// gives each intent the same.
+const maxFailures = 16
+
+// failed are the errors of one round.
+type failed struct {
+	errs  []error
+	total int
+}
+
+func (f *failed) add(err error) {
+	if f.total++; f.total <= maxFailures {
+		f.errs = append(f.errs, err)
+	}
+}
+
+func (f *failed) err() error {
+	all := f.errs
+	if more := f.total - len(all); more > 0 {
+		all = append(all, fmt.Errorf("and %d more intents", more))
+	}
+	return errors.Join(all...)
 }
 
 // recoverOne finishes or voids one intent under its key's lock. The intent may
@@ -79,41 +113,61 @@ func (s *Service) recoverOne(ctx context.Context, seen Intent) (string, error) {
 // retries knows when each intent that failed is tried again. A restart forgets
 // it: start-up tries everything once.
 type retries struct {
-	mu   sync.Mutex // guards next
-	next map[string]retry
+	mu    sync.Mutex // guards what follows
+	round int64
+	next  map[string]retry
 }
 
 type retry struct {
-	at   time.Time
-	wait time.Duration // that led to at
+	at    time.Time
+	wait  time.Duration // that led to at
+	round int64         // the last one that saw it open
 }
 
 func newRetries() *retries { return &retries{next: map[string]retry{}} }
 
-// due returns the intents whose time has come, and forgets the ones that are
-// not open any more.
-func (r *retries) due(open []Intent, now time.Time) []Intent {
+// begin begins a round over all open intents.
+func (r *retries) begin() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.round++
+	return r.round
+}
+
+// due returns those of a page whose time has come.
+func (r *retries) due(open []Intent, round int64, now time.Time) []Intent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var due []Intent
-	next := map[string]retry{}
 	for _, in := range open {
 		waiting, failed := r.next[in.ID]
 		if failed {
-			next[in.ID] = waiting
+			waiting.round = max(waiting.round, round)
+			r.next[in.ID] = waiting
 		}
 		if !now.Before(waiting.at) {
 			due = append(due, in)
 		}
 	}
-	r.next = next
 	return due
 }
 
 // failed puts an intent off, twice as long as the last time.
-func (r *retries) failed(id string, now time.Time) {
+func (r *retries) failed(id string, round int64, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	wait := min(max(2*r.next[id].wait, firstRetry), lastRetry)
-	r.next[id] = retry{at: now.Add(wait), wait: wait}
+	r.next[id] = retry{at: now.Add(wait), wait: wait, round: max(r.next[id].round, round)}
+}
+
+// forget ends a round: what it has not seen, and none since, is not open any
+// more.
+func (r *retries) forget(round int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, waiting := range r.next {
+		if waiting.round < round {
+			delete(r.next, id)
+		}
+	}
 }

@@ -4,6 +4,7 @@ package signer_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,7 +87,8 @@ func TestRecoverAtOnce(t *testing.T) {
 	}
 }
 
-// TestRecoverReadsOnce: the journal's list is read once for all intents.
+// TestRecoverReadsOnce: the journal's list is read once for all intents, page by
+// page, and those of every page are tried. What fails alike is not told of each.
 func TestRecoverReadsOnce(t *testing.T) {
 	w, _, s := stuck(t)
 	const intents = 20
@@ -97,11 +99,15 @@ func TestRecoverReadsOnce(t *testing.T) {
 		}
 		break
 	}
-	if _, _, err := s.Recover(t.Context()); err == nil {
+	_, _, err := s.Recover(t.Context())
+	if err == nil {
 		t.Fatal("recovered without an artifact")
 	}
-	if w.listed != 1 || len(w.audit) != intents {
-		t.Errorf("the list was read %d times for %d attempts, want once for %d", w.listed, len(w.audit), intents)
+	if pages := (intents + unfinishedPage - 1) / unfinishedPage; w.listed != pages || len(w.audit) != intents {
+		t.Errorf("the list was read in %d pages for %d attempts, want %d for %d", w.listed, len(w.audit), pages, intents)
+	}
+	if lines := strings.Split(err.Error(), "\n"); len(lines) != 17 || lines[16] != "and 4 more intents" {
+		t.Errorf("%d errors, the last one is %q", len(lines), lines[len(lines)-1])
 	}
 }
 

@@ -233,6 +233,7 @@ func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
 	// repeated request or start-up walks 6a to 6d again.
 	receipt := receiptOf(in, attached, tags)
 	ev.Decision, ev.LogIndex = DecisionSigned, receipt.LogIndex
+	ev.Time = s.cfg.Clock() // behind every proven time: who reads receipts newest first relies on it
 	err = s.cfg.Journal.Finish(ctx, in.ID, receipt, ev)
 	if errors.Is(err, ErrNoIntent) {
 		return s.finishedElsewhere(ctx, in)

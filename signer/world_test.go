@@ -358,17 +358,25 @@ func (w *world) Requested(_ context.Context, key string) (found signer.Intent, e
 	return found, err
 }
 
-func (w *world) Unfinished(context.Context) (open []signer.Intent, err error) {
+// unfinishedPage is the world's longest page of unfinished intents.
+const unfinishedPage = 8
+
+func (w *world) Unfinished(_ context.Context, after int64) (page []signer.Intent, next int64, err error) {
 	err = w.do("journal", func() error {
 		w.listed++
-		for _, id := range w.order {
+		for i, id := range w.order[after:] {
 			if in := w.intents[id]; in.Receipt == nil && !w.void[id] {
-				open = append(open, in)
+				in.Statement = nil
+				page = append(page, in)
+			}
+			if len(page) == unfinishedPage {
+				next = after + int64(i) + 1
+				break
 			}
 		}
 		return nil
 	})
-	return open, err
+	return page, next, err
 }
 
 func (w *world) Record(_ context.Context, ev signer.AuditEvent) error {

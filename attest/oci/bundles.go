@@ -59,6 +59,30 @@ func (c *Client) bundles(ctx context.Context, t target, subject attest.Digest) (
 	if err != nil {
 		return nil, err
 	}
+	layers, err := c.boundedLayers(ctx, t, subject, list)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]StoredBundle, len(layers))
+	reads, readsCtx := errgroup.WithContext(ctx)
+	reads.SetLimit(parallelReads)
+	for i, l := range layers {
+		reads.Go(func() error {
+			b, err := c.blob(readsCtx, t, l.Blob, l.size, maxBundle)
+			found[i] = l.StoredBundle
+			found[i].Bytes = b
+			return err
+		})
+	}
+	if err := reads.Wait(); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// boundedLayers returns the bundles of a list, unless they are too many or too
+// large.
+func (c *Client) boundedLayers(ctx context.Context, t target, subject attest.Digest, list []descriptor) ([]bundleLayer, error) {
 	layers, err := c.bundleLayers(ctx, t, subject, list)
 	if err != nil {
 		return nil, err
@@ -76,21 +100,7 @@ func (c *Client) bundles(ctx context.Context, t target, subject attest.Digest) (
 	if total > c.maxBundles {
 		return nil, fmt.Errorf("%w: %d bytes of bundles, the limit is %d (hint: delete bundles that nobody needs)", ErrTooLarge, total, c.maxBundles)
 	}
-	found := make([]StoredBundle, len(layers))
-	reads, readsCtx := errgroup.WithContext(ctx)
-	reads.SetLimit(parallelReads)
-	for i, l := range layers {
-		reads.Go(func() error {
-			b, err := c.blob(readsCtx, t, l.Blob, l.size, maxBundle)
-			found[i] = l.StoredBundle
-			found[i].Bytes = b
-			return err
-		})
-	}
-	if err := reads.Wait(); err != nil {
-		return nil, err
-	}
-	return found, nil
+	return layers, nil
 }
 
 // bundleLayer is a bundle that has not been read yet.

@@ -306,3 +306,46 @@ func TestBundlesWithoutAPI(t *testing.T) {
 		}
 	}
 }
+
+// TestListBundles: the list is that of Bundles, and reads no bundle; each is
+// read by itself, and must be what its manifest says.
+func TestListBundles(t *testing.T) {
+	both(t, func(t *testing.T, f *fake) {
+		subject := f.subject()
+		for i := range 3 {
+			layer := fmt.Appendf(nil, "bundle %d", i)
+			f.pushBlob(layer)
+			f.list(subject, referrer("application/vnd.dev.sigstore.bundle.v0.3+json", layer, subject.Digest))
+		}
+		c := f.client()
+		want, err := c.Bundles(t.Context(), subject)
+		if err != nil || len(want) == 0 {
+			t.Fatalf("%d bundles, %v", len(want), err)
+		}
+		f.misbehave(func(_ http.ResponseWriter, r *http.Request) bool {
+			if strings.Contains(r.URL.Path, "/blobs/") {
+				t.Errorf("%s %s", r.Method, r.URL.Path)
+			}
+			return false
+		})
+		got, err := c.ListBundles(t.Context(), subject)
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("%d of %d bundles are listed, %v", len(got), len(want), err)
+		}
+		f.misbehave(nil)
+		for i, l := range got {
+			b, err := c.ReadBundle(t.Context(), subject, l)
+			if err != nil || !bytes.Equal(b, want[i].Bytes) || l.Blob != want[i].Blob || l.Manifest != want[i].Manifest || l.Size != int64(len(b)) {
+				t.Errorf("bundle %+v: %q, %v", l, b, err)
+			}
+		}
+		got[0].Size++
+		if _, err := c.ReadBundle(t.Context(), subject, got[0]); !errors.Is(err, oci.ErrDigestMismatch) {
+			t.Errorf("of another size: %v", err)
+		}
+		got[0].Size = attest.MaxBundleBytes + 1
+		if _, err := c.ReadBundle(t.Context(), subject, got[0]); !errors.Is(err, oci.ErrTooLarge) {
+			t.Errorf("of too large a size: %v", err)
+		}
+	})
+}

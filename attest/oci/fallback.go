@@ -32,31 +32,39 @@ func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Dig
 		defer release()
 	}
 	for writes := 0; ; writes++ {
-		index, err := c.fallbackIndex(ctx, t, subject)
-		if err != nil {
-			return err
-		}
-		if lists(index.manifests, attest.Digest(d.Digest)) {
-			return nil
-		}
-		if writes == maxFallbackWrites {
-			return fmt.Errorf("referrers tag %s:%s: %w: written %d times, and each time somebody else replaced it (hint: let one service write to a repository)",
-				t, tag, ErrUnavailable, writes)
-		}
-		if writes > 0 {
-			c.log.WarnContext(ctx, "referrers tag was replaced by another writer", "repository", t.String(), "tag", tag, "try", writes)
-		}
-		if _, err := checkReferrers(t, subject, append(index.manifests, d)); err != nil {
-			return err
-		}
-		b, err := appendReferrer(index.raw, d)
-		if err != nil {
-			return fmt.Errorf("referrers tag %s:%s: %w", t, tag, err)
-		}
-		if err := c.putManifest(ctx, t, tag, ociIndex, b); err != nil {
+		if done, err := c.addReferrer(ctx, t, subject, d, writes); done || err != nil {
 			return err
 		}
 	}
+}
+
+// addReferrer reads the list, and writes it with d if d is not in it. It is done
+// when a list that was read has it. Meanwhile the list's memory is reserved.
+func (c *Client) addReferrer(ctx context.Context, t target, subject attest.Digest, d descriptor, writes int) (done bool, err error) {
+	tag := fallbackTag(subject)
+	index, err := c.fallbackIndex(ctx, t, subject)
+	if err != nil {
+		return false, err
+	}
+	defer index.release()
+	if lists(index.manifests, attest.Digest(d.Digest)) {
+		return true, nil
+	}
+	if writes == maxFallbackWrites {
+		return false, fmt.Errorf("referrers tag %s:%s: %w: written %d times, and each time somebody else replaced it (hint: let one service write to a repository)",
+			t, tag, ErrUnavailable, writes)
+	}
+	if writes > 0 {
+		c.log.WarnContext(ctx, "referrers tag was replaced by another writer", "repository", t.String(), "tag", tag, "try", writes)
+	}
+	if _, err := checkReferrers(t, subject, append(index.manifests, d)); err != nil {
+		return false, err
+	}
+	b, err := appendReferrer(index.raw, d)
+	if err != nil {
+		return false, fmt.Errorf("referrers tag %s:%s: %w", t, tag, err)
+	}
+	return false, c.putManifest(ctx, t, tag, ociIndex, b)
 }
 
 // appendReferrer adds a descriptor to an index, or to an empty one for nil.

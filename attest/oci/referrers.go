@@ -41,6 +41,7 @@ func (c *Client) referrers(ctx context.Context, t target, subject attest.Digest)
 	if err != nil {
 		return nil, err
 	}
+	defer index.release()
 	return checkReferrers(t, subject, index.manifests)
 }
 
@@ -137,26 +138,28 @@ func (c *Client) fallbackIndex(ctx context.Context, t target, subject attest.Dig
 	tag := fallbackTag(subject)
 	got, err := c.manifest(ctx, t, tag, ociIndex)
 	if errors.Is(err, ErrNotFound) {
-		return manifestWithRaw{}, nil
+		return manifestWithRaw{release: func() {}}, nil
 	}
 	if err != nil {
 		return manifestWithRaw{}, err
 	}
-	defer got.release()
 	m, err := parseManifest(got.bytes)
 	if err == nil && !m.isIndex {
 		err = fmt.Errorf("%w: not an index", ErrBadManifest)
 	}
 	if err != nil {
+		got.release()
 		return manifestWithRaw{}, fmt.Errorf("referrers tag %s:%s: %w", t, tag, err)
 	}
-	return manifestWithRaw{manifest: m, raw: got.bytes}, nil
+	return manifestWithRaw{manifest: m, raw: got.bytes, release: got.release}, nil
 }
 
-// manifestWithRaw is a manifest and the bytes it was read from.
+// manifestWithRaw is a manifest and the bytes it was read from. Whoever has one
+// calls release when nothing refers to its bytes any more.
 type manifestWithRaw struct {
 	manifest
-	raw []byte
+	raw     []byte
+	release func()
 }
 
 // checkReferrers counts the referrers and leaves repetitions out.

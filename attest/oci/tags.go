@@ -129,34 +129,47 @@ func (c *Client) attachLayers(ctx context.Context, t target, tag string, layers 
 		defer release()
 	}
 	for writes := 0; ; writes++ {
-		now, err := c.tagManifest(ctx, t, tag)
-		if err != nil {
-			return "", err
-		}
-		missing := now.missing(add)
-		if len(missing) == 0 {
-			return now.digest, nil
-		}
-		if writes == maxTagWrites {
-			return "", fmt.Errorf("%w: written %d times, and each time somebody else replaced it (hint: let one service write to a repository)", ErrUnavailable, writes)
-		}
-		if writes > 0 {
-			c.log.WarnContext(ctx, "tag was replaced by another writer", "repository", t.String(), "tag", tag, "try", writes)
-		}
-		manifest, config, err := now.with(missing)
-		if err != nil {
-			return "", err
-		}
-		if err := c.putBlob(ctx, t, config); err != nil {
-			return "", err
-		}
-		if err := c.putManifest(ctx, t, tag, ociManifest, manifest); err != nil {
-			if errors.Is(err, ErrRejected) || errors.Is(err, ErrDenied) {
-				err = fmt.Errorf("%w (hint: are tags immutable there? a registry that does not let tags move needs signing.legacyTags: false)", err)
-			}
-			return "", err
+		digest, err := c.addLayers(ctx, t, tag, add, writes)
+		if err != nil || digest != "" {
+			return digest, err
 		}
 	}
+}
+
+// addLayers reads the tag, and writes it with the layers that it does not have.
+// It returns the digest of a manifest that has all of them; none if it wrote
+// one, which has to be read back. Meanwhile the manifest's memory is reserved:
+// what is read, and what is made of it.
+func (c *Client) addLayers(ctx context.Context, t target, tag string, add []descriptor, writes int) (attest.Digest, error) {
+	now, err := c.tagManifest(ctx, t, tag)
+	if err != nil {
+		return "", err
+	}
+	defer now.release()
+	missing := now.missing(add)
+	if len(missing) == 0 {
+		return now.digest, nil
+	}
+	if writes == maxTagWrites {
+		return "", fmt.Errorf("%w: written %d times, and each time somebody else replaced it (hint: let one service write to a repository)", ErrUnavailable, writes)
+	}
+	if writes > 0 {
+		c.log.WarnContext(ctx, "tag was replaced by another writer", "repository", t.String(), "tag", tag, "try", writes)
+	}
+	manifest, config, err := now.with(missing)
+	if err != nil {
+		return "", err
+	}
+	if err := c.putBlob(ctx, t, config); err != nil {
+		return "", err
+	}
+	if err := c.putManifest(ctx, t, tag, ociManifest, manifest); err != nil {
+		if errors.Is(err, ErrRejected) || errors.Is(err, ErrDenied) {
+			err = fmt.Errorf("%w (hint: are tags immutable there? a registry that does not let tags move needs signing.legacyTags: false)", err)
+		}
+		return "", err
+	}
+	return "", nil
 }
 
 // descriptor is the layer as its manifest has it.
@@ -203,31 +216,32 @@ func (l TagLayer) descriptor() (descriptor, error) {
 	return d, nil
 }
 
-// taggedManifest is the manifest under a legacy tag; nothing but zero values if
-// there is none.
+// taggedManifest is the manifest under a legacy tag; nothing in it if there is
+// none. Whoever has one calls release when nothing refers to its bytes any more.
 type taggedManifest struct {
-	digest attest.Digest
-	raw    []byte
-	layers []descriptor
+	release func()
+	digest  attest.Digest
+	raw     []byte
+	layers  []descriptor
 }
 
 func (c *Client) tagManifest(ctx context.Context, t target, tag string) (taggedManifest, error) {
 	got, err := c.manifest(ctx, t, tag, ociManifest)
 	if errors.Is(err, ErrNotFound) {
-		return taggedManifest{}, nil
+		return taggedManifest{release: func() {}}, nil
 	}
 	if err != nil {
 		return taggedManifest{}, err
 	}
-	defer got.release()
 	m, err := parseManifest(got.bytes)
 	if err == nil && m.isIndex {
 		err = fmt.Errorf("%w: it is an index", ErrBadManifest)
 	}
 	if err != nil {
+		got.release()
 		return taggedManifest{}, fmt.Errorf("what is there is no manifest of signatures: %w (hint: look who wrote it, and delete the tag)", err)
 	}
-	return taggedManifest{digest: got.digest, raw: got.bytes, layers: m.layers}, nil
+	return taggedManifest{release: got.release, digest: got.digest, raw: got.bytes, layers: m.layers}, nil
 }
 
 // missing are those of the layers that the manifest does not have. Documents of

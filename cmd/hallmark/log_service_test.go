@@ -218,7 +218,13 @@ func (s *testService) artifact(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, http.StatusNotFound, "nothing was signed")
 		return
 	}
-	s.json(w, map[string]any{"receipts": receipts})
+	// Pages of one receipt, as of large ones.
+	at, _ := strconv.Atoi(r.FormValue("cursor"))
+	answer := map[string]any{"receipts": receipts[at : at+1]}
+	if at+1 < len(receipts) {
+		answer["next"] = strconv.Itoa(at + 1)
+	}
+	s.json(w, answer)
 }
 
 func (s *testService) entry(w http.ResponseWriter, r *http.Request) {

@@ -8,17 +8,22 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 
-	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/tlog/index"
 )
 
 // maxProven bounds how many entries about one artifact are proven: more would
 // say the same.
 const maxProven = 64
+
+// maxReceiptsAnswer bounds one page of receipts, bytes: one receipt has the
+// largest bundle, in base64, once for each log and key.
+const maxReceiptsAnswer = 4 * maxAnswer
 
 // artifactLinked says why an entry is about an artifact.
 type artifactLinked struct {
@@ -111,30 +116,41 @@ func (f *finder) proveHit(ctx context.Context, hit logHint, digest string) (*ent
 }
 
 // bundles returns the bundles that the service keeps for an artifact, newest
-// first.
-func (c *logClient) bundles(ctx context.Context, digest string) ([]*protobundle.Bundle, error) {
-	raw, err := c.read(ctx, "/hallmark/v1/artifacts/"+digest, maxAnswer)
-	if isNo(err) {
-		return nil, nil // none; the entry may be another client's
-	}
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Receipts []signer.Receipt `json:"receipts"`
-	}
-	if err := json.Unmarshal(raw, &answer); err != nil {
-		return nil, fmt.Errorf("read the service's answer: %w", err)
-	}
-	var all []*protobundle.Bundle
-	for _, r := range answer.Receipts[:min(len(answer.Receipts), maxProven)] {
-		b, err := parseBundle(r.Bundle)
-		if err != nil {
-			return nil, no("a receipt of the service: %w", err)
+// first, at most maxProven, from as many pages as they are in.
+func (c *logClient) bundles(ctx context.Context, digest string) (all []*protobundle.Bundle, err error) {
+	for cursor := ""; ; {
+		query := url.Values{"limit": {strconv.Itoa(maxProven - len(all))}}
+		if cursor != "" {
+			query.Set("cursor", cursor)
 		}
-		all = append(all, b)
+		raw, err := c.read(ctx, "/hallmark/v1/artifacts/"+digest+"?"+query.Encode(), maxReceiptsAnswer)
+		if isNo(err) {
+			return all, nil // none; the entry may be another client's
+		}
+		if err != nil {
+			return nil, err
+		}
+		var answer struct {
+			Receipts []struct {
+				Bundle []byte `json:"bundle"`
+			} `json:"receipts"`
+			Next string `json:"next"`
+		}
+		if err := json.Unmarshal(raw, &answer); err != nil {
+			return nil, fmt.Errorf("read the service's answer: %w", err)
+		}
+		for _, r := range answer.Receipts[:min(len(answer.Receipts), maxProven-len(all))] {
+			b, err := parseBundle(r.Bundle)
+			if err != nil {
+				return nil, no("a receipt of the service: %w", err)
+			}
+			all = append(all, b)
+		}
+		if answer.Next == "" || len(answer.Receipts) == 0 || len(all) == maxProven {
+			return all, nil
+		}
+		cursor = answer.Next
 	}
-	return all, nil
 }
 
 // names says whether an entry names a SHA-256 digest as what was signed: in

@@ -80,9 +80,16 @@ func judge(t testing.TB, db store.Database, registry, image string) story {
 			t.Errorf("bundle %s is attached and not in its log", b.Manifest)
 		}
 	}
-	var err error
-	if s.receipts, err = db.Receipts(t.Context(), subject.Digest); err != nil {
+	page, err := db.ReceiptPage(t.Context(), signer.ReceiptQuery{Digest: subject.Digest})
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, outline := range page {
+		r, err := db.Receipt(t.Context(), outline.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.receipts = append(s.receipts, r)
 	}
 	if len(s.receipts) > 1 {
 		t.Errorf("%d receipts for one request", len(s.receipts))

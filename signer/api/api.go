@@ -17,6 +17,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
@@ -40,10 +41,11 @@ type Signer interface {
 	DryRun(ctx context.Context, req signer.Request) (signer.Explanation, error)
 }
 
-// Receipts looks receipts up for people who ask where something came from,
-// newest first.
+// Receipts looks receipts up for people who ask where something came from; see
+// signer.ReceiptReader.
 type Receipts interface {
-	Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error)
+	ReceiptPage(ctx context.Context, q signer.ReceiptQuery) ([]signer.ReceiptOutline, error)
+	Receipt(ctx context.Context, id string) (signer.Receipt, error)
 }
 
 // Config is what the API is made of.
@@ -68,7 +70,8 @@ type Config struct {
 
 type server struct {
 	Config
-	turns *turns
+	turns       *turns
+	lookupBytes *semaphore.Weighted
 }
 
 // New returns the handler of everything under /hallmark/v1/.
@@ -76,7 +79,7 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Signer == nil || cfg.Receipts == nil || cfg.Logs == nil || cfg.Trust == nil || cfg.RequestID == nil || cfg.Logger == nil {
 		return nil, errors.New("new API: Signer, Receipts, Logs, Trust, RequestID and Logger are compulsory")
 	}
-	s := &server{Config: cfg, turns: newTurns()}
+	s := &server{Config: cfg, turns: newTurns(), lookupBytes: newLookupBytes()}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Hallmark", cfg.Version)
 	config.OpenAPIPath = "/hallmark/v1/openapi"
@@ -98,10 +101,7 @@ func New(cfg Config) (http.Handler, error) {
 		Security: []map[string][]string{{"ci": {}}}, Errors: signingErrors,
 	}, s.attest)
 	describeAttestBody(api.OpenAPI())
-	huma.Register(api, huma.Operation{
-		OperationID: "artifact", Method: http.MethodGet, Path: "/hallmark/v1/artifacts/{digest}", Summary: "Receipts of an artifact, newest first",
-		Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable}, Middlewares: huma.Middlewares{s.lookups()},
-	}, s.artifact)
+	s.registerArtifact(api)
 	s.registerLogs(api, mux)
 	s.registerKeys(api, mux)
 	s.registerRevocations(api)

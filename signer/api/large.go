@@ -24,7 +24,7 @@ import (
 // forty times its size.
 const (
 	// maxLookups bounds the answers about artifacts that are in memory at a
-	// time. Each holds the bundles of all attestations of an artifact.
+	// time. Each holds the bundles of one receipt, see artifact.go.
 	maxLookups = 4
 	// answerTimeout ends an answer that somebody is too slow to take.
 	answerTimeout = 60 * time.Second

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/api"
 )
@@ -52,8 +51,17 @@ func (s service) Attest(_ context.Context, req signer.Request) (signer.Receipt, 
 	return s.attest(req)
 }
 
-func (s service) Receipts(context.Context, attest.Digest) ([]signer.Receipt, error) {
-	return s.receipts()
+func (s service) ReceiptPage(context.Context, signer.ReceiptQuery) ([]signer.ReceiptOutline, error) {
+	found, err := s.receipts()
+	var page []signer.ReceiptOutline
+	for _, r := range found {
+		page = append(page, signer.ReceiptOutline{Receipt: r})
+	}
+	return page, err
+}
+
+func (s service) Receipt(_ context.Context, id string) (signer.Receipt, error) {
+	return signer.Receipt{ID: id}, nil
 }
 
 func newHandler(t *testing.T, attest func(signer.Request) (signer.Receipt, error)) http.Handler {
@@ -68,8 +76,19 @@ func handlerOf(t *testing.T, s service) http.Handler {
 
 func handlerFor(t *testing.T, signs api.Signer, s service) http.Handler {
 	t.Helper()
+	return handlerWith(t, signs, s, s)
+}
+
+// handlerOver serves receipts from elsewhere.
+func handlerOver(t *testing.T, receipts api.Receipts) http.Handler {
+	t.Helper()
+	return handlerWith(t, service{}, service{}, receipts)
+}
+
+func handlerWith(t *testing.T, signs api.Signer, s service, receipts api.Receipts) http.Handler {
+	t.Helper()
 	handler, err := api.New(api.Config{
-		Signer: signs, Receipts: s, Logs: s.logs, Logger: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "id" },
+		Signer: signs, Receipts: receipts, Logs: s.logs, Logger: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "id" },
 		Trust: func(context.Context) (root, config []byte) { return s.trust(), nil },
 	})
 	if err != nil {

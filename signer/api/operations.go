@@ -7,9 +7,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-
-	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -68,33 +65,6 @@ func (s *server) answer(ctx context.Context, receipt signer.Receipt, err error) 
 		return nil, s.problem(ctx, err)
 	}
 	return &receiptOutput{Body: receipt}, nil
-}
-
-type artifactInput struct {
-	Digest string `path:"digest" maxLength:"128" doc:"sha256:<64 hex digits>"`
-}
-
-type artifactOutput struct {
-	Body struct {
-		Receipts []signer.Receipt `json:"receipts"`
-	}
-}
-
-func (s *server) artifact(ctx context.Context, in *artifactInput) (*artifactOutput, error) {
-	digest, err := attest.ParseDigest(in.Digest)
-	if err != nil {
-		return nil, huma.Error400BadRequest(err.Error())
-	}
-	receipts, err := s.Receipts.Receipts(ctx, digest)
-	if err != nil {
-		return nil, s.problem(ctx, err)
-	}
-	if len(receipts) == 0 {
-		return nil, huma.Error404NotFound("nothing was signed or attested for " + in.Digest)
-	}
-	out := &artifactOutput{}
-	out.Body.Receipts = receipts
-	return out, nil
 }
 
 func (s *server) origin(ctx context.Context) signer.Origin {

@@ -60,7 +60,10 @@ func (s *server) problem(ctx context.Context, err error) error {
 		replayed        *signer.Replayed
 		over            *signer.OverQuota
 	)
+	var tooMuch *signer.TooMuchEvidence
 	switch {
+	case errors.As(err, &tooMuch):
+		return newProblem(http.StatusUnprocessableEntity, "too-much-evidence", err.Error())
 	case errors.As(err, &unauthenticated):
 		p := newProblem(http.StatusUnauthorized, "unauthenticated", unauthenticated.Error())
 		p.Errors = []*huma.ErrorDetail{{Message: unauthenticated.Reason, Location: "header.Authorization"}}

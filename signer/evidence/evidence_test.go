@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,19 +91,40 @@ func facts(_ context.Context, digest attest.Digest, raw []byte) (policy.Fact, er
 // places are the registry and the store.
 type places struct {
 	attached       map[attest.Digest][][]byte
-	receipts       map[attest.Digest][]signer.Receipt
+	receipts       map[attest.Digest][]signer.Receipt // oldest first
+	large          int                                // bytes of the bundle of receipts that have none
 	bundlesDown    error
+	readsDown      error
 	receiptsDown   error
 	platforms      []oci.Artifact
 	platformsAsked int
+
+	mu     sync.Mutex // guards what follows
+	read   []string   // ids of receipts whose bundles were read
+	pulled int        // bundles from the registry
 }
 
-func (p *places) Bundles(_ context.Context, a oci.Artifact) ([]oci.StoredBundle, error) {
-	var found []oci.StoredBundle
+func (p *places) ListBundles(_ context.Context, a oci.Artifact) ([]oci.ListedBundle, error) {
+	var found []oci.ListedBundle
 	for _, b := range p.attached[a.Digest] {
-		found = append(found, oci.StoredBundle{Bytes: b})
+		found = append(found, oci.ListedBundle{Blob: attest.DigestOf(b), Size: int64(len(b))})
 	}
-	return found, p.bundlesDown
+	if p.bundlesDown != nil {
+		return nil, p.bundlesDown
+	}
+	return found, nil
+}
+
+func (p *places) ReadBundle(_ context.Context, a oci.Artifact, l oci.ListedBundle) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pulled++
+	for _, b := range p.attached[a.Digest] {
+		if attest.DigestOf(b) == l.Blob {
+			return b, p.readsDown
+		}
+	}
+	return nil, oci.ErrNotFound
 }
 
 func (p *places) Platforms(context.Context, oci.Artifact) ([]oci.Artifact, error) {
@@ -109,17 +132,73 @@ func (p *places) Platforms(context.Context, oci.Artifact) ([]oci.Artifact, error
 	return p.platforms, nil
 }
 
-func (p *places) Receipts(_ context.Context, d attest.Digest) ([]signer.Receipt, error) {
-	return p.receipts[d], p.receiptsDown
+func (p *places) ReceiptTypes(_ context.Context, d attest.Digest) ([]string, error) {
+	var types []string
+	for _, r := range p.receipts[d] {
+		if !slices.Contains(types, r.PredicateType) {
+			types = append(types, r.PredicateType)
+		}
+	}
+	return types, p.receiptsDown
 }
 
-func (p *places) gather(t *testing.T, platforms bool) (signer.Gathered, error) {
+func (p *places) ReceiptPage(_ context.Context, q signer.ReceiptQuery) ([]signer.ReceiptOutline, error) {
+	var page []signer.ReceiptOutline
+	all := p.receipts[q.Digest]
+	for i := len(all) - 1; i >= 0 && len(page) < q.Page(); i-- {
+		seq := int64(i) + 1
+		if (q.Before == 0 || seq < q.Before) && slices.Contains(q.Types, all[i].PredicateType) {
+			o := signer.ReceiptOutline{Seq: seq, Finished: all[i].SignedAt}
+			o.Receipt, o.Size = signer.OutlineOf(all[i])
+			if all[i].Bundle == nil {
+				o.Size = int64(p.large)
+			}
+			o.ID = fmt.Sprint(q.Digest, " ", seq)
+			page = append(page, o)
+		}
+	}
+	return page, p.receiptsDown
+}
+
+func (p *places) Receipt(context.Context, string) (signer.Receipt, error) {
+	return signer.Receipt{}, errors.New("the whole receipt is not asked for here")
+}
+
+func (p *places) ReceiptBundle(_ context.Context, id string) ([]byte, error) {
+	p.mu.Lock()
+	p.read = append(p.read, id)
+	p.mu.Unlock()
+	digest, number, _ := strings.Cut(id, " ")
+	seq, err := strconv.Atoi(number)
+	if err != nil {
+		return nil, err
+	}
+	if b := p.receipts[attest.Digest(digest)][seq-1].Bundle; b != nil {
+		return b, nil
+	}
+	return make([]byte, p.large), nil
+}
+
+func (p *places) source(t *testing.T) *evidence.Source {
 	t.Helper()
-	s, err := evidence.New(evidence.Config{Registry: p, Receipts: p, Facts: facts, Origin: origin, Logger: slog.New(slog.DiscardHandler)})
+	s, err := evidence.New(evidence.Config{
+		Registry: p, Receipts: p, Origin: origin, Logger: slog.New(slog.DiscardHandler), Clock: func() time.Time { return time.Unix(1<<20, 0) },
+		Facts: facts,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Gather(t.Context(), oci.Artifact{Digest: image, Kind: oci.KindIndex}, platforms)
+	return s
+}
+
+// everything is what the gates of these tests need.
+var everything = policy.Needs{Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX}}
+
+func (p *places) gather(t *testing.T, platforms bool) (signer.Gathered, error) {
+	t.Helper()
+	needs := everything
+	needs.Platforms = platforms
+	return p.source(t).Gather(t.Context(), oci.Artifact{Digest: image, Kind: oci.KindIndex}, needs)
 }
 
 // indexes are the log indexes of what was gathered, sorted.
@@ -132,8 +211,14 @@ func indexes(g signer.Gathered) []int64 {
 	return all
 }
 
-func receipt(b []byte, kind string) signer.Receipt {
-	return signer.Receipt{PredicateType: kind, Attached: signer.Attached{Bundle: b}}
+// receipt is given for a bundle at the time that it proves.
+func receipt(t *testing.T, m made) signer.Receipt {
+	t.Helper()
+	b := m.bundle(t)
+	return signer.Receipt{
+		PredicateType: m.kind, SignedAt: time.Unix(1+int64(len(m.stamp)), 0),
+		Attached: signer.Attached{LogIndex: m.index, LogID: "01", BundleDigest: attest.DigestOf(b), Bundle: b},
+	}
 }
 
 // Only what the attestor has proven about the digest counts, from either place,
@@ -146,8 +231,8 @@ func TestGather(t *testing.T) {
 	p := &places{attached: map[attest.Digest][][]byte{}, receipts: map[attest.Digest][]signer.Receipt{}}
 	both := good(1).bundle(t)
 	p.receipts[image] = []signer.Receipt{
-		receipt(both, spdxType), receipt(good(2).bundle(t), spdxType),
-		receipt(change(good(3), func(m *made) { m.kind, m.document = attest.PredicateSignature, "{}" }).bundle(t), attest.PredicateSignature),
+		receipt(t, good(1)), receipt(t, good(2)),
+		receipt(t, change(good(3), func(m *made) { m.kind, m.document = attest.PredicateSignature, "{}" })),
 	}
 	p.attached[image] = [][]byte{
 		both, good(4).bundle(t), []byte("junk"), json.RawMessage(`{}`),
@@ -159,8 +244,12 @@ func TestGather(t *testing.T) {
 		change(good(10), func(m *made) { m.document = `{"spdxVersion": "SPDX-2.3"}` }).bundle(t), // unreadable, and says so
 	}
 	got, err := p.gather(t, false)
-	if err != nil || !slices.Equal(indexes(got), []int64{1, 2, 4, 10}) || p.platformsAsked != 0 {
+	// Of those that count the newest, and what a refusal has to name.
+	if err != nil || !slices.Equal(indexes(got), []int64{4, 10}) || p.platformsAsked != 0 {
 		t.Fatalf("gathered %v, %v", indexes(got), err)
+	}
+	if p.pulled != len(p.attached[image])-1 {
+		t.Errorf("%d bundles were read from the registry, of %d one is in the store", p.pulled, len(p.attached[image]))
 	}
 	for _, d := range got.Documents {
 		if (d.Problem != "") != (d.LogIndex == 10) || d.Digest != string(image) || d.Kind != policy.EvidenceSBOM || d.Bundle == "" {
@@ -186,13 +275,13 @@ func stampOf(t *testing.T, size int) []byte {
 // old report does not make it the newest.
 func TestStampedAgain(t *testing.T) {
 	m := made{about: image, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType, stamp: stampOf(t, 10)}
-	first := m.bundle(t)
+	old, first := m, m.bundle(t)
 	m.stamp = stampOf(t, 20)
 	p := &places{
-		receipts: map[attest.Digest][]signer.Receipt{image: {receipt(first, spdxType)}}, attached: map[attest.Digest][][]byte{image: {m.bundle(t)}},
+		receipts: map[attest.Digest][]signer.Receipt{image: {receipt(t, old)}}, attached: map[attest.Digest][][]byte{image: {m.bundle(t)}},
 	}
-	for range 20 { // bundles are verified in no order
-		got, err := p.gather(t, false)
+	for _, places := range []*places{p, {attached: map[attest.Digest][][]byte{image: {m.bundle(t), first}}}} {
+		got, err := places.gather(t, false)
 		if err != nil || len(got.Documents) != 1 || got.Documents[0].At.Unix() != 1+int64(len(stampOf(t, 10))) || got.Documents[0].Bundle != string(attest.DigestOf(first)) {
 			t.Fatalf("gathered %+v, %v", got, err)
 		}
@@ -202,7 +291,7 @@ func TestStampedAgain(t *testing.T) {
 func TestPlatforms(t *testing.T) {
 	m := made{about: platform, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType}
 	p := &places{
-		platforms: []oci.Artifact{{Digest: platform, Kind: oci.KindImage}}, receipts: map[attest.Digest][]signer.Receipt{platform: {receipt(m.bundle(t), spdxType)}},
+		platforms: []oci.Artifact{{Digest: platform, Kind: oci.KindImage}}, receipts: map[attest.Digest][]signer.Receipt{platform: {receipt(t, m)}},
 	}
 	got, err := p.gather(t, true)
 	if err != nil || !slices.Equal(got.Platforms, []string{string(platform)}) || len(got.Documents) != 1 || got.Documents[0].Digest != string(platform) {
@@ -227,7 +316,7 @@ func TestFloodOfReferrers(t *testing.T) {
 		{oci.ErrDenied, nil, true},
 		{nil, errors.New("the database is down"), true},
 	} {
-		p := &places{bundlesDown: tc.bundles, receiptsDown: tc.receipts, receipts: map[attest.Digest][]signer.Receipt{image: {receipt(m.bundle(t), spdxType)}}}
+		p := &places{bundlesDown: tc.bundles, receiptsDown: tc.receipts, receipts: map[attest.Digest][]signer.Receipt{image: {receipt(t, m)}}}
 		got, err := p.gather(t, false)
 		if (err != nil) != tc.fails || (!tc.fails && len(got.Documents) != 1) {
 			t.Errorf("%v, %v: gathered %+v, %v", tc.bundles, tc.receipts, got, err)

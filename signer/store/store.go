@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
@@ -43,15 +42,13 @@ type Database interface {
 	signer.Journal
 	signer.Audit
 	signer.CertificateRecord
+	signer.ReceiptReader
 	Certificates
 
 	// UseToken counts the use of a token for a request that makes no intent, as
 	// Begin does for one that does: in one transaction, once for each request.
 	// *signer.Replayed if the token may not be used for it.
 	UseToken(ctx context.Context, use signer.TokenUse, request string) error
-	// Receipts returns the receipts about an artifact, newest first, at most
-	// MaxReceipts.
-	Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error)
 	// Events returns a page of recorded decisions.
 	Events(ctx context.Context, query EventQuery) ([]Event, error)
 	// RecordOnce is Record of an event about an operation, unless one with its
@@ -70,9 +67,8 @@ type Database interface {
 	Close() error
 }
 
-// MaxReceipts bounds what Receipts reads of one artifact. Ten signatures and
-// attestations are many.
-const MaxReceipts = 256
+// MaxUnfinished is the longest page of Unfinished.
+const MaxUnfinished = 256
 
 // MaxEvents is the longest page of Events.
 const MaxEvents = 1000

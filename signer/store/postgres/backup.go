@@ -64,6 +64,7 @@ func tables(schema int64) []string {
 		{1, []string{"secret", "logs", "entries", "tiles", "spans", "span_keys", "intents", "audit"}},
 		{2, []string{"token_uses", "token_clock"}},
 		{5, []string{"certificates"}},
+		{6, []string{"receipts"}},
 		{7, []string{"operations"}},
 	} {
 		if schema >= t.since {

@@ -69,9 +69,13 @@ func damage(ctx context.Context, conn *pgx.Conn) (problems []string, err error) 
 	if _, err := conn.Exec(ctx, checkSettings, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return nil, err
 	}
+	var schema int64
+	if err := conn.QueryRow(ctx, sqlSchema).Scan(&schema); err != nil {
+		return nil, err
+	}
 	found, err := badLeaves(ctx, conn)
 	problems = append(problems, found...)
-	for _, sql := range checks() {
+	for _, sql := range append(checks(), receiptChecks(schema)...) {
 		if err != nil {
 			break
 		}

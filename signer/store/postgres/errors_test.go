@@ -279,7 +279,8 @@ func TestCreate(t *testing.T) {
 		closeDB(t, db)
 		other := connect(t, cfg)
 		if _, err := other.Exec(t.Context(), `DROP TABLE `+strings.Join(postgres.Tables(), ", ")+` CASCADE; DELETE FROM goose_db_version WHERE version_id > 0;
-			DROP FUNCTION hallmark_kept, hallmark_log_grows, hallmark_tile_grows, hallmark_use_expired, hallmark_clock_forward, hallmark_used_once`); err != nil {
+			DROP FUNCTION hallmark_kept, hallmark_log_grows, hallmark_tile_grows, hallmark_use_expired, hallmark_clock_forward, hallmark_used_once,
+			hallmark_outline, hallmark_bundles, hallmark_receipt`); err != nil {
 			t.Fatal(err)
 		}
 		for _, open := range []func(context.Context, postgres.Config) (*postgres.DB, error){postgres.Open, postgres.OpenReadOnly} {
@@ -344,7 +345,7 @@ func TestOpenReadOnly(t *testing.T) {
 	if _, _, err := ro.Begin(t.Context(), storetest.Intent("a", "b"), storetest.Use("a token"), storetest.Event("granted", "a")); err == nil {
 		t.Error("it begins")
 	}
-	if _, err := ro.Unfinished(t.Context()); err == nil {
+	if _, _, err := ro.Unfinished(t.Context(), 0); err == nil {
 		t.Error("it recovers")
 	}
 	closeDB(t, ro)
@@ -362,7 +363,7 @@ func TestClosed(t *testing.T) {
 	if err := w.Append(t.Context(), l, "x"); !errors.Is(err, tlog.ErrUnavailable) {
 		t.Errorf("append: %v", err)
 	}
-	if _, err := db.Unfinished(t.Context()); err == nil {
+	if _, _, err := db.Unfinished(t.Context(), 0); err == nil {
 		t.Error("it reads")
 	}
 }

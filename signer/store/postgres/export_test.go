@@ -12,11 +12,16 @@ import (
 
 // What tests look at or do that the service never does.
 const (
-	SQLFind      = sqlFind
-	SQLOldest    = sqlHits
-	SQLForget    = sqlForget
-	SQLUse       = sqlUse
-	SQLJudge     = sqlJudge
+	SQLFind   = sqlFind
+	SQLOldest = sqlHits
+	SQLForget = sqlForget
+	SQLUse    = sqlUse
+	SQLJudge  = sqlJudge
+
+	SQLReceiptPage    = sqlReceiptPage
+	SQLReceiptTypes   = sqlReceiptTypes
+	SQLReceiptTypesOf = sqlReceiptTypesOf
+
 	SpanEntries  = spanEntries
 	FanOut       = fanOut
 	HoldTimeout  = 2500 * time.Millisecond // idle_in_transaction_session_timeout

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/store"
 )
@@ -31,9 +30,13 @@ const (
 	sqlSigned = `UPDATE intents SET state = 'signed', signature = $2, certificate = $3, timestamp = $4, more = $5
 		WHERE id = $1 AND state = 'recorded'`
 	sqlFinished = `WITH done AS (
-			UPDATE intents SET state = 'finished', receipt = $2, bundle = $3 WHERE id = $1 AND state = 'signed' RETURNING 1)
+			UPDATE intents SET state = 'finished', receipt = $2, bundle = $3 WHERE id = $1 AND state = 'signed'
+			RETURNING id, digest, predicate_type),
+		kept AS (
+			INSERT INTO receipts (seq, id, digest, predicate_type, finished, size, outline)
+			SELECT (SELECT coalesce(max(seq), 0) + 1 FROM receipts), id, digest, predicate_type, $4, $5, $6 FROM done)
 		INSERT INTO audit (seq, time, decision, digest, event)
-		SELECT (SELECT coalesce(max(seq), 0) + 1 FROM audit), $4, $5, $6, $7 FROM done`
+		SELECT (SELECT coalesce(max(seq), 0) + 1 FROM audit), $7, $8, $9, $10 FROM done`
 	sqlVoided = `WITH done AS (
 			UPDATE intents SET state = 'void' WHERE id = $1 AND state = 'recorded' RETURNING 1)
 		INSERT INTO audit (seq, time, decision, digest, event)
@@ -121,7 +124,11 @@ func (db *DB) Finish(ctx context.Context, id string, r signer.Receipt, ev signer
 	if err != nil {
 		return store.IntentError("finish", id, err)
 	}
-	return store.IntentError("finish", id, db.end(ctx, sqlFinished, ev, id, receipt, store.NotNull(r.Bundle)))
+	row, err := store.EncodeOutline(r, ev.Time)
+	if err != nil {
+		return store.IntentError("finish", id, err)
+	}
+	return store.IntentError("finish", id, db.end(ctx, sqlFinished, ev, id, receipt, store.NotNull(r.Bundle), row.Finished, row.Size, row.Outline))
 }
 
 // Void implements signer.Journal.
@@ -159,31 +166,6 @@ func (db *DB) numbered(ctx context.Context, queue func(*pgx.Batch)) error {
 	return hint(conn.SendBatch(ctx, b).Close())
 }
 
-// Unfinished implements signer.Journal: it returns this process's intents, and
-// those of processes that are gone, which become this one's. Two processes that
-// look at the same time take turns, so that each orphan has one taker.
-func (db *DB) Unfinished(ctx context.Context) ([]signer.Intent, error) {
-	var found []signer.Intent
-	err := db.transact(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(lockRecovery)); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, sqlAdopt, db.presence.id); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, `SELECT `+store.OutlineColumns+` FROM intents WHERE state IN ('recorded', 'signed') AND owner = $1 ORDER BY seq`, db.presence.id)
-		if err != nil {
-			return err
-		}
-		found, err = pgx.CollectRows(rows, scanIntent)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read unfinished intents: %w", err)
-	}
-	return found, nil
-}
-
 // Intent returns the intent of an id in whatever state, void ones too.
 // signer.ErrNoIntent if there never was one.
 func (db *DB) Intent(ctx context.Context, id string) (signer.Intent, error) {
@@ -195,20 +177,6 @@ func (db *DB) Intent(ctx context.Context, id string) (signer.Intent, error) {
 		return signer.Intent{}, fmt.Errorf("read intent %s: %w", id, err)
 	}
 	return found[0], nil
-}
-
-// Receipts returns the receipts about an artifact, newest first, at most
-// store.MaxReceipts.
-func (db *DB) Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error) {
-	found, err := db.intents(ctx, `digest = $1 AND state = 'finished' ORDER BY seq DESC LIMIT $2`, string(digest), store.MaxReceipts)
-	if err != nil {
-		return nil, fmt.Errorf("read receipts of %s: %w", digest, err)
-	}
-	receipts := make([]signer.Receipt, len(found))
-	for i := range found {
-		receipts[i] = *found[i].Receipt
-	}
-	return receipts, nil
 }
 
 const sqlIntents = `SELECT ` + store.IntentColumns + ` FROM intents WHERE `

@@ -10,8 +10,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hallmark-dev/hallmark/internal/pglab"
 	"github.com/hallmark-dev/hallmark/signer"
@@ -36,6 +38,16 @@ func TestOlderBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	restored := open(t, cfg)
+	// The list of receipts is made of the intents.
+	want, err := db.ReceiptPage(t.Context(), signer.ReceiptQuery{Digest: storetest.Digest})
+	if err != nil || len(want) != 1 {
+		t.Fatal(want, err)
+	}
+	want[0].Finished = want[0].Finished.Add(time.Hour)
+	got, err := restored.ReceiptPage(t.Context(), signer.ReceiptQuery{Digest: storetest.Digest})
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
+	}
 	if n := len(storetest.Events(t, restored)); n != len(storetest.Events(t, db)) {
 		t.Errorf("%d events", n)
 	}
@@ -48,7 +60,7 @@ func TestOlderBackup(t *testing.T) {
 // tables that it did not have.
 const olderSchema = 4
 
-var sinceThen = []string{"certificates", "operations"}
+var sinceThen = []string{"certificates", "receipts", "operations"}
 
 // rewrite makes a backup one of the older schema.
 func rewrite(t *testing.T, from, to string) {

@@ -18,7 +18,7 @@ import (
 // unfinished are the ids of what Unfinished returns.
 func unfinished(t *testing.T, db *postgres.DB) (ids []string) {
 	t.Helper()
-	found, err := db.Unfinished(t.Context())
+	found, _, err := db.Unfinished(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestRecoverTogether(t *testing.T) {
 		clear(taken)
 		for _, db := range starters {
 			wg.Go(func() {
-				found, err := db.Unfinished(t.Context())
+				found, _, err := db.Unfinished(t.Context(), 0)
 				if err != nil {
 					t.Error(err)
 				}

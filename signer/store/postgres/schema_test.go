@@ -70,6 +70,9 @@ func TestAppendOnly(t *testing.T) {
 		`UPDATE token_clock SET time = time - 1`,
 		`DELETE FROM token_clock`,
 		`TRUNCATE token_clock`,
+		`UPDATE receipts SET outline = '{}'`,
+		`DELETE FROM receipts`,
+		`TRUNCATE receipts`,
 		`DELETE FROM intents`,
 		`TRUNCATE intents`,
 		`UPDATE certificates SET signature = '\x00'`,
@@ -161,7 +164,7 @@ func TestPrivileges(t *testing.T) {
 	commitEntries(t, db, "bulk", 2*postgres.SpanEntries)
 	storetest.To(t, db, storetest.Intent("intent", "request"), "finished")
 	storetest.To(t, db, storetest.Intent("void", "void"), "void")
-	if _, err := db.Unfinished(t.Context()); err != nil {
+	if _, _, err := db.Unfinished(t.Context(), 0); err != nil {
 		t.Error(err)
 	}
 	id := sha256.Sum256(nil)

@@ -48,5 +48,9 @@ func (db *DB) Damage(ctx context.Context) (problems []string, err error) {
 	if problems, err = db.indexDamage(ctx); err != nil {
 		return nil, fmt.Errorf("check the index: %w", err)
 	}
-	return problems, nil
+	missing, err := db.receiptDamage(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("check the receipts: %w", err)
+	}
+	return append(problems, missing...), nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/store"
 )
@@ -91,9 +90,16 @@ func (db *DB) Finish(ctx context.Context, id string, r signer.Receipt, ev signer
 	if err != nil {
 		return store.IntentError("finish", id, err)
 	}
+	row, err := store.EncodeOutline(r, ev.Time)
+	if err != nil {
+		return store.IntentError("finish", id, err)
+	}
 	err = db.write(ctx, func(t *tx) error {
 		if err := t.one(`UPDATE intents SET state = 'finished', receipt = ?, bundle = ? WHERE id = ? AND state = 'signed'`,
 			receipt, store.NotNull(r.Bundle), id); err != nil {
+			return err
+		}
+		if err := t.keepOutline(id, row); err != nil {
 			return err
 		}
 		return t.record(ev)
@@ -121,23 +127,6 @@ func (t *tx) one(query string, args ...any) error {
 	return err
 }
 
-// Unfinished implements signer.Journal.
-func (db *DB) Unfinished(ctx context.Context) ([]signer.Intent, error) {
-	var found []signer.Intent
-	err := db.read(ctx, func(q queryer) error {
-		return q.each(`SELECT `+store.OutlineColumns+` FROM intents WHERE state IN ('recorded', 'signed') ORDER BY seq`, nil,
-			func(scan func(...any) error) error {
-				in, err := scanIntent(scan)
-				found = append(found, in)
-				return err
-			})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read unfinished intents: %w", err)
-	}
-	return found, nil
-}
-
 // Intent returns the intent of an id in whatever state, void ones too.
 // signer.ErrNoIntent if there never was one.
 func (db *DB) Intent(ctx context.Context, id string) (signer.Intent, error) {
@@ -149,20 +138,6 @@ func (db *DB) Intent(ctx context.Context, id string) (signer.Intent, error) {
 		return signer.Intent{}, fmt.Errorf("read intent %s: %w", id, err)
 	}
 	return found[0], nil
-}
-
-// Receipts returns the receipts about an artifact, newest first, at most
-// store.MaxReceipts.
-func (db *DB) Receipts(ctx context.Context, digest attest.Digest) ([]signer.Receipt, error) {
-	found, err := db.intents(ctx, `digest = ? AND state = 'finished' ORDER BY seq DESC LIMIT ?`, string(digest), store.MaxReceipts)
-	if err != nil {
-		return nil, fmt.Errorf("read receipts of %s: %w", digest, err)
-	}
-	receipts := make([]signer.Receipt, len(found))
-	for i := range found {
-		receipts[i] = *found[i].Receipt
-	}
-	return receipts, nil
 }
 
 func (db *DB) intents(ctx context.Context, where string, args ...any) (found []signer.Intent, err error) {

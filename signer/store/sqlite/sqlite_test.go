@@ -203,7 +203,7 @@ func TestClosed(t *testing.T) {
 	if _, err := l.Append(t.Context(), tlog.Leaf{Body: []byte("x")}); !errors.Is(err, tlog.ErrUnavailable) {
 		t.Errorf("append: %v", err)
 	}
-	if _, err := db.Unfinished(t.Context()); err == nil {
+	if _, _, err := db.Unfinished(t.Context(), 0); err == nil {
 		t.Error("it reads")
 	}
 }

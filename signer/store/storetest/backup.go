@@ -129,7 +129,7 @@ func backup(t *testing.T, e Engine) {
 // goOn: a restored database takes everything that the first one did.
 func goOn(t *testing.T, db store.Database, cfg tlog.Config) {
 	t.Helper()
-	unfinished, err := db.Unfinished(t.Context())
+	unfinished, _, err := db.Unfinished(t.Context(), 0)
 	if err != nil || len(unfinished) == 0 || unfinished[0].ID != "signed" {
 		t.Fatalf("unfinished %v, %v", unfinished, err)
 	}

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/store"
 )
@@ -80,7 +79,7 @@ func intentsSurvive(t *testing.T, e Engine) {
 	}
 	check := func(db store.Database) {
 		t.Helper()
-		unfinished, err := db.Unfinished(t.Context())
+		unfinished, _, err := db.Unfinished(t.Context(), 0)
 		if err != nil || len(unfinished) != 3 || unfinished[0].ID != "intent 0" || unfinished[1].ID != "intent 1" || unfinished[2].ID != "intent 4" {
 			t.Fatalf("unfinished: %v, %v", unfinished, err)
 		}
@@ -190,29 +189,8 @@ func failedWriteFailsAlone(t *testing.T, e Engine) {
 		})
 	}
 	wg.Wait()
-	unfinished, err := db.Unfinished(t.Context())
+	unfinished, _, err := db.Unfinished(t.Context(), 0)
 	if err != nil || len(unfinished) != 41 || len(Events(t, db)) != 41 {
 		t.Errorf("%d intents, %d events, %v", len(unfinished), len(Events(t, db)), err)
-	}
-}
-
-func receipts(t *testing.T, e Engine) {
-	db := e.Create(t)
-	for i := range store.MaxReceipts + 4 {
-		To(t, db, Intent(fmt.Sprintf("intent %d", i), fmt.Sprintf("request %d", i)), "finished")
-	}
-	other := Intent("other", "other")
-	other.Artifact.Digest = attest.DigestOf([]byte("other"))
-	To(t, db, other, "finished")
-	To(t, db, Intent("open", "open"), "signed")
-	got, err := db.Receipts(t.Context(), Digest)
-	if err != nil || len(got) != store.MaxReceipts || got[0].ID != "intent 259" || got[255].ID != "intent 4" {
-		t.Fatalf("%d receipts, %v", len(got), err)
-	}
-	if want := Receipt(Intent("intent 259", "request 259")); !reflect.DeepEqual(got[0], want) {
-		t.Errorf("got  %+v\nwant %+v", got[0], want)
-	}
-	if got, err := db.Receipts(t.Context(), attest.DigestOf([]byte("unknown"))); err != nil || len(got) != 0 {
-		t.Errorf("unknown artifact: %v, %v", got, err)
 	}
 }
