@@ -17,7 +17,8 @@ const (
 	// garbagePercent lets garbage be one and a half times what lives, while there
 	// is room below the limit: little lives, and each collection looks through all
 	// of it. With a log of a million entries under 64 clients the largest resident
-	// set is 80 MB at 100, 85 at 150 and 94 at 200.
+	// set is 83 MB at 120, 89 at 150 and 96 at 200, while processor time an entry
+	// differs by 3 % between 120 and 200.
 	garbagePercent = 150
 )
 
