@@ -20,11 +20,9 @@ import (
 const (
 	// commitBytes is about what one entry and its index and tile cost on disk.
 	commitBytes = 4 << 10
-	// commitRuns and pairsFor are long enough to average over what a shared
-	// machine does for milliseconds, and short enough to be run beside every
-	// figure: the floor moves within minutes.
+	// commitRuns is long enough to average over what a shared machine does for
+	// milliseconds, and short enough to be run beside every figure.
 	commitRuns = 200
-	pairsFor   = 500 * time.Millisecond
 )
 
 // pairs is the processor's floor: how many P-256 signatures all cores together
@@ -32,7 +30,7 @@ const (
 // and the log one verification, so this is how many writes the cores could do
 // if nothing else had to be done. Each is the processor time of one pair: on a
 // machine that others use too, a second of it does less.
-func pairs() (perSecond float64, each time.Duration, err error) {
+func pairs(d time.Duration) (perSecond float64, each time.Duration, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return 0, 0, err
@@ -44,7 +42,7 @@ func pairs() (perSecond float64, each time.Duration, err error) {
 	start := time.Now()
 	for range runtime.NumCPU() {
 		wg.Go(func() {
-			for time.Since(start) < pairsFor {
+			for time.Since(start) < d {
 				sig, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
 				if err != nil || !ecdsa.VerifyASN1(&key.PublicKey, digest[:], sig) {
 					failed.Add(1)

@@ -23,7 +23,7 @@ const (
 // floors prints what the machine can do without Hallmark.
 func (b *bench) floors() error {
 	b.report.title("floors")
-	rate, each, err := pairs()
+	rate, each, err := pairs(b.scale.floor)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,9 @@ type scale struct {
 	postgres int64
 	// loop is how long one loop runs.
 	loop time.Duration
+	// floor is how long the processor's floor is measured, before and after each
+	// closed loop: it moves within minutes.
+	floor time.Duration
 	// rounds is how often a comparison is made. Its sides take turns, so that a
 	// machine that slows down slows both, and the median ratio counts.
 	rounds int
@@ -29,19 +32,21 @@ type scale struct {
 	// images is how many images are signed and attested, compared how many by
 	// stock cosign as well.
 	images, compared int
-	// inFlight is how many requests wait for a registry that stands still.
+	// inFlight is how many requests wait for a registry that stands still, for
+	// stall.
 	inFlight int
+	stall    time.Duration
 	// probes is how many proofs and searches are timed.
 	probes int
 }
 
 // full is what docs/PERFORMANCE.md holds.
 func full() scale {
-	return scale{kinds: []load.Kind{load.V2, load.V1DSSE}, million: 1_000_000, postgres: 150_000, loop: 6 * time.Second, rounds: 3, signatures: 200, images: 600, compared: 10, inFlight: 1000, probes: 2000}
+	return scale{kinds: []load.Kind{load.V2, load.V1DSSE}, million: 1_000_000, postgres: 150_000, loop: 6 * time.Second, floor: 500 * time.Millisecond, rounds: 3, signatures: 200, images: 600, compared: 10, inFlight: 1000, stall: 3 * time.Second, probes: 2000}
 }
 
 // short is for a test: every line of the measurement runs, for one kind of
 // entry, and no figure means anything.
 func short() scale {
-	return scale{kinds: []load.Kind{load.V1DSSE}, million: 3000, postgres: 1000, loop: 300 * time.Millisecond, rounds: 1, signatures: 3, images: 16, compared: 1, inFlight: 100, probes: 50}
+	return scale{kinds: []load.Kind{load.V1DSSE}, million: 3000, postgres: 1000, loop: 300 * time.Millisecond, floor: 60 * time.Millisecond, rounds: 1, signatures: 3, images: 16, compared: 1, inFlight: 100, stall: time.Second, probes: 50}
 }

@@ -29,7 +29,6 @@ const (
 	ofCosignMost    = 0.1    // CPU seconds of an image, of cosign's
 	inFlightMost    = 200.0  // MB
 	refusals        = 400
-	inFlightSeconds = 3
 	inFlightRetries = 5
 )
 
@@ -266,7 +265,7 @@ func (b *bench) crowded(three []attestation) error {
 		for begun.Load() < int64(n) && b.ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
-		time.Sleep(inFlightSeconds * time.Second)
+		time.Sleep(b.scale.stall)
 		largest.Store(residentNow(l.PID()))
 		slow.once.Do(func() { close(slow.open) })
 	}()

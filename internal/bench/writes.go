@@ -39,7 +39,7 @@ func (b *bench) closed(t *target, kind load.Kind, d time.Duration) (written, err
 	if err != nil {
 		return written{}, err
 	}
-	before, pair, err := pairs()
+	before, pair, err := pairs(b.scale.floor)
 	if err != nil {
 		return written{}, err
 	}
@@ -49,7 +49,7 @@ func (b *bench) closed(t *target, kind load.Kind, d time.Duration) (written, err
 		return written{}, fmt.Errorf("%s, %s: %w", t.name, kind, err)
 	}
 	used = t.cpu() - used
-	after, pairAfter, err := pairs()
+	after, pairAfter, err := pairs(b.scale.floor)
 	if err != nil {
 		return written{}, err
 	}

@@ -2,7 +2,8 @@
 
 // Package pglab is a private PostgreSQL for tests and benchmarks: a real
 // server, made by initdb in a temporary folder, that nobody else knows and that
-// ends with the test, also when the test binary is killed.
+// ends with the test, also when the test binary is killed. Further servers of a
+// test binary get a copy of what initdb made for the first.
 //
 //	pg := pglab.Start(t)
 //	url := pg.NewDatabase(t) // an empty database, with the password in its URL
@@ -19,13 +20,13 @@ package pglab
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -70,7 +71,7 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{bin: bin, password: rand.Text()}
+	s := &Server{bin: bin}
 	if s.credential, err = unprivileged(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +97,8 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// initialize makes the data directory.
-func (s *Server) initialize(ctx context.Context) error {
+// initdb makes the data directory.
+func (s *Server) initdb(ctx context.Context) error {
 	passwords := filepath.Join(s.dir, "password")
 	if err := os.WriteFile(passwords, []byte(s.password+"\n"), 0o600); err != nil {
 		return err
@@ -207,6 +208,19 @@ func (s *Server) NewDatabase(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test%d", s.databases.Add(1))
 	s.Exec(t, "CREATE DATABASE "+name+" OWNER "+User)
+	return s.URL(name)
+}
+
+// CopyDatabase makes a database with what another one of this server has, which
+// nobody may be connected to, and returns its URL.
+func (s *Server) CopyDatabase(t testing.TB, from string) string {
+	t.Helper()
+	u, err := url.Parse(from)
+	if err != nil {
+		t.Fatal("copy a database: not a URL") // without its password
+	}
+	name := fmt.Sprintf("test%d", s.databases.Add(1))
+	s.Exec(t, "CREATE DATABASE "+name+" OWNER "+User+" TEMPLATE "+path.Base(u.Path))
 	return s.URL(name)
 }
 

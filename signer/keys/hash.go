@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -56,6 +57,7 @@ func (p scryptParameters) DeriveKey(password []byte, size int) ([]byte, error) {
 		return slices.Clone(key), nil
 	}
 	key, err := scrypt.Key(password, p.Salt, p.N, p.R, p.P, size)
+	debug.FreeOSMemory() // hashing took 16 MB that nobody needs again
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,7 @@ func fold(t *testing.T, db *postgres.DB, want map[int]int) {
 
 // Damage sees what a broken index, a lost row or another body would do.
 func TestDamage(t *testing.T) {
-	pg := pglab.Start(t)
+	many := copies{pg: pglab.Start(t)}
 	for name, test := range map[string]struct{ sql, say string }{
 		"body":        {`UPDATE entries SET body = 'x' WHERE id & 4095 = 17`, "entry 17 of log 1: its leaf hash"},
 		"lost entry":  {`DELETE FROM entries WHERE id & 4095 = 17`, "log v2: it has size 1100, and 1099 entries"},
@@ -139,7 +139,7 @@ func TestDamage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db, cfg := create(t, pg)
+			db, cfg := many.create(t)
 			commitEntries(t, db, "v2", 1100)
 			fold(t, db, map[int]int{0: 1})
 			other := connect(t, cfg)

@@ -5,6 +5,9 @@ package sqlite
 import (
 	"context"
 	"testing"
+
+	"modernc.org/libc"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Exec runs SQL as the writer does, for tests that play another program.
@@ -61,4 +64,25 @@ func (db *DB) TokenUses(t testing.TB) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// WriterPages is how many pages the writer keeps.
+const WriterPages = writerCacheKiB << 10 / pageBytes
+
+// PoolUse returns how many pages of the pool are in use by all connections of
+// this process, and how many bytes of pages had no place there.
+func PoolUse(t testing.TB) (pages, beyond int) {
+	t.Helper()
+	tls := libc.NewTLS()
+	defer tls.Close()
+	const current, highest = 0, 4 // bytes of two numbers
+	values := libc.NewVaListN(2)
+	defer libc.Xfree(tls, values)
+	ask := func(what int32) int {
+		if code := sqlite3.Xsqlite3_status(tls, what, values+current, values+highest, 0); code != sqlite3.SQLITE_OK {
+			t.Fatalf("sqlite3_status: code %d", code)
+		}
+		return int(libc.AtomicLoadPInt32(values + current))
+	}
+	return ask(sqlite3.SQLITE_STATUS_PAGECACHE_USED), ask(sqlite3.SQLITE_STATUS_PAGECACHE_OVERFLOW)
 }

@@ -39,12 +39,10 @@ const (
 	// for the reads under way; all writes wait with it. Reads take less, and
 	// a longer one, such as a backup, may let the WAL grow meanwhile.
 	writerBusyMS = 100
-	// writerCacheKiB and readerCacheKiB bound the page caches of connections. A
-	// page and its header are a little more than pageBytes, and the allocator
-	// gives them twice that, so memory is twice these figures. With a million
-	// entries a writer's cache of 6 MiB costs a tenth of processor time for
-	// reading again, one of 16 MiB saves nothing; readers with 1 MiB take twice
-	// as long to search.
+	// writerCacheKiB and readerCacheKiB bound the page caches of connections; all
+	// of them together are bounded by poolPages. With a million entries a writer's
+	// cache of 6 MiB costs a tenth of processor time for reading again, one of 16
+	// MiB saves nothing; readers with 1 MiB take twice as long to search.
 	writerCacheKiB = 8 << 10
 	readerCacheKiB = 2 << 10
 	// pageBytes is the size of a page: a page for each key of an entry that is
@@ -78,6 +76,9 @@ var _ store.Database = (*DB)(nil)
 // Create makes a database and opens it. store.ErrExists if there is a file. The file
 // appears under its name when it is complete, or not at all.
 func Create(ctx context.Context, path string) (*DB, error) {
+	if err := usePool(); err != nil {
+		return nil, fmt.Errorf("create %s: %w", path, err)
+	}
 	err := place(path, func(draft string) error {
 		if err := setPageSize(ctx, draft); err != nil {
 			return err
@@ -122,6 +123,9 @@ func OpenReadOnly(ctx context.Context, path string) (*DB, error) {
 }
 
 func (db *DB) open(ctx context.Context) error {
+	if err := usePool(); err != nil {
+		return err
+	}
 	if err := migrate(ctx, db.path, nil); err != nil {
 		return err
 	}
@@ -134,6 +138,9 @@ func (db *DB) open(ctx context.Context) error {
 }
 
 func (db *DB) openReads(ctx context.Context) (err error) {
+	if err := usePool(); err != nil {
+		return err
+	}
 	if db.reads, err = newReaders(ctx, dsn(db.path, true)); err != nil {
 		return err
 	}
