@@ -156,7 +156,7 @@ func (f *sbomRun) make(ctx context.Context, env environment, program string, art
 	case err != nil:
 		return nil, fmt.Errorf("run %s %s: %w%s", program, strings.Join(args, " "), err, indented(complaints.lines()))
 	}
-	return out.Bytes(), nil
+	return out.kept.Bytes(), nil
 }
 
 // syftEnv is the environment that syft sees: the user's, with credentials and
@@ -210,8 +210,10 @@ func writeWhole(env environment, path string, content []byte) error {
 }
 
 // boundedOutput keeps what is written, and ends the writer if that is too much.
+// The buffer is a member and not embedded: io.Copy would find its ReadFrom, which
+// has no bound.
 type boundedOutput struct {
-	bytes.Buffer
+	kept       bytes.Buffer
 	limit      int
 	full       func()
 	overflowed bool
@@ -219,12 +221,12 @@ type boundedOutput struct {
 
 // Write implements io.Writer.
 func (b *boundedOutput) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.limit {
+	if b.kept.Len()+len(p) > b.limit {
 		b.overflowed = true
 		b.full()
 		return 0, io.ErrShortWrite
 	}
-	return b.Buffer.Write(p)
+	return b.kept.Write(p)
 }
 
 // tail keeps the end of what is written.
