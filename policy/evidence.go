@@ -68,6 +68,7 @@ type Finding struct {
 	Said                   string // the severity as the scanner writes it
 	Score                  float64
 	Tool                   string
+	Suppressed             bool // by the tool's own configuration: it counts all the same
 }
 
 // VEXStatement says what a vulnerability means for products.

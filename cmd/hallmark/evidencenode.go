@@ -33,6 +33,9 @@ const (
 	isUnknown     = "unknown"  // it could not be read, or proves nothing
 )
 
+// emptyConfig is the config of what is no image, and says nothing.
+const emptyConfig = "application/vnd.oci.empty.v1+json"
+
 // attached is one thing beside a digest. What follows Verified is proven if
 // Verified is true, and absent otherwise.
 type attached struct {
@@ -87,8 +90,11 @@ func (a *attached) claims() bool { return a.What != isUnsigned && a.What != isDo
 func (g *gatherer) referrer(ctx context.Context, artifact oci.Artifact, r oci.Attachment) attached {
 	if r.Bundle == nil {
 		a := attached{What: isUnsigned, ArtifactType: r.ArtifactType, layers: r.Layers, Origin: "referrer " + string(r.Manifest)}
+		if len(r.Layers) == 1 && (a.ArtifactType == "" || a.ArtifactType == emptyConfig) {
+			a.ArtifactType = r.Layers[0].MediaType // of who says what it is where older tools do
+		}
 		if r.Err != nil {
-			a.What, a.Problem = isUnknown, r.Err.Error()
+			a.What, a.Problem = isUnknown, oneLine(r.Err.Error())
 		}
 		return a
 	}

@@ -104,6 +104,9 @@ func (a *attached) counts() []string {
 	var said []string
 	for _, name := range countOrder {
 		if n, ok := a.Counts[name]; ok && (n > 0 || name == "findings" || name == "packages") {
+			if n == 1 {
+				name = strings.TrimSuffix(name, "s")
+			}
 			said = append(said, fmt.Sprintf("%d %s", n, name))
 		}
 	}
