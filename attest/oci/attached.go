@@ -151,10 +151,10 @@ func junk(err error) error {
 }
 
 func silence(err error) error {
-	if err == nil || junk(err) != nil {
-		return nil
+	if junk(err) == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func (c *Client) legacyTags(ctx context.Context, t target, subject attest.Digest) ([]LegacyTag, error) {

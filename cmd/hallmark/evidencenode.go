@@ -162,7 +162,7 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest) {
 		a.What = isSignature
 		return
 	}
-	a.Documents = filesOf(fact.PredicateType, fact.Predicate)
+	a.Documents = filesOf(fact.Predicate)
 	d, ok := document.Of(fact, digest)
 	if !ok {
 		return
@@ -203,7 +203,7 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest) {
 
 // filesOf are the documents of a statement: those that it names by digest, and
 // the one that it holds, byte for byte.
-func filesOf(predicateType string, predicate []byte) []namedFile {
+func filesOf(predicate []byte) []namedFile {
 	type resource struct {
 		Digest      map[string]string `json:"digest"`
 		MediaType   string            `json:"mediaType"`

@@ -101,7 +101,7 @@ func TestFilesOf(t *testing.T) {
 		`{"references": [{"digest": {"sha256": "` + named.Hex() + `"}}, {"digest": {"sha256": "x"}}, {}]}`:                     {named, ""},
 		`{"scanner": {"result": []}}`: {""},
 	} {
-		files := filesOf("t", []byte(predicate))
+		files := filesOf([]byte(predicate))
 		if len(files) != len(want) {
 			t.Errorf("%s: %+v", predicate, files)
 			continue

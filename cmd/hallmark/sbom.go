@@ -88,7 +88,7 @@ func (f *sbomRun) run(ctx context.Context, env environment, image string) error 
 		}
 		return err
 	}
-	raw, err := f.make(ctx, env, program, artifact)
+	raw, err := f.make(ctx, program, artifact)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (f *sbomRun) find(env environment) (string, error) {
 
 // make runs syft with a fixed list of arguments, in an empty folder: a
 // configuration file that lies in the source would decide what is looked at.
-func (f *sbomRun) make(ctx context.Context, env environment, program string, artifact oci.Artifact) ([]byte, error) {
+func (f *sbomRun) make(ctx context.Context, program string, artifact oci.Artifact) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "hallmark-sbom-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for syft: %w", err)

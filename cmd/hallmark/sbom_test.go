@@ -46,7 +46,7 @@ func pushRandom(t *testing.T) (image, digest string) {
 func program(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "syft")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -77,7 +77,7 @@ func TestSBOM(t *testing.T) {
 	if code != exitYes || strings.TrimSpace(stdout) != answer || !strings.Contains(stderr, "CycloneDX of "+strings.TrimSuffix(image, ":v1")+"@"+digest+", 2 packages") {
 		t.Fatalf("exit %d\n%s\n%s", code, stdout, stderr)
 	}
-	raw, err := os.ReadFile(log) //nolint:gosec // the test's own
+	raw, err := os.ReadFile(log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestSBOM(t *testing.T) {
 	if code, stdout, _ = runSBOM(t, map[string]string{"HALLMARK_SYFT": good}, image, "-o", file); code != exitYes || stdout != "" {
 		t.Errorf("exit %d, %s", code, stdout)
 	}
-	if written, err := os.ReadFile(file); err != nil || strings.TrimSpace(string(written)) != answer { //nolint:gosec // the test's own
+	if written, err := os.ReadFile(file); err != nil || strings.TrimSpace(string(written)) != answer {
 		t.Errorf("%s, %v", written, err)
 	}
 
