@@ -14,6 +14,7 @@ type Document struct {
 	Signer        string    // the certificate's subject alternative name
 	Issuer        string    // the certificate's issuer
 	Author        string    // on whose behalf it was signed: the CI workflow, or Signer itself
+	Run           string    // the CI run for which it was signed; "" if that is unknown
 	At            time.Time // proven by log or timestamp authority
 	LogIndex      int64
 	LogID         string
@@ -22,7 +23,7 @@ type Document struct {
 	Problem string
 
 	SBOM       *SBOM
-	Scan       *Scan
+	Scan       *Scan // of EvidenceScan, and the report of every kind in reportKinds
 	VEX        []VEXStatement
 	Test       *TestResult
 	Provenance *Provenance
@@ -42,9 +43,10 @@ type SBOM struct {
 	Format   string // "SPDX" or "CycloneDX"
 	Version  string
 	Packages int
+	Serial   string // "<uuid>/<version>" of a CycloneDX document, in lower case: what BOM-Links name; "" if it has none
 }
 
-// Scan is one run of a scanner.
+// Scan is one run of a scanner, or of another program that reports findings.
 type Scan struct {
 	Tool, Version string
 	// FinishedAt and DatabaseAt are the report's own words; zero if it has none.
@@ -53,9 +55,11 @@ type Scan struct {
 	Findings               []Finding
 }
 
-// Finding is one vulnerability of one package.
+// Finding is one vulnerability of one package, or what another program than a vulnerability scanner complains of.
 type Finding struct {
 	ID                     string
+	Kind                   string // vulnerability, misconfiguration, secret, license, check; "" is the kind of its report
+	Place                  string // file and line, if it has one
 	Aliases                []string
 	Package, Version, PURL string
 	Fixed                  []string
@@ -64,6 +68,7 @@ type Finding struct {
 	Said                   string // the severity as the scanner writes it
 	Score                  float64
 	Tool                   string
+	Suppressed             bool // by the tool's own configuration: it counts all the same
 }
 
 // VEXStatement says what a vulnerability means for products.

@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -61,19 +62,22 @@ func newObject(name string, fields map[string]*types.FieldType) *object {
 
 var (
 	findingType = newObject("Finding", map[string]*types.FieldType{
-		"id":       field(types.StringType, func(f *judged) any { return f.ID }),
-		"aliases":  field(types.NewListType(types.StringType), func(f *judged) any { return f.Aliases }),
-		"package":  field(types.StringType, func(f *judged) any { return f.Package }),
-		"version":  field(types.StringType, func(f *judged) any { return f.Version }),
-		"purl":     field(types.StringType, func(f *judged) any { return f.PURL }),
-		"fixed":    field(types.NewListType(types.StringType), func(f *judged) any { return f.Fixed }),
-		"fixState": field(types.StringType, func(f *judged) any { return f.FixState }),
-		"fixable":  field(types.BoolType, func(f *judged) any { return f.fixable() }),
-		"severity": field(types.StringType, func(f *judged) any { return f.Severity }),
-		"score":    field(types.DoubleType, func(f *judged) any { return f.Score }),
-		"tool":     field(types.StringType, func(f *judged) any { return f.Tool }),
-		"excused":  field(types.BoolType, func(f *judged) any { return f.excuse != "" }),
-		"excuse":   field(types.StringType, func(f *judged) any { return f.excuse }),
+		"id":         field(types.StringType, func(f *judged) any { return f.ID }),
+		"kind":       field(types.StringType, func(f *judged) any { return cmp.Or(f.Kind, findingVulnerability) }),
+		"place":      field(types.StringType, func(f *judged) any { return f.Place }),
+		"aliases":    field(types.NewListType(types.StringType), func(f *judged) any { return f.Aliases }),
+		"package":    field(types.StringType, func(f *judged) any { return f.Package }),
+		"version":    field(types.StringType, func(f *judged) any { return f.Version }),
+		"purl":       field(types.StringType, func(f *judged) any { return f.PURL }),
+		"fixed":      field(types.NewListType(types.StringType), func(f *judged) any { return f.Fixed }),
+		"fixState":   field(types.StringType, func(f *judged) any { return f.FixState }),
+		"fixable":    field(types.BoolType, func(f *judged) any { return f.fixable() }),
+		"severity":   field(types.StringType, func(f *judged) any { return f.Severity }),
+		"score":      field(types.DoubleType, func(f *judged) any { return f.Score }),
+		"tool":       field(types.StringType, func(f *judged) any { return f.Tool }),
+		"suppressed": field(types.BoolType, func(f *judged) any { return f.Suppressed }),
+		"excused":    field(types.BoolType, func(f *judged) any { return f.excuse != "" }),
+		"excuse":     field(types.StringType, func(f *judged) any { return f.excuse }),
 	})
 	scanType = newObject("Scan", map[string]*types.FieldType{
 		"tools":    field(types.NewListType(types.StringType), func(s *scanView) any { return s.tools }),
@@ -306,13 +310,7 @@ func evidenceLanguage(spec *EvidenceRequirement, others []cel.EnvOption) (*cel.E
 		cel.Function(fnHasID, cel.MemberOverload("finding_has_id", []*cel.Type{findingType.celType, cel.StringType},
 			cel.BoolType, cel.BinaryBinding(callHasID))),
 	)
-	for _, v := range []struct {
-		name     string
-		of       *object
-		required bool
-	}{
-		{varSBOM, sbomType, spec.SBOM}, {varScan, scanType, spec.Scan != nil}, {varTests, testsType, spec.Tests}, {varProvenance, provenanceType, spec.Provenance},
-	} {
+	for _, v := range evidenceVariables(spec) {
 		if v.required {
 			options = append(options, cel.Variable(v.name, v.of.celType))
 		}

@@ -4,147 +4,237 @@ package policy
 
 import (
 	"cmp"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 )
 
-// excuses answers which findings VEX statements of allowed authors excuse. Statements are found by vulnerability, so that findings times
-// statements is never walked.
-type excuses map[string][]excuse // by folded id or alias
+// maxComparisons bounds how often statements are held against findings in one decision, a second's work. What is not compared is not excused.
+const maxComparisons = 4_000_000
 
-type excuse struct {
-	statement *VEXStatement
-	author    string
-	at        time.Time // of the document, proven
-	logIndex  int64
-	digests   map[string]bool // of the artifacts in question
+// excuses answers which findings VEX statements of allowed authors excuse. Statements are found by vulnerability and their names are read
+// once, so that findings times statements is never walked.
+//
+// Of all statements of allowed authors about one vulnerability of one package the newest counts, by the log's time of its document; inside
+// a document by the statements' own times. Whatever is not older than an excuse and says anything else takes it back. So the order in which
+// documents are found decides nothing, and of two that say the opposite at the same time the worse is believed.
+type excuses struct {
+	byID        map[string][]*excuse // by folded id or alias
+	names       artifactNames
+	index       string // the digest of what is judged: what is said of it is said of its platforms
+	comparisons int
+	around      []*excuse // of one finding; reused
 }
 
-// newExcuses keeps the statements of the documents that are about one of the digests and whose author the gate allows.
-func (g *gate) newExcuses(documents []Document, digests []string) excuses {
-	x := make(excuses)
-	about := make(map[string]bool, len(digests))
-	for _, d := range digests {
-		about[d] = true
-	}
+// excuse is one statement.
+type excuse struct {
+	statement *VEXStatement
+	document  *Document
+	excuses   bool // or takes an excuse back
+	why       string
+	cves      []string // among its ids
+	products  []product
+}
+
+type product struct{ names, parts []component }
+
+// newExcuses keeps the statements of the documents that count and whose author the gate allows.
+func (g *gate) newExcuses(s gateSubject, documents []Document, now time.Time) *excuses {
+	x := &excuses{byID: make(map[string][]*excuse), names: artifactNames{repository: s.repository}, index: s.digest}
 	for i := range documents {
 		d := &documents[i]
-		if d.Kind != EvidenceVEX || d.Problem != "" || !about[d.Digest] || !g.allows(d.Author) {
+		if d.SBOM != nil && d.SBOM.Serial != "" && d.Problem == "" && (d.Digest == s.digest || slices.Contains(s.platforms, d.Digest)) {
+			x.names.serials = append(x.names.serials, d.SBOM.Serial)
+		}
+		author, allowed := g.vexAuthor(d.Author)
+		if d.Kind != EvidenceVEX || !allowed || g.unusable(d, now) != "" {
 			continue
 		}
 		for j := range d.VEX {
-			s := &d.VEX[j]
-			e := excuse{statement: s, author: d.Author, at: d.At, logIndex: d.LogIndex, digests: about}
-			for _, id := range append([]string{s.Vulnerability}, s.Aliases...) {
-				id = strings.ToLower(id)
-				x[id] = append(x[id], e)
-			}
+			x.add(d, &d.VEX[j], author, now)
 		}
 	}
 	return x
 }
 
-// of returns who excuses the finding and why, or "". Of several statements about it the newest counts, by the log's time of its document and
-// then by its own: a later "affected" takes an earlier "not_affected" back. Under investigation is no excuse.
-func (x excuses) of(f *Finding) string {
-	if len(x) == 0 {
+func (x *excuses) add(d *Document, s *VEXStatement, author vexAuthor, now time.Time) {
+	e := &excuse{statement: s, document: d, excuses: s.Status == vexNotAffected || s.Status == vexFixed}
+	if e.excuses && author.isTooOld(d, s, now) {
+		return
+	}
+	if e.excuses {
+		e.why = s.Status
+		if s.Justification != "" {
+			e.why += " (" + s.Justification + ")"
+		}
+		e.why += " by " + d.Author
+	}
+	for _, p := range s.Products {
+		e.products = append(e.products, product{newComponents(p.IDs), newComponents(p.Subcomponents)})
+	}
+	for _, id := range append([]string{s.Vulnerability}, s.Aliases...) {
+		id = strings.ToLower(id)
+		if isCVE(id) {
+			e.cves = append(e.cves, id)
+		}
+		if known := x.byID[id]; len(known) == 0 || known[len(known)-1] != e {
+			x.byID[id] = append(known, e)
+		}
+	}
+}
+
+// The states of a vulnerability that excuse a finding. Every other word does not.
+const (
+	vexNotAffected = "not_affected"
+	vexFixed       = "fixed"
+)
+
+func isCVE(folded string) bool { return strings.HasPrefix(folded, "cve-") }
+
+// of returns who excuses a finding of a report about the digest and why, or "".
+func (x *excuses) of(f *Finding, digest string) string {
+	if len(x.byID) == 0 || (f.Kind != "" && f.Kind != findingVulnerability) {
 		return ""
 	}
-	newest := x.newest(nil, f.ID, f)
+	x.around = x.about(x.around[:0], f.ID)
 	for _, alias := range f.Aliases {
-		newest = x.newest(newest, alias, f)
+		x.around = x.about(x.around, alias)
 	}
-	if newest == nil || (newest.statement.Status != "not_affected" && newest.statement.Status != "fixed") {
+	if len(x.around) == 0 {
 		return ""
 	}
-	why := newest.statement.Status
-	if newest.statement.Justification != "" {
-		why += " (" + newest.statement.Justification + ")"
+	if x.comparisons += len(x.around); x.comparisons > maxComparisons {
+		return ""
 	}
-	return why + " by " + newest.author
-}
-
-// newest returns the newest statement about a vulnerability and the finding's package, if it is newer than the one at hand.
-func (x excuses) newest(known *excuse, id string, f *Finding) *excuse {
-	candidates := x[strings.ToLower(id)]
-	for i := range candidates {
-		if c := &candidates[i]; (known == nil || c.newer(known)) && c.isAbout(f) {
-			known = c
+	found, known := parsePURL(f.PURL)
+	digests := []string{digest, x.index}
+	x.around = slices.DeleteFunc(x.around, func(e *excuse) bool {
+		if (e.document.Digest != digest && e.document.Digest != x.index) || !e.sameVulnerability(f) {
+			return true
 		}
-	}
-	return known
-}
-
-func (e *excuse) newer(than *excuse) bool {
-	return cmp.Or(e.at.Compare(than.at), cmp.Compare(e.logIndex, than.logIndex), e.statement.At.Compare(than.statement.At)) > 0
-}
-
-// isAbout reports whether the statement speaks of the finding's package: as a part of a product that may be the artifact, or as the
-// product itself.
-func (e *excuse) isAbout(f *Finding) bool {
-	if len(e.statement.Products) == 0 {
-		return true // the document is signed about the artifact's digest
-	}
-	return slices.ContainsFunc(e.statement.Products, func(p VEXProduct) bool {
-		if slices.ContainsFunc(p.IDs, func(id string) bool { return samePackage(id, f.PURL) }) {
-			return len(p.Subcomponents) == 0
-		}
-		return slices.ContainsFunc(p.IDs, e.isArtifact) &&
-			(len(p.Subcomponents) == 0 || slices.ContainsFunc(p.Subcomponents, func(id string) bool { return samePackage(id, f.PURL) }))
+		m := e.means(f, &found, known, x.names, digests)
+		return m == matchNo || (e.excuses && m != matchYes)
 	})
+	if x.comparisons += x.pairs(); x.comparisons > maxComparisons {
+		return ""
+	}
+	var best *excuse
+	for _, e := range x.around {
+		if e.excuses && (best == nil || e.compare(best) > 0) && !slices.ContainsFunc(x.around, e.isTakenBackBy) {
+			best = e
+		}
+	}
+	if best == nil {
+		return ""
+	}
+	return best.why
 }
 
-// isArtifact reports whether a product can be the artifact. The statement's signed subject is its digest already; a product that names
-// another digest, or a package, is something else.
-func (e *excuse) isArtifact(id string) bool {
-	p, ok := parsePURL(id)
-	if !ok {
-		return !strings.HasPrefix(id, "pkg:") // some other name for it
+// pairs is how many excuses have to be held against how many statements.
+func (x *excuses) pairs() int {
+	n := 0
+	for _, e := range x.around {
+		if e.excuses {
+			n++
+		}
 	}
-	return (p.kind == "oci" || p.kind == "docker") && (!strings.HasPrefix(p.version, "sha256:") || e.digests[p.version])
+	return n * len(x.around)
 }
 
-// packageURL is a purl without qualifiers and subpath.
-type packageURL struct{ kind, name, version string }
-
-// parsePURL reads "pkg:type/namespace/name@version?qualifiers#subpath". Type and, for what is compared here, the rest of the name keep
-// their case but for the type.
-// Source: https://github.com/package-url/purl-spec
-func parsePURL(s string) (packageURL, bool) {
-	rest, ok := strings.CutPrefix(s, "pkg:")
-	if !ok {
-		return packageURL{}, false
+// about appends the statements under an id. It folds without making garbage, since of thousands of findings few have statements.
+func (x *excuses) about(list []*excuse, id string) []*excuse {
+	var folded [64]byte
+	if len(id) > len(folded) {
+		return append(list, x.byID[strings.ToLower(id)]...)
 	}
-	rest, _, _ = strings.Cut(rest, "#")
-	rest, _, _ = strings.Cut(rest, "?")
-	kind, name, ok := strings.Cut(strings.TrimLeft(rest, "/"), "/")
-	if !ok || kind == "" {
-		return packageURL{}, false
+	n := copy(folded[:], id)
+	for i, c := range folded[:n] {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			folded[i] = c + 'a' - 'A'
+		case c >= 0x80:
+			return append(list, x.byID[strings.ToLower(id)]...)
+		}
 	}
-	p := packageURL{kind: strings.ToLower(kind)}
-	// A version's "@" is the last one; npm's scopes have theirs at the front.
-	if at := strings.LastIndexByte(name, '@'); at > strings.LastIndexByte(name, '/') && at > 0 {
-		name, p.version = name[:at], name[at+1:]
-	}
-	var err error
-	if p.name, err = url.PathUnescape(strings.Trim(name, "/")); err != nil || p.name == "" {
-		return packageURL{}, false
-	}
-	if p.version, err = url.PathUnescape(p.version); err != nil {
-		return packageURL{}, false
-	}
-	return p, true
+	return append(list, x.byID[string(folded[:n])]...)
 }
 
-// samePackage reports whether a statement's purl means the package with the other one. Without a version it means all of them;
-// qualifiers decide nothing.
-func samePackage(statement, finding string) bool {
-	if statement == "" || finding == "" {
-		return false
+// sameVulnerability tells apart what only shares an advisory: one of a distribution is about many CVEs. It was found by an id that both have.
+func (e *excuse) sameVulnerability(f *Finding) bool {
+	if len(e.cves) == 0 {
+		return true
 	}
-	a, ok := parsePURL(statement)
-	b, known := parsePURL(finding)
-	return ok && known && a.kind == b.kind && a.name == b.name && (a.version == "" || a.version == b.version)
+	cves := false
+	for i := -1; i < len(f.Aliases); i++ {
+		id := f.ID
+		if i >= 0 {
+			id = f.Aliases[i]
+		}
+		if len(id) < len("cve-") || !strings.EqualFold(id[:len("cve-")], "cve-") {
+			continue
+		}
+		cves = true
+		if slices.ContainsFunc(e.cves, func(own string) bool { return strings.EqualFold(own, id) }) {
+			return true
+		}
+	}
+	return !cves
+}
+
+// isTakenBackBy reports whether another statement about the same, which does not excuse, is not older.
+func (e *excuse) isTakenBackBy(other *excuse) bool { return !other.excuses && !e.isNewer(other) }
+
+// isNewer reports whether it is certain that the statement was made later. Indexes of two logs say nothing of each other.
+func (e *excuse) isNewer(than *excuse) bool {
+	if c := e.document.At.Compare(than.document.At); c != 0 {
+		return c > 0
+	}
+	if e.document == than.document {
+		return e.statement.At.After(than.statement.At)
+	}
+	return e.document.LogID == than.document.LogID && e.document.LogIndex > than.document.LogIndex
+}
+
+// compare orders excuses, so that always the same is named.
+func (e *excuse) compare(than *excuse) int {
+	return cmp.Or(e.document.compareAge(than.document), e.statement.At.Compare(than.statement.At), strings.Compare(e.why, than.why))
+}
+
+// means tells whether the statement speaks of the finding's package: as a part of a product that is the artifact, or as the product itself.
+func (e *excuse) means(f *Finding, found *packageURL, known bool, names artifactNames, digests []string) match {
+	if len(e.products) == 0 {
+		return matchYes // the document is signed about the artifact's digest
+	}
+	best := matchNo
+	for i := range e.products {
+		p := &e.products[i]
+		if best = max(best, p.means(f, found, known, names, digests)); best == matchYes {
+			break
+		}
+	}
+	return best
+}
+
+func (p *product) means(f *Finding, found *packageURL, known bool, names artifactNames, digests []string) match {
+	artifact, itself := matchNo, matchNo
+	for i := range p.names {
+		c := &p.names[i]
+		m := c.meansArtifact(names, digests)
+		if m == matchNo && c.isImage() {
+			return matchNo // whatever else it is called: another image
+		}
+		artifact = max(artifact, m)
+		if c.isPURL && !c.isImage() {
+			itself = max(itself, c.meansPackage(f, found, known, names))
+		}
+	}
+	if len(p.parts) == 0 {
+		return max(artifact, itself)
+	}
+	part := matchNo
+	for i := range p.parts {
+		part = max(part, p.parts[i].meansPackage(f, found, known, names))
+	}
+	// Of a package that is the product itself only a part is meant; nobody can say which.
+	return max(min(artifact, part), min(itself, matchPerhaps))
 }

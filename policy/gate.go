@@ -29,13 +29,14 @@ const evidencePrefix = "evidence."
 
 // gateSubject is what evidence has to be about.
 type gateSubject struct {
-	digest    string
-	index     bool
-	platforms []string
+	repository string
+	digest     string
+	index      bool
+	platforms  []string
 }
 
 func subjectOf(in Input) gateSubject {
-	return gateSubject{digest: in.Digest, index: in.Kind == KindIndex, platforms: in.Platforms}
+	return gateSubject{repository: in.Repository, digest: in.Digest, index: in.Kind == KindIndex, platforms: in.Platforms}
 }
 
 // gateOutcome is every check of a gate, in the order of the policy, and the bundles that decided.
@@ -74,7 +75,7 @@ func (r *signingRule) compileGate(path string) error {
 // judge holds evidence against the gate. vars are what conditions may read besides it.
 func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, now time.Time) gateOutcome {
 	var result gateOutcome
-	found := make(map[string][]*Document)
+	found := make(map[string][]counted)
 	missing := false
 	for _, kind := range g.kinds() {
 		check, picked := g.judgeKind(kind, s, documents, now)
@@ -85,7 +86,7 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 			result.bundles = append(result.bundles, d.Bundle)
 		}
 	}
-	if vex, bundles, ok := g.judgeVEX(s, documents); ok {
+	if vex, bundles, ok := g.judgeVEX(s, documents, now); ok {
 		result.checks = append(result.checks, vex)
 		result.bundles = append(result.bundles, bundles...)
 	}
@@ -99,7 +100,7 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 		return result
 	}
 	view := g.view(s, found, documents, now)
-	all := make(map[string]any, len(vars)+4)
+	all := make(map[string]any, len(vars)+len(view))
 	for name, v := range vars {
 		all[name] = v
 	}
@@ -118,29 +119,33 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 }
 
 // judgeKind looks for evidence of one kind about everything that the gate wants it about.
-func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now time.Time) (Check, []*Document) {
+func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now time.Time) (Check, []counted) {
 	check := Check{Name: evidencePrefix + kind}
 	targets := g.targets(kind, s, documents)
 	if len(targets) == 0 {
 		check.Detail = "the index names no platform that evidence could be about"
 		return check, nil
 	}
-	var picked []*Document
+	var picked []counted
 	var details []string
 	check.Passed = true
 	for _, target := range targets {
 		for _, tool := range g.tools(kind) {
-			d, detail := g.pick(kind, tool, target, documents, now)
-			if d == nil {
-				check.Passed = false
-			} else {
-				picked = append(picked, d)
-			}
+			p := g.pick(asked{kind, tool, target}, documents, now)
+			check.Passed = check.Passed && p.enough
+			picked = append(picked, p.documents...)
 			if target != s.digest {
-				detail = "platform " + target[:min(len(target), shownDigest)] + ": " + detail
+				p.detail = "platform " + target[:min(len(target), shownDigest)] + ": " + p.detail
 			}
-			details = append(details, detail)
+			details = append(details, p.detail)
 		}
+	}
+	if check.Passed && g.spec.Index == indexEither && targets[0] == s.digest {
+		picked = append(picked, g.newsOfPlatforms(kind, s, picked, documents, now)...)
+	}
+	if bad := badNews(picked); check.Passed && bad != nil {
+		check.Passed = false
+		details = append(details, joinDetails(bad.summary(now)+", "+describeDocument(bad.Document), "repair the tests"))
 	}
 	check.Detail = listed(details, "; ")
 	return check, picked
@@ -150,7 +155,7 @@ func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now t
 const shownDigest = len("sha256:") + 12
 
 // judgeVEX says which VEX documents count, and their bundles. It is no requirement: without any, nothing is excused.
-func (g *gate) judgeVEX(s gateSubject, documents []Document) (check Check, bundles []string, found bool) {
+func (g *gate) judgeVEX(s gateSubject, documents []Document, now time.Time) (check Check, bundles []string, found bool) {
 	if g.spec.Scan == nil {
 		return Check{}, nil, false
 	}
@@ -161,10 +166,11 @@ func (g *gate) judgeVEX(s gateSubject, documents []Document) (check Check, bundl
 			continue
 		}
 		word := count(len(d.VEX), "statement")
-		switch {
-		case d.Problem != "":
-			word += " ignored: " + shown(d.Problem)
-		case !g.allows(d.Author):
+		_, allowed := g.vexAuthor(d.Author)
+		switch why := g.unusable(d, now); {
+		case why != "":
+			word += " ignored: " + why
+		case !allowed:
 			word += " ignored: not an author whose VEX the policy accepts"
 		default:
 			bundles = append(bundles, d.Bundle)
@@ -195,10 +201,10 @@ func someAbout(documents []Document, kind string, digests ...string) bool {
 	})
 }
 
-// tools are the scanners of which each must have spoken; "" stands for any.
+// tools are the programs of which each must have spoken; "" stands for any.
 func (g *gate) tools(kind string) []string {
-	if kind == EvidenceScan && len(g.spec.Scan.Tools) > 0 {
-		return g.spec.Scan.Tools
+	if spec := g.report(kind); spec != nil && len(spec.Tools) > 0 {
+		return spec.Tools
 	}
 	return []string{""}
 }

@@ -355,13 +355,13 @@ func TestNeeds(t *testing.T) {
 		change func(*policy.Input)
 		want   policy.Needs
 	}{
-		{gated(fullGate), nil, policy.Needs{Allowed: true, Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX}}},
+		{gated(fullGate), nil, policy.Needs{Allowed: true, Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX}, Ages: map[string]time.Duration{policy.EvidenceScan: 24 * time.Hour}}},
 		{gated("provenance: true\nindex: either"), nil, policy.Needs{Allowed: true, Evidence: true, Provenance: true, Kinds: []string{policy.EvidenceProvenance}}},
 		{gated("sbom: true\nindex: platforms"), func(in *policy.Input) { in.Kind = policy.KindIndex }, policy.Needs{Allowed: true, Evidence: true, Platforms: true, Kinds: []string{policy.EvidenceSBOM}}},
 		{gated(fullGate), func(in *policy.Input) { in.Repository = "globex/app" }, policy.Needs{}},
 		{gated(fullGate), func(in *policy.Input) { in.Digest = "x" }, policy.Needs{}},
 		{ruleOf("true"), nil, policy.Needs{Allowed: true}},
-		{gated(fullGate) + anyway, nil, policy.Needs{Allowed: true, Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX}}},
+		{gated(fullGate) + anyway, nil, policy.Needs{Allowed: true, Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX}, Ages: map[string]time.Duration{policy.EvidenceScan: 24 * time.Hour}}},
 		{ruleOf("true") + gatedToo, nil, policy.Needs{Allowed: true}},
 		{ruleOf("false"), nil, policy.Needs{}},
 	} {

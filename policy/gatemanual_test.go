@@ -47,6 +47,32 @@ func TestWorkedGates(t *testing.T) {
 		return logged(scanOf(func(d *policy.Document) { d.Scan.Tool, d.Scan.DatabaseAt = tool, d.At }))
 	}
 	clean := []policy.Document{fresh("trivy")}
+	team := "https://github.com/acme/team-web/.github/workflows/vex.yml@refs/heads/main"
+	dated := func(d policy.Document, days int) policy.Document {
+		return with2(d, func(d *policy.Document) { d.VEX[0].At = judgedAt.AddDate(0, 0, -days) })
+	}
+	license := finding("AGPL-3.0-only", "high")
+	license.Kind, license.Package, license.Version = "license", "reader", "2.1"
+	secret := finding("aws-access-token", "critical")
+	secret.Kind, secret.Package, secret.Version, secret.Place = "secret", "", "", "app/.env:3"
+	lint := func(severity string) policy.Document {
+		return report(policy.EvidenceLint, "hadolint", finding("DL3002", severity))
+	}
+	built := func(builder, ref string) policy.Document {
+		return doc(policy.EvidenceProvenance, func(d *policy.Document) {
+			d.Provenance = &policy.Provenance{Builder: "https://github.com/acme/" + builder, Source: "git+https://github.com/acme/app@refs/heads/" + ref}
+		})
+	}
+	onEach := func(documents ...policy.Document) []policy.Document {
+		var all []policy.Document
+		for _, platform := range []string{otherImage, armDigest} {
+			for _, d := range documents {
+				d.Digest = platform
+				all = append(all, d)
+			}
+		}
+		return all
+	}
 	cases := []struct{ good, bad []policy.Document }{
 		{[]policy.Document{doc(policy.EvidenceSBOM, nil)}, []policy.Document{doc(policy.EvidenceSBOM, func(d *policy.Document) { d.SBOM.Packages = 1 })}},
 		{[]policy.Document{logged(scanOf(nil, openssl, zlib)), vexBy(security, nil)}, []policy.Document{bad}},
@@ -57,16 +83,29 @@ func TestWorkedGates(t *testing.T) {
 			[]policy.Document{doc(policy.EvidenceTest, nil), doc(policy.EvidenceProvenance, nil)},
 			[]policy.Document{doc(policy.EvidenceTest, func(d *policy.Document) { *d.Test = policy.TestResult{Result: "FAILED", Failed: 1} }), doc(policy.EvidenceProvenance, nil)},
 		},
+		{[]policy.Document{bad, dated(vexBy(team, nil), 80)}, []policy.Document{bad, dated(vexBy(team, nil), 100)}},
+		{clean, []policy.Document{logged(scanOf(nil, license))}},
+		{[]policy.Document{report(policy.EvidenceSecret, "gitleaks"), lint("medium")}, []policy.Document{report(policy.EvidenceSecret, "gitleaks", secret), lint("medium")}},
+		{
+			[]policy.Document{built("workflows/.github/workflows/build.yml@refs/tags/v1.2", "main")},
+			[]policy.Document{built("app/.github/workflows/build.yml@refs/heads/main", "main")},
+		},
+		{onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy")), onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy"))[:3]},
 	}
 	if len(gates) != len(cases)+1 || len(said) != len(gates) {
 		t.Fatalf("%d gates and %d refusals in the manual; this test knows %d", len(gates), len(said), len(cases)+1)
 	}
 	for i, tc := range cases {
 		p := parse(t, strings.Replace(gated(gates[i]), "name: acme-github", "name: acme", 1))
-		if r := decideOn(p, tc.good).Refusal(); r != nil {
+		asked := func(in *policy.Input) {
+			if strings.Contains(gates[i], "index: platforms") {
+				in.Kind, in.Platforms = policy.KindIndex, []string{otherImage, armDigest}
+			}
+		}
+		if r := decideOn(p, tc.good, asked).Refusal(); r != nil {
 			t.Errorf("gate %d: good evidence: %v", i, r)
 		}
-		r := decideOn(p, tc.bad).Refusal()
+		r := decideOn(p, tc.bad, asked).Refusal()
 		if r == nil || !slices.Equal(r.Reasons, []string{said[i]}) {
 			t.Errorf("gate %d: %v\nthe manual says %s", i, r, said[i])
 		}

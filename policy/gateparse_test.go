@@ -16,7 +16,7 @@ func TestGatesThatAreNone(t *testing.T) {
 		"{}":                      "requires nothing",
 		"{index: either}":         "requires nothing",
 		"{sbom: yes-please}":      "must be true or false",
-		"{sboms: true}":           "unknown key (known here: conditions, index, provenance, sbom, scan, signers, tests)",
+		"{sboms: true}":           "unknown key (known here: conditions, index, provenance, reports, sbom, scan, signers, tests)",
 		"{sbom: true, index: no}": "must be", // YAML 1.1 people: a bool is no text
 		"{sbom: true, index: x}":  "must be index, platforms or either",
 		"{scan: {}}":              "maxAge: is compulsory: an old clean scan must not pass for ever",
@@ -77,6 +77,7 @@ func TestEvidenceInExpressions(t *testing.T) {
 		`evidence.scan.findings.size() == 3 && evidence.scan.tools == ["trivy"] && evidence.scan.age == duration("61m")`:                                                                                                                                                                true,
 		`evidence.scan.findings[0].id == "CVE-2026-1" && evidence.scan.findings[0].aliases == ["DSA-1"]`:                                                                                                                                                                                true,
 		`evidence.scan.findings.exists(f, f.package == "openssl" && f.version == "3.0.1" && f.purl.startsWith("pkg:deb/") && f.fixed == ["3.0.2"] && f.fixState == "fixed" && f.fixable && f.severity == "high" && f.score > 8.0 && f.tool == "trivy" && !f.excused && f.excuse == "")`: true,
+		`evidence.scan.findings.all(f, f.kind == "vulnerability" && f.place == "" && !f.suppressed)`:                                                                                                                                                                                    true,
 		`evidence.scan.findings.filter(f, f.fixable).size() == 1`:                                                                                                                                                                                                                       true,
 		`evidence.scan.findings.exists_one(f, f.hasID("dsa-1"))`:                                                                                                                                                                                                                        true,
 		`evidence.scan.findings.exists(f, f.hasID("CVE-2026"))`:                                                                                                                                                                                                                         false,

@@ -3,54 +3,153 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// Which document of several counts, and whether it will do.
+// Which documents of several count, and whether they will do.
+//
+// The newest decides, by the log's time, or by a report's own if that is earlier: attesting an old report again does not make it news. Of
+// reports, it does so among those of one tool: what one scanner does not find takes nothing
+// away from what another has found. And it speaks with those that were attested for the same run, so that of two results that a job brings the
+// good one does not hide the bad one. A newer run makes good what an older one left.
 
-// pick returns the newest document of a kind about a digest, if it will do, and what to say of it. Newest is by the log's time. One
-// that cannot be read counts for nothing: it neither helps nor harms.
-func (g *gate) pick(kind, tool, target string, documents []Document, now time.Time) (*Document, string) {
-	var best *Document
-	var ignored []string
+// asked is what evidence is looked for.
+type asked struct{ kind, tool, target string }
+
+// counted is a document that counts. One that does not prove enough by itself still brings its bad news.
+type counted struct {
+	*Document
+	enough bool
+}
+
+// picked is what was found; what counts, also if it is not enough.
+type picked struct {
+	documents []counted
+	enough    bool
+	detail    string
+}
+
+// pick returns the documents about a digest that count. One that cannot be read counts for nothing: it neither helps nor harms.
+func (g *gate) pick(a asked, documents []Document, now time.Time) picked {
+	usable, ignored := g.usable(a, documents, now)
+	if len(usable) == 0 {
+		return picked{detail: noEvidence(a, ignored)}
+	}
+	var p picked
+	var good, bad []string
+	for _, newest := range newestOfTools(usable) {
+		said := newest.summary(now) + ", " + describeDocument(newest)
+		why := g.insufficient(newest, now)
+		if why == "" {
+			good = append(good, said)
+		} else {
+			bad = append(bad, joinDetails(said, why))
+		}
+		if g.isStale(newest, now) {
+			continue
+		}
+		p.documents = append(p.documents, counted{newest, why == ""})
+		for _, d := range usable {
+			if d != newest && d.Run != "" && d.Run == newest.Run && d.tool() == newest.tool() && hasBadNews(d.Kind) && !g.isStale(d, now) {
+				p.documents = append(p.documents, counted{d, false})
+			}
+		}
+	}
+	p.enough = len(good) > 0
+	p.detail = listed(append(good, bad...), "; ")
+	return p
+}
+
+// usable are the documents that can count, the newest first, and why others do not.
+func (g *gate) usable(a asked, documents []Document, now time.Time) (usable []*Document, ignored []string) {
 	for i := range documents {
 		d := &documents[i]
-		if d.Kind != kind || d.Digest != target {
+		if d.Kind != a.kind || d.Digest != a.target {
 			continue
 		}
 		switch why := g.unusable(d, now); {
 		case why != "":
 			ignored = append(ignored, describeDocument(d)+": "+why)
-		case tool != "" && d.Scan.Tool != tool:
+		case a.tool != "" && d.Scan.Tool != a.tool:
 			ignored = append(ignored, describeDocument(d)+": by "+shown(d.Scan.Tool))
-		case best == nil || d.compareAge(best) > 0:
-			best = d
+		default:
+			usable = append(usable, d)
 		}
 	}
-	if best == nil {
-		return nil, noEvidence(kind, tool, ignored)
+	slices.SortFunc(usable, func(a, b *Document) int { return b.compareNews(a) })
+	return usable, ignored
+}
+
+// tool is who made a report. Documents that are no reports have nobody.
+func (d *Document) tool() string {
+	if d.Scan == nil {
+		return ""
 	}
-	if why := g.insufficient(best, now); why != "" {
-		return nil, joinDetails(best.summary(now)+", "+describeDocument(best), why)
+	return d.Scan.Tool
+}
+
+// newestOfTools takes the first of each tool.
+func newestOfTools(newestFirst []*Document) []*Document {
+	var kept []*Document
+	for _, d := range newestFirst {
+		if !slices.ContainsFunc(kept, func(k *Document) bool { return k.tool() == d.tool() }) {
+			kept = append(kept, d)
+		}
 	}
-	return best, best.summary(now) + ", " + describeDocument(best)
+	return kept
+}
+
+// hasBadNews reports whether documents of a kind say what is wrong, and not only that something is there.
+func hasBadNews(kind string) bool {
+	return kind == EvidenceScan || kind == EvidenceTest || reportKind(kind)
+}
+
+// badNews returns the first result of tests that failed, among documents that count. Findings are for conditions to judge.
+func badNews(documents []counted) *counted {
+	for i := range documents {
+		if d := &documents[i]; d.Kind == EvidenceTest && !d.Test.passed() {
+			return d
+		}
+	}
+	return nil
+}
+
+// newsOfPlatforms are the documents about an index's images that are newer than all that count of the index itself: what has become known
+// of an image since is not hidden by what was said of the whole.
+func (g *gate) newsOfPlatforms(kind string, s gateSubject, known []counted, documents []Document, now time.Time) []counted {
+	if !hasBadNews(kind) {
+		return nil
+	}
+	var news []counted
+	for _, platform := range s.platforms {
+		for _, tool := range g.tools(kind) {
+			for _, d := range g.pick(asked{kind, tool, platform}, documents, now).documents {
+				if !slices.ContainsFunc(known, func(k counted) bool { return k.tool() == d.tool() && k.compareNews(d.Document) >= 0 }) {
+					news = append(news, counted{d.Document, false})
+				}
+			}
+		}
+	}
+	return news
 }
 
 // noEvidence says what is missing and how to bring it.
-func noEvidence(kind, tool string, ignored []string) string {
-	what := kindWords[kind]
-	if tool != "" {
-		what += " by " + tool
+func noEvidence(a asked, ignored []string) string {
+	what := kindWord(a.kind)
+	if a.tool != "" {
+		what += " by " + a.tool
 	}
 	said := "none"
 	if len(ignored) > 0 {
 		slices.Sort(ignored) // not the order of the evidence: it decides nothing
 		said = "none that counts: " + listed(ignored, "; ")
 	}
-	hint := fmt.Sprintf("attest %s of this digest, or sign with --%s FILE", what, kind)
-	if kind == EvidenceProvenance {
+	hint := fmt.Sprintf("attest %s of this digest, or sign with --%s FILE", what, flag(a.kind))
+	if a.kind == EvidenceProvenance {
 		hint = "the service makes it; sign through the service"
 	}
 	return said + " (hint: " + hint + ")"
@@ -77,14 +176,14 @@ func (d *Document) hasContent() bool {
 	switch d.Kind {
 	case EvidenceSBOM:
 		return d.SBOM != nil
-	case EvidenceScan:
-		return d.Scan != nil
 	case EvidenceTest:
 		return d.Test != nil
 	case EvidenceProvenance:
 		return d.Provenance != nil
+	case EvidenceVEX:
+		return d.VEX != nil
 	}
-	return false
+	return d.Scan != nil && (d.Kind == EvidenceScan || reportKind(d.Kind))
 }
 
 // insufficient returns what the newest document lacks, or "".
@@ -95,38 +194,66 @@ func (g *gate) insufficient(d *Document, now time.Time) string {
 			return "it lists no package; make the SBOM of the image itself"
 		}
 	case EvidenceTest:
-		if d.Test.Result != "PASSED" && d.Test.Result != "WARNED" {
+		if !d.Test.passed() {
 			return "repair the tests"
 		}
-	case EvidenceScan:
-		return g.insufficientScan(d, now)
+	case EvidenceProvenance:
+	default:
+		return g.insufficientReport(d, now)
 	}
 	return ""
 }
 
-func (g *gate) insufficientScan(d *Document, now time.Time) string {
-	switch age, s := d.scanAge(now), d.Scan; {
+func (t *TestResult) passed() bool { return t.Result == "PASSED" || t.Result == "WARNED" }
+
+// insufficientReport looks at how a report was made, not at what it found. A report that must have an age needs a time of its own.
+func (g *gate) insufficientReport(d *Document, now time.Time) string {
+	limits := g.report(d.Kind)
+	switch s := d.Scan; {
 	case s.Nothing != "":
-		return "nothing was scanned: " + shown(s.Nothing) + "; scan the image itself"
-	case s.FinishedAt.IsZero():
+		return fmt.Sprintf("nothing was %s: %s; %s the image itself", verbs(d.Kind)[0], shown(s.Nothing), verbs(d.Kind)[1])
+	case s.FinishedAt.IsZero() && limits.maxAge > 0:
 		return "the report does not say when it was made; use a version of the scanner that does"
 	case s.FinishedAt.After(d.At.Add(clockTolerance)):
 		return "the report is dated after it was logged; check the scanner's clock"
-	case age > g.maxAge:
-		return fmt.Sprintf("older than %s; scan again", g.spec.Scan.MaxAge)
-	case g.maxDatabase > 0 && s.DatabaseAt.IsZero():
+	case g.isStale(d, now):
+		return fmt.Sprintf("older than %s; scan again", limits.MaxAge)
+	case limits.maxDatabase > 0 && s.DatabaseAt.IsZero():
 		return "the report does not say how old the scanner's database is"
-	case g.maxDatabase > 0 && now.Sub(s.DatabaseAt) > g.maxDatabase:
-		return fmt.Sprintf("the scanner's database is of %s, older than %s; update it and scan again", s.DatabaseAt.Format(time.RFC3339), g.spec.Scan.MaxDatabaseAge)
+	case limits.maxDatabase > 0 && s.DatabaseAt.After(d.At.Add(clockTolerance)):
+		return "the scanner's database is dated after the report was logged; check the scanner's clock"
+	case limits.maxDatabase > 0 && now.Sub(s.DatabaseAt) > limits.maxDatabase:
+		return fmt.Sprintf("the scanner's database is of %s, older than %s; update it and scan again", s.DatabaseAt.Format(time.RFC3339), limits.MaxDatabaseAge)
 	}
 	return ""
 }
 
-// scanAge is the age by the log, or by the report if that is older: attesting last month's report again does not make it new.
-func (d *Document) scanAge(now time.Time) time.Duration {
-	at := d.At
-	if f := d.Scan.FinishedAt; !f.IsZero() && f.Before(at) {
-		at = f
+// verbs say what was not done, and what to do.
+func verbs(kind string) [2]string {
+	if kind == EvidenceScan || strings.HasSuffix(kind, "s") { // secrets, too, are scanned for
+		return [2]string{"scanned", "scan"}
 	}
-	return max(now.Sub(at), 0)
+	return [2]string{"checked", "check"}
 }
+
+// isStale reports whether a report is older than any that counts: then it says nothing, good or bad.
+func (g *gate) isStale(d *Document, now time.Time) bool {
+	limits := g.report(d.Kind)
+	return limits != nil && limits.maxAge > 0 && d.scanAge(now) > limits.maxAge
+}
+
+// news is the time of what a document says: the log's, or the report's if that is earlier.
+func (d *Document) news() time.Time {
+	if d.Scan != nil && !d.Scan.FinishedAt.IsZero() && d.Scan.FinishedAt.Before(d.At) {
+		return d.Scan.FinishedAt
+	}
+	return d.At
+}
+
+// compareNews orders documents by it.
+func (d *Document) compareNews(than *Document) int {
+	return cmp.Or(d.news().Compare(than.news()), d.compareAge(than))
+}
+
+// scanAge is the age of what a report says.
+func (d *Document) scanAge(now time.Time) time.Duration { return max(now.Sub(d.news()), 0) }

@@ -12,8 +12,8 @@ import (
 
 // What conditions see of the evidence that will do.
 
-// view is what conditions see of the evidence that will do.
-func (g *gate) view(s gateSubject, found map[string][]*Document, documents []Document, now time.Time) map[string]any {
+// view is what conditions see of the evidence that counts.
+func (g *gate) view(s gateSubject, found map[string][]counted, documents []Document, now time.Time) map[string]any {
 	view := make(map[string]any)
 	// Of several platforms an expression sees the worst of what can be compared.
 	for _, d := range found[EvidenceSBOM] {
@@ -30,30 +30,35 @@ func (g *gate) view(s gateSubject, found map[string][]*Document, documents []Doc
 		view[varProvenance] = d.Provenance
 	}
 	if scans := found[EvidenceScan]; len(scans) > 0 {
-		view[varScan] = g.scanView(s, scans, documents, now)
+		view[varScan] = g.newScanView(scans, g.newExcuses(s, documents, now), now)
+	}
+	for _, k := range reportKinds {
+		if reports := found[k.kind]; len(reports) > 0 {
+			view[evidencePrefix+k.kind] = g.newScanView(reports, nil, now) // VEX is about vulnerabilities
+		}
 	}
 	return view
 }
 
-// scanView joins findings and VEX, once for all conditions.
-func (g *gate) scanView(s gateSubject, scans []*Document, documents []Document, now time.Time) *scanView {
-	digests := []string{s.digest}
+// newScanView joins findings and VEX, once for all conditions.
+func (g *gate) newScanView(scans []counted, x *excuses, now time.Time) *scanView {
 	total := 0
 	for _, d := range scans {
 		total += len(d.Scan.Findings)
-		if d.Digest != s.digest {
-			digests = append(digests, d.Digest)
-		}
 	}
-	x := g.newExcuses(documents, digests)
-	view := &scanView{findings: make([]ref.Val, 0, total)}
+	view := &scanView{findings: make([]ref.Val, 0, total), age: g.ageOf(scans, now)}
 	all := make([]judged, 0, total)
 	for _, d := range scans {
-		view.tools = append(view.tools, d.Scan.Tool)
-		view.age = max(view.age, d.scanAge(now))
+		if d.enough {
+			view.tools = append(view.tools, d.Scan.Tool)
+		}
 		for i := range d.Scan.Findings {
 			f := &d.Scan.Findings[i]
-			all = append(all, judged{f, severityRank(f.Severity), x.of(f)})
+			why := ""
+			if x != nil {
+				why = x.of(f, d.Digest)
+			}
+			all = append(all, judged{f, severityRank(f.Severity), why})
 			view.findings = append(view.findings, &all[len(all)-1])
 		}
 	}
@@ -62,10 +67,35 @@ func (g *gate) scanView(s gateSubject, scans []*Document, documents []Document, 
 	return view
 }
 
+// ageOf is the age of the oldest report that was asked for: of each digest, and of each tool if tools are named. Otherwise the newest of
+// each digest stands for it.
+func (g *gate) ageOf(reports []counted, now time.Time) time.Duration {
+	type asked struct{ digest, tool string }
+	ages := make(map[asked]time.Duration)
+	for _, d := range reports {
+		if !d.enough {
+			continue
+		}
+		a := asked{digest: d.Digest}
+		if len(g.report(d.Kind).Tools) > 0 {
+			a.tool = d.Scan.Tool
+		}
+		if age, known := ages[a]; !known || d.scanAge(now) < age {
+			ages[a] = d.scanAge(now)
+		}
+	}
+	var oldest time.Duration
+	for _, age := range ages {
+		oldest = max(oldest, age)
+	}
+	return oldest
+}
+
 // findEvidence returns the variables of evidence that an expression reads.
 func findEvidence(root ast.NavigableExpr) []string {
 	var found []string
-	for _, name := range []string{varSBOM, varScan, varTests, varProvenance} {
+	for _, v := range evidenceVariables(&EvidenceRequirement{}) {
+		name := v.name
 		isName := func(e ast.NavigableExpr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == name }
 		if len(ast.MatchDescendants(root, isName)) > 0 {
 			found = append(found, name)

@@ -131,7 +131,11 @@ func compareWorst(a, b *judged) int {
 }
 
 func (f *judged) describe() string {
-	said := fmt.Sprintf("%s in %s %s (%s", shownBare(f.ID), shownBare(f.Package), shownBare(f.Version), f.Severity)
+	where := shownBare(f.Package) + " " + shownBare(f.Version)
+	if f.Package == "" {
+		where = shownBare(f.Place)
+	}
+	said := fmt.Sprintf("%s in %s (%s", shownBare(f.ID), where, f.Severity)
 	if f.fixable() {
 		said += ", fixed in " + shownBare(f.Fixed[0])
 	}

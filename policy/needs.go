@@ -2,15 +2,17 @@
 
 package policy
 
+import "time"
+
 // Needs says what a decision about an input will look at, so that the caller gathers that and no more.
 type Needs struct {
 	Allowed    bool // some rule could still allow it
 	Evidence   bool // statements about the artifact
 	Platforms  bool // also those about the images of an index
 	Provenance bool // the service's own provenance
-	// Kinds are the kinds of evidence that gates read, and Tools the scanners of which each must have spoken.
+	// Kinds are the kinds of evidence that gates read, and Ages how old reports of a kind may be to say anything; 0 and no entry: of any age.
 	Kinds []string
-	Tools []string
+	Ages  map[string]time.Duration
 }
 
 // Needs tells what Decide needs of a signature's evidence. It looks at claims and artifact only.

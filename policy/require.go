@@ -5,7 +5,6 @@ package policy
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +24,8 @@ type EvidenceRequirement struct {
 	SBOM bool `json:"sbom,omitempty"`
 	// Scan asks for a vulnerability scan.
 	Scan *ScanRequirement `json:"scan,omitempty"`
+	// Reports ask for reports of other programs than vulnerability scanners.
+	Reports []ReportRequirement `json:"reports,omitempty"`
 	// Tests asks for a test result that is not FAILED.
 	Tests bool `json:"tests,omitempty"`
 	// Provenance asks for SLSA provenance made by the service. When the service signs, it makes it from the token's claims.
@@ -46,10 +47,23 @@ type ScanRequirement struct {
 	VEX []VEXAuthor `json:"vex,omitempty"`
 }
 
-// VEXAuthor is the identity of the CI workflow for which a VEX document was attested. Exactly one of its members is set.
+// ReportRequirement says which report of another kind will do.
+type ReportRequirement struct {
+	// Kind is lint, config, secrets or code; each once.
+	Kind string `json:"kind"`
+	// MaxAge is how old it may be, as for a scan. Empty: as old as the image. A report that does not say when it was made is refused then.
+	MaxAge string `json:"maxAge,omitempty"`
+	// Tools are names of programs (hadolint, gitleaks) of which each must have reported. Empty: any.
+	Tools []string `json:"tools,omitempty"`
+}
+
+// VEXAuthor is the identity of the CI workflow for which a VEX document was attested. Exactly one of author and authorRegexp is set.
 type VEXAuthor struct {
 	Author       string `json:"author,omitempty"`
 	AuthorRegexp string `json:"authorRegexp,omitempty"` // must match the whole identity
+	// MaxAge is how long an excuse holds, "90d": since it was logged, or since the statement says that it was made, whichever is longer. A
+	// statement that does not say when it was made excuses nothing then. Empty: until it is taken back.
+	MaxAge string `json:"maxAge,omitempty"`
 }
 
 // Condition is one test: an expression that yields true or false, and what to do when it is false.
@@ -68,20 +82,47 @@ const maxAge = 366 * 24 * time.Hour
 // gate is a compiled EvidenceRequirement. Nil requires nothing.
 type gate struct {
 	spec        EvidenceRequirement
-	maxAge      time.Duration
-	maxDatabase time.Duration // 0: not asked for
+	reports     map[string]*reportLimits // by kind, scans too
 	authors     []vexAuthor
 	expressions []*expression
 }
 
+// reportLimits say which reports of a kind will do.
+type reportLimits struct {
+	Tools                  []string
+	MaxAge, MaxDatabaseAge string        // as the policy writes them
+	maxAge, maxDatabase    time.Duration // 0: not asked for
+}
+
+// report returns what is asked of reports of a kind; nil if they are not.
+func (g *gate) report(kind string) *reportLimits { return g.reports[kind] }
+
 type vexAuthor struct {
 	exact   string
 	pattern *regexp.Regexp
+	maxAge  time.Duration // 0: for ever
 }
 
-// allows reports whether a VEX document of this author excuses findings.
-func (g *gate) allows(author string) bool {
-	return author != "" && slices.ContainsFunc(g.authors, func(a vexAuthor) bool { return matchesText(author, a.exact, a.pattern) })
+// vexAuthor returns the gate's entry for an author whose VEX documents excuse findings: the first that fits.
+func (g *gate) vexAuthor(author string) (vexAuthor, bool) {
+	for _, a := range g.authors {
+		if author != "" && matchesText(author, a.exact, a.pattern) {
+			return a, true
+		}
+	}
+	return vexAuthor{}, false
+}
+
+// isTooOld reports whether a statement has been an excuse for longer than it may be.
+func (a vexAuthor) isTooOld(d *Document, s *VEXStatement, now time.Time) bool {
+	if a.maxAge == 0 {
+		return false
+	}
+	at := d.At
+	if s.At.Before(at) {
+		at = s.At // zero, if it does not say
+	}
+	return now.Sub(at) > a.maxAge
 }
 
 // newGate checks and compiles a requirement. Paths in errors begin with path; others are variables that expressions may read besides
@@ -90,14 +131,17 @@ func newGate(path string, spec *EvidenceRequirement, others []cel.EnvOption) (*g
 	if spec == nil {
 		return nil, nil //nolint:nilnil // nothing is required
 	}
-	g := &gate{spec: *spec}
-	if !spec.SBOM && spec.Scan == nil && !spec.Tests && !spec.Provenance {
-		return nil, fieldErrorf(path, "requires nothing (hint: sbom, scan, tests or provenance)")
+	g := &gate{spec: *spec, reports: make(map[string]*reportLimits)}
+	if len(g.kinds()) == 0 && len(spec.Reports) == 0 {
+		return nil, fieldErrorf(path, "requires nothing (hint: sbom, scan, reports, tests or provenance)")
 	}
 	if !oneOf("", indexItself, indexPlatforms, indexEither)(spec.Index) {
 		return nil, fieldErrorf(path+".index", "must be %s, %s or %s", indexItself, indexPlatforms, indexEither)
 	}
 	if err := g.checkScan(path+".scan", spec.Scan); err != nil {
+		return nil, err
+	}
+	if err := g.checkReports(path+".reports", spec.Reports); err != nil {
 		return nil, err
 	}
 	if len(spec.Conditions) == 0 {
@@ -135,19 +179,11 @@ func (g *gate) checkScan(path string, spec *ScanRequirement) (err error) {
 	if spec.MaxAge == "" {
 		return fieldErrorf(path+".maxAge", "is compulsory: an old clean scan must not pass for ever (hint: maxAge: 24h)")
 	}
-	if g.maxAge, err = parseAge(path+".maxAge", spec.MaxAge); err != nil {
+	limits := &reportLimits{Tools: spec.Tools, MaxAge: spec.MaxAge, MaxDatabaseAge: spec.MaxDatabaseAge}
+	if err := limits.check(path); err != nil {
 		return err
 	}
-	if spec.MaxDatabaseAge != "" {
-		if g.maxDatabase, err = parseAge(path+".maxDatabaseAge", spec.MaxDatabaseAge); err != nil {
-			return err
-		}
-	}
-	if len(spec.Tools) > 0 {
-		if err := checkEntries(path+".tools", spec.Tools, isName, "the name of a scanner, such as trivy"); err != nil {
-			return err
-		}
-	}
+	g.reports[EvidenceScan] = limits
 	if len(spec.VEX) > maxEntries {
 		return fieldErrorf(path+".vex", "has %d entries, more than %d", len(spec.VEX), maxEntries)
 	}
@@ -160,7 +196,51 @@ func (g *gate) checkScan(path string, spec *ScanRequirement) (err error) {
 		if isEverybody(pattern) {
 			return fieldErrorf(at, "stands for everybody; name those who may excuse findings")
 		}
-		g.authors = append(g.authors, vexAuthor{author.Author, pattern})
+		known := vexAuthor{exact: author.Author, pattern: pattern}
+		if author.MaxAge != "" {
+			if known.maxAge, err = parseAge(at+".maxAge", author.MaxAge); err != nil {
+				return err
+			}
+		}
+		g.authors = append(g.authors, known)
+	}
+	return nil
+}
+
+// check reads the ages and looks at the tools.
+func (l *reportLimits) check(path string) error {
+	for _, age := range []struct {
+		field, text string
+		to          *time.Duration
+	}{{".maxAge", l.MaxAge, &l.maxAge}, {".maxDatabaseAge", l.MaxDatabaseAge, &l.maxDatabase}} {
+		if age.text == "" {
+			continue
+		}
+		var err error
+		if *age.to, err = parseAge(path+age.field, age.text); err != nil {
+			return err
+		}
+	}
+	if len(l.Tools) == 0 {
+		return nil
+	}
+	return checkEntries(path+".tools", l.Tools, isName, "the name of a scanner, such as trivy")
+}
+
+func (g *gate) checkReports(path string, specs []ReportRequirement) error {
+	for i, spec := range specs {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case !reportKind(spec.Kind):
+			return fieldErrorf(at+".kind", "must be one of %s", reportNames())
+		case g.reports[spec.Kind] != nil:
+			return fieldErrorf(at+".kind", "%s is asked for already", spec.Kind)
+		}
+		limits := &reportLimits{Tools: spec.Tools, MaxAge: spec.MaxAge}
+		if err := limits.check(at); err != nil {
+			return err
+		}
+		g.reports[spec.Kind] = limits
 	}
 	return nil
 }
@@ -182,14 +262,9 @@ func parseAge(path, text string) (time.Duration, error) {
 // kinds are the kinds of evidence that are required, in the order in which they are checked.
 func (g *gate) kinds() []string {
 	var kinds []string
-	for _, k := range []struct {
-		kind     string
-		required bool
-	}{
-		{EvidenceSBOM, g.spec.SBOM}, {EvidenceScan, g.spec.Scan != nil}, {EvidenceTest, g.spec.Tests}, {EvidenceProvenance, g.spec.Provenance},
-	} {
-		if k.required {
-			kinds = append(kinds, k.kind)
+	for _, v := range evidenceVariables(&g.spec) {
+		if v.required {
+			kinds = append(kinds, v.kind)
 		}
 	}
 	return kinds

@@ -12,35 +12,50 @@ const maxIgnored = 8
 
 // read adds what a gate reads.
 func (n *Needs) read(g *gate) {
-	add := func(to *[]string, words ...string) {
-		for _, word := range words {
-			if !slices.Contains(*to, word) {
-				*to = append(*to, word)
-			}
-		}
-	}
 	if g == nil { // nothing that was not compiled holds
 		return
 	}
-	add(&n.Kinds, g.kinds()...)
+	kinds := g.kinds()
 	if g.spec.Scan != nil {
-		add(&n.Kinds, EvidenceVEX)
-		add(&n.Tools, g.spec.Scan.Tools...)
+		kinds = append(kinds, EvidenceVEX)
+	}
+	for _, kind := range kinds {
+		limits := g.report(kind)
+		bounded := limits != nil && limits.maxAge > 0
+		age, known := n.Ages[kind]
+		switch {
+		case !slices.Contains(n.Kinds, kind):
+			n.Kinds = append(n.Kinds, kind)
+			if !bounded {
+				continue
+			}
+			if n.Ages == nil {
+				n.Ages = make(map[string]time.Duration)
+			}
+			n.Ages[kind] = limits.maxAge
+		case !bounded:
+			delete(n.Ages, kind)
+		case known:
+			n.Ages[kind] = max(age, limits.maxAge)
+		}
 	}
 }
 
-// Sieve keeps, of all evidence about an artifact, what a decision can depend on: the newest document that counts, of each kind, digest and
-// scanner, and every VEX document. That is little, however much was attested, and a caller that reads evidence newest first may stop when
-// Wants says so: an older document changes no decision. A sieve is for one goroutine.
+// Sieve keeps, of all evidence about an artifact, what a decision can depend on: every VEX document; of what says that something is wrong,
+// everything that is not too old to say it, because the documents of one run are judged together; and of the rest the newest that counts, of each
+// kind and digest. A caller that reads evidence newest first may stop when Wants says so: an older document changes no decision. A sieve is
+// for one goroutine.
 type Sieve struct {
 	needs Needs
 	now   time.Time
 	size  int64
-	vex   []Document
+	all   []Document // what is kept whatever else there is
 	best  map[sieved]Document
 	// ignored are documents that count for nothing; those that can be read and those that cannot are counted apart, because the former
 	// can tell what an index's evidence is about.
 	ignored map[sieved][]Document
+	// heard are kinds and digests of which a document counts.
+	heard map[sieved]bool
 }
 
 // sieved is what one document is kept of.
@@ -51,7 +66,7 @@ type sieved struct {
 
 // NewSieve returns an empty sieve for a decision that needs no more than that. Zero needs read nothing.
 func NewSieve(needs Needs, now time.Time) *Sieve {
-	return &Sieve{needs: needs, now: now, best: make(map[sieved]Document), ignored: make(map[sieved][]Document)}
+	return &Sieve{needs: needs, now: now, best: make(map[sieved]Document), ignored: make(map[sieved][]Document), heard: make(map[sieved]bool)}
 }
 
 // Add takes a document in, in any order.
@@ -60,11 +75,7 @@ func (s *Sieve) Add(d Document) {
 	switch {
 	case !slices.Contains(s.needs.Kinds, d.Kind):
 		return
-	case d.Kind == EvidenceVEX:
-		s.vex = append(s.vex, d)
-		s.size += d.size()
-		return
-	case (*gate)(nil).unusable(&d, s.now) != "": // which depends on no gate
+	case d.Kind != EvidenceVEX && (*gate)(nil).unusable(&d, s.now) != "": // which depends on no gate
 		key.unreadable = d.Problem != ""
 		if kept := s.ignored[key]; len(kept) < maxIgnored {
 			s.ignored[key] = append(kept, d)
@@ -72,10 +83,15 @@ func (s *Sieve) Add(d Document) {
 		}
 		return
 	}
-	if d.Scan != nil {
-		key.tool = d.Scan.Tool
+	s.heard[key] = true
+	// Without a run a document speaks for itself, and one that is too old says nothing but that.
+	if d.Kind == EvidenceVEX || (hasBadNews(d.Kind) && d.Run != "" && !s.isStale(d.Kind, d.news())) {
+		s.all = append(s.all, d)
+		s.size += d.size()
+		return
 	}
-	if kept, ok := s.best[key]; !ok || d.compareAge(&kept) > 0 {
+	key.tool = d.tool()
+	if kept, ok := s.best[key]; !ok || d.compareNews(&kept) > 0 {
 		s.best[key] = d
 		s.size += d.size()
 		if ok {
@@ -84,37 +100,30 @@ func (s *Sieve) Add(d Document) {
 	}
 }
 
+// isStale reports whether what became known at that time is too old for every gate.
+func (s *Sieve) isStale(kind string, news time.Time) bool {
+	age, bounded := s.needs.Ages[kind]
+	return bounded && s.now.Sub(news) > age
+}
+
 // Wants reports whether a document of a kind about a digest, which was logged at that time or earlier, could change a decision.
 func (s *Sieve) Wants(kind, digest string, logged time.Time) bool {
-	if !slices.Contains(s.needs.Kinds, kind) {
+	key := sieved{kind: kind, digest: digest}
+	switch {
+	case !slices.Contains(s.needs.Kinds, kind):
 		return false
-	}
-	newer := func(key sieved) bool { // than what is asked for, with nothing of the same time left out
-		d, ok := s.best[key]
-		return ok && d.At.After(logged)
-	}
-	switch kind {
-	case EvidenceVEX:
+	case kind == EvidenceVEX:
 		return true
-	case EvidenceScan:
-		for _, tool := range s.needs.Tools {
-			if !newer(sieved{kind: kind, digest: digest, tool: tool}) {
-				return true
-			}
-		}
-		for key := range s.best { // a gate that names no scanner takes the newest, whoever made it
-			if key.kind == kind && key.digest == digest && newer(key) {
-				return false
-			}
-		}
-		return true
+	case hasBadNews(kind): // no report is news after it was logged
+		return !s.heard[key] || !s.isStale(kind, logged)
 	}
-	return !newer(sieved{kind: kind, digest: digest})
+	d, ok := s.best[key]
+	return !ok || !d.At.After(logged) // than what is asked for, with nothing of the same time left out
 }
 
 // Documents returns what was kept, in no order.
 func (s *Sieve) Documents() []Document {
-	all := slices.Clone(s.vex)
+	all := slices.Clone(s.all)
 	for _, d := range s.best {
 		all = append(all, d)
 	}

@@ -16,10 +16,10 @@ import (
 var sieveGates = []string{
 	fullGate,
 	"sbom: true",
-	"scan: {maxAge: 24h}",
-	"scan: {maxAge: 24h, tools: [trivy, grype]}",
+	"scan: {maxAge: 1h}",
+	"scan: {maxAge: 1h, tools: [trivy, grype]}",
 	"tests: true",
-	"scan: {maxAge: 24h}\nconditions:\n- {name: none, expression: evidence.scan.findings.size() == 0, message: m}",
+	"scan: {maxAge: 1h}\nconditions:\n- {name: none, expression: evidence.scan.findings.size() == 0, message: m}",
 }
 
 // randomEvidence is a document of any kind, tool, age and quality.
@@ -40,8 +40,9 @@ func randomEvidence(r *rand.Rand, i int) policy.Document {
 		d.Test.Result = []string{"PASSED", "FAILED"}[r.IntN(2)]
 	}
 	d.At = judgedAt.Add(time.Duration(r.IntN(12)-10) * time.Hour / 4)
+	d.Run = []string{"", "run-1", "run-2"}[r.IntN(3)]
 	if d.Scan != nil {
-		d.Scan.FinishedAt = d.At
+		d.Scan.FinishedAt = d.At.Add(-time.Duration(r.IntN(4)) * time.Hour / 4)
 	}
 	if r.IntN(6) == 0 {
 		d.Problem, d.SBOM, d.Scan, d.VEX, d.Test, d.Provenance = "broken", nil, nil, nil, nil, nil
@@ -91,7 +92,7 @@ func TestSieveChangesNoDecision(t *testing.T) {
 func TestSieveIsSmall(t *testing.T) {
 	p := parse(t, gated("scan: {maxAge: 24h, tools: [trivy]}"))
 	sieve := policy.NewSieve(p.Needs(request()), judgedAt)
-	if got := p.Needs(request()); !slices.Equal(got.Kinds, []string{policy.EvidenceScan, policy.EvidenceVEX}) || !slices.Equal(got.Tools, []string{"trivy"}) {
+	if got := p.Needs(request()); !slices.Equal(got.Kinds, []string{policy.EvidenceScan, policy.EvidenceVEX}) || got.Ages[policy.EvidenceScan] != 24*time.Hour {
 		t.Errorf("needs %+v", got)
 	}
 	for i := range 5000 {
@@ -105,10 +106,10 @@ func TestSieveIsSmall(t *testing.T) {
 	if small := sieve.Size(); small > 16<<10 {
 		t.Errorf("they take %d bytes", small)
 	}
-	if sieve.Wants(policy.EvidenceSBOM, digest, judgedAt) || sieve.Wants(policy.EvidenceScan, digest, judgedAt.Add(-2*time.Hour)) {
+	if sieve.Wants(policy.EvidenceSBOM, digest, judgedAt) || sieve.Wants(policy.EvidenceScan, digest, judgedAt.Add(-25*time.Hour)) {
 		t.Error("it wants what decides nothing")
 	}
-	if !sieve.Wants(policy.EvidenceScan, otherImage, judgedAt.Add(-2*time.Hour)) || !sieve.Wants(policy.EvidenceScan, digest, judgedAt) || !sieve.Wants(policy.EvidenceVEX, digest, time.Time{}) {
+	if !sieve.Wants(policy.EvidenceScan, otherImage, judgedAt.Add(-25*time.Hour)) || !sieve.Wants(policy.EvidenceScan, digest, judgedAt) || !sieve.Wants(policy.EvidenceVEX, digest, time.Time{}) {
 		t.Error("it does not want what may decide")
 	}
 	var none *policy.SigningPolicy

@@ -35,15 +35,15 @@ var projects = []access{
 	{varClaims, []string{"sub"}}, {variable: varSubject}, {variable: varSAN},
 }
 
-// asked are the texts that come from the request: they say nothing of who asks.
-var asked = []string{varAction, varRepository, varDigest, varKind, varMediaType, varPredicateType}
+// requestTexts are the texts that come from the request: they say nothing of who asks.
+var requestTexts = []string{varAction, varRepository, varDigest, varKind, varMediaType, varPredicateType}
 
 // findWho sets which of the rule's conditions say whom it speaks of. path is that of the rule.
 func (r *signingRule) findWho(path string) error {
 	for i, c := range r.Conditions {
 		switch {
 		case c.Who == nil || !*c.Who:
-		case r.expressions[i].readsAny(asked):
+		case r.expressions[i].readsAny(requestTexts):
 			return fieldErrorf(fmt.Sprintf("%s.conditions[%d].who", path, i), "the condition reads what is asked for, and so is not about who asks")
 		default:
 			r.who = append(r.who, i)

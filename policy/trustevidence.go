@@ -17,6 +17,10 @@ func (r *EvidenceRequirement) DeepCopy() *EvidenceRequirement {
 	}
 	out := *r
 	out.Signers, out.Conditions = slices.Clone(r.Signers), slices.Clone(r.Conditions)
+	out.Reports = slices.Clone(r.Reports)
+	for i := range out.Reports {
+		out.Reports[i].Tools = slices.Clone(out.Reports[i].Tools)
+	}
 	if r.Scan != nil {
 		scan := *r.Scan
 		scan.Tools, scan.VEX = slices.Clone(r.Scan.Tools), slices.Clone(r.Scan.VEX)
@@ -66,7 +70,7 @@ func (p *TrustPolicy) judgeEvidence(verdict *Verdict, img Image, facts []Fact, n
 		}
 	}
 	vars := map[string]any{varRepository: img.Repository, varDigest: img.Digest}
-	outcome := p.gate.judge(gateSubject{digest: img.Digest}, documents, vars, now)
+	outcome := p.gate.judge(gateSubject{repository: img.Repository, digest: img.Digest}, documents, vars, now)
 	for _, check := range outcome.checks {
 		verdict.add(p.name, check.Name, proof{passed: check.Passed, detail: check.Detail})
 	}

@@ -129,7 +129,9 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 		}
 		for _, d := range documents {
 			s.explainDocument(x, p, a, req, d)
-			in.Evidence = append(in.Evidence, s.asAttested(d, p.SAN, in))
+			made := s.asAttested(d, p.SAN, in)
+			made.Run = p.Extensions.RunInvocationURI // as the certificate would say: documents of one run are judged together
+			in.Evidence = append(in.Evidence, made)
 		}
 		if needs.Provenance {
 			d, err := s.provenance(p)

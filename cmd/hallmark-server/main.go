@@ -42,13 +42,13 @@ const (
 // noError marks an answer of "no", as opposed to a failure to answer.
 type noError struct{ error }
 
-func (noError) ExitCode() int { return exitNo }
+func (noError) AnswerCode() int { return exitNo }
 
 // usageError marks a command line or a configuration that cannot be right.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
-func (usageError) ExitCode() int   { return exitUsage }
+func (usageError) AnswerCode() int { return exitUsage }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)

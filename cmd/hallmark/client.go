@@ -27,8 +27,9 @@ const (
 
 // client calls the service's own API.
 type client struct {
-	server string // URL without a trailing slash
-	http   *http.Client
+	server   string // URL without a trailing slash
+	http     *http.Client
+	progress io.Writer // where uploads draw their progress, or nil
 }
 
 // newClient takes the server from the flag or HALLMARK_URL.
@@ -94,10 +95,13 @@ func (p problem) words() string {
 // call posts a request with the job's token and decodes the answer. A refusal
 // is an answer of "no".
 func (c *client) call(ctx context.Context, path, token string, payload []byte, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server+path, bytes.NewReader(payload))
+	body, done := withProgress(bytes.NewReader(payload), int64(len(payload)), c.progress)
+	defer done()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server+path, body)
 	if err != nil {
 		return err
 	}
+	req.ContentLength = int64(len(payload))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := c.http.Do(req)

@@ -5,6 +5,8 @@
 //	hallmark sign IMAGE       sign an artifact of the central registry (in a CI job)
 //	hallmark attest IMAGE     attest a statement about it (in a CI job)
 //	hallmark verify IMAGE     check who signed it, and that it is logged
+//	hallmark evidence IMAGE   show what is attached to it, and what of it is proven
+//	hallmark sbom IMAGE       make its SBOM, with syft
 //	hallmark policy test FILE try a signing policy without a service
 //	hallmark log ...          look into the transparency logs, and check what they answer
 //	hallmark keys ...         public keys of signatures that are made by key
@@ -62,7 +64,7 @@ type environment struct {
 func run(ctx context.Context, args []string, env environment) int {
 	root := program.Root("hallmark", "Sign what was checked, run what was signed", version)
 	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), policyCommand(env), logCommand(env),
-		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env))
+		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env), evidenceCommand(env), sbomCommand(env))
 	return program.Run(ctx, root, args, program.Streams{In: env.stdin, Out: env.stdout, Err: env.stderr})
 }
 

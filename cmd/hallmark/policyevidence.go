@@ -144,7 +144,7 @@ func (f *policyTest) asAttested(in policy.Input, name string, raw []byte, index 
 	}
 	d := policy.Document{
 		PredicateType: read.PredicateType, Digest: in.Digest, Signer: testOrigin + "/attestor", Issuer: testOrigin, Author: author,
-		At: in.Now, LogIndex: index,
+		At: in.Now, LogIndex: index, Run: testOrigin + "/run",
 	}
 	document.Fill(&d, read.Evidence)
 	return d, nil

@@ -111,6 +111,7 @@ func (f *signFlags) call(cmd *cobra.Command, env environment, path string, body 
 	if err != nil {
 		return err
 	}
+	c.progress = uploadProgress(cmd, env)
 	audience := f.audience
 	if audience == "" {
 		audience = env.getenv("HALLMARK_AUDIENCE")

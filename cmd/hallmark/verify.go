@@ -31,8 +31,29 @@ type verifyFlags struct {
 	policy, bundle, bundles, key string
 	output                       *string
 	byService                    bool
-	tokenHost                    string
-	blobHosts                    []string
+	registryFlags
+}
+
+// registryFlags say which other hosts belong to a registry.
+type registryFlags struct {
+	tokenHost string
+	blobHosts []string
+}
+
+func (f *registryFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.tokenHost, "registry-token-host", "", "the registry's token service, if it is on another `host`; it gets the registry's credentials")
+	flags.StringSliceVar(&f.blobHosts, "registry-blob-host", nil, "`host` of the storage that the registry redirects downloads to; may be repeated")
+}
+
+// registerIdentity adds the flags that say whose signature is wanted.
+func (f *verifyFlags) registerIdentity(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.identity, "certificate-identity", "", "exact identity in the certificate")
+	flags.StringVar(&f.identityRegexp, "certificate-identity-regexp", "", "regular expression for the whole identity")
+	flags.StringVar(&f.issuer, "certificate-oidc-issuer", "", "exact OIDC issuer in the certificate")
+	flags.StringVar(&f.issuerRegexp, "certificate-oidc-issuer-regexp", "", "regular expression for the whole issuer")
+	flags.StringVar(&f.policy, "policy", "", "ImageTrustPolicy file, instead of the certificate flags")
 }
 
 func verifyCommand(env environment) *cobra.Command {
@@ -50,17 +71,12 @@ func verifyCommand(env environment) *cobra.Command {
 	}
 	f.output = outputFlag(cmd)
 	flags := cmd.Flags()
-	f.register(cmd)
-	flags.StringVar(&f.identity, "certificate-identity", "", "exact identity in the certificate")
-	flags.StringVar(&f.identityRegexp, "certificate-identity-regexp", "", "regular expression for the whole identity")
-	flags.StringVar(&f.issuer, "certificate-oidc-issuer", "", "exact OIDC issuer in the certificate")
-	flags.StringVar(&f.issuerRegexp, "certificate-oidc-issuer-regexp", "", "regular expression for the whole issuer")
-	flags.StringVar(&f.policy, "policy", "", "ImageTrustPolicy file, instead of the certificate flags")
+	f.trustFlags.register(cmd)
+	f.registerIdentity(cmd)
 	flags.BoolVar(&f.byService, "signed-by-service", false, "only what the signing service has signed; not what a client signed with a certificate of its Fulcio API, where no gate is evaluated")
 	flags.StringVar(&f.bundles, "bundles", "", "folder with the image's bundles, instead of its registry's")
 	flags.StringVar(&f.bundle, "bundle", "", "bundle about the file or digest given as argument")
-	flags.StringVar(&f.tokenHost, "registry-token-host", "", "the registry's token service, if it is on another `host`; it gets the registry's credentials")
-	flags.StringSliceVar(&f.blobHosts, "registry-blob-host", nil, "`host` of the storage that the registry redirects downloads to; may be repeated")
+	f.registryFlags.register(cmd)
 	flags.StringVar(&f.key, "key", "", "PEM public key that signed the bundle, instead of the certificate flags (with --bundle)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := f.checkKeyMode(cmd); err != nil {
@@ -122,13 +138,7 @@ func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, trusted t
 	if err != nil {
 		return verifier.Decision{}, err
 	}
-	client, err := oci.New(oci.Config{
-		Registries: []oci.Registry{{
-			Host: ref.Registry, Insecure: oci.IsLoopback(ref.Registry), TokenHost: f.tokenHost, BlobHosts: f.blobHosts,
-			ProxyFromEnvironment: true, // the user's own
-		}},
-		Keychain: authn.DefaultKeychain, // what docker login left; it goes to this registry only
-	})
+	client, err := f.client(ref)
 	if err != nil {
 		return verifier.Decision{}, err
 	}
@@ -148,6 +158,17 @@ func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, trusted t
 		return verifier.Decision{}, no("%w", err)
 	}
 	return decision, err
+}
+
+// client speaks to the registry of a reference, and to no other.
+func (f *registryFlags) client(ref oci.Reference) (*oci.Client, error) {
+	return oci.New(oci.Config{
+		Registries: []oci.Registry{{
+			Host: ref.Registry, Insecure: oci.IsLoopback(ref.Registry), TokenHost: f.tokenHost, BlobHosts: f.blobHosts,
+			ProxyFromEnvironment: true, // the user's own
+		}},
+		Keychain: authn.DefaultKeychain, // what docker login left; it goes to this registry only
+	})
 }
 
 // verifyOffline needs no registry: the digest says what is asked about, and the

@@ -39,7 +39,7 @@ func TestYAML(t *testing.T) {
 			_, err = policy.ParseSigningPolicy([]byte(f.text))
 		case kind == "ImageTrustPolicy":
 			_, err = policy.ParseTrustPolicy([]byte(f.text))
-		case members["sbom"] != nil || members["scan"] != nil || members["tests"] != nil:
+		case members["sbom"] != nil || members["scan"] != nil || members["tests"] != nil || members["reports"] != nil || members["provenance"] != nil:
 			kind = "gate" // each is run by TestWorkedGates of package policy
 		case members["volumes"] != nil:
 			kind = "pod"

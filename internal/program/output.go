@@ -10,9 +10,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// The values of -o.
 const (
-	formatText = "text"
-	formatJSON = "json"
+	FormatText = "text"
+	FormatJSON = "json"
 )
 
 // outputFormat is the value of -o. A wrong one is refused with the flags, not
@@ -26,7 +27,7 @@ func (f *outputFormat) Type() string { return "format" }
 
 // Set implements pflag.Value.
 func (f *outputFormat) Set(s string) error {
-	if s != formatText && s != formatJSON {
+	if s != FormatText && s != FormatJSON {
 		return errors.New("want text or json")
 	}
 	*f = outputFormat(s)
@@ -35,14 +36,14 @@ func (f *outputFormat) Set(s string) error {
 
 // OutputFlag adds -o to a command.
 func OutputFlag(cmd *cobra.Command) *string {
-	format := formatText
+	format := FormatText
 	cmd.Flags().VarP((*outputFormat)(&format), "output", "o", "output format: text or json")
 	return &format
 }
 
 // Print writes v as indented JSON, or calls text, as -o says.
 func Print(format string, w io.Writer, v any, text func(io.Writer)) error {
-	if format == formatText {
+	if format == FormatText {
 		text(w)
 		return nil
 	}

@@ -6,7 +6,7 @@
 // Data goes to stdout, words for people to stderr, and the exit code is the
 // answer: yes, no (refused, not verified, not found), wrong usage, or could not
 // decide (network, server, disk). An error says which one it is by its method
-// ExitCode, wherever it is wrapped; any other error is "could not decide". Errors
+// AnswerCode, wherever it is wrapped; any other error is "could not decide". Errors
 // name the object, the reason and, as a hint in parentheses, what to do.
 package program
 
@@ -38,8 +38,8 @@ type Answer struct {
 func (a *Answer) Error() string { return a.Err.Error() }
 func (a *Answer) Unwrap() error { return a.Err }
 
-// ExitCode is what Run looks for.
-func (a *Answer) ExitCode() int { return a.Code }
+// AnswerCode is what Run looks for.
+func (a *Answer) AnswerCode() int { return a.Code }
 
 // Misuse is an answer of Usage.
 func Misuse(format string, args ...any) error {
@@ -85,9 +85,9 @@ func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) i
 	for line := range strings.Lines(root.Name() + ": " + err.Error()) {
 		_, _ = fmt.Fprintln(std.Err, Printable(strings.TrimSuffix(line, "\n")))
 	}
-	var answer interface{ ExitCode() int }
+	var answer interface{ AnswerCode() int }
 	if errors.As(err, &answer) {
-		return answer.ExitCode()
+		return answer.AnswerCode()
 	}
 	return Undecided
 }

@@ -18,7 +18,7 @@ import (
 // refusal is an answer of a program's own.
 type refusal struct{ error }
 
-func (refusal) ExitCode() int { return program.No }
+func (refusal) AnswerCode() int { return program.No }
 
 // TestRun: the exit code is the answer, words are on stderr and data on stdout,
 // and nothing that was read elsewhere reaches the terminal as it is.

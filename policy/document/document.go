@@ -14,6 +14,9 @@ import (
 // facts give it. It is Fulcio's Build Signer URI (1.3.6.1.4.1.57264.1.9).
 const authorExtension = "buildSignerURI"
 
+// runExtension names the CI run in the same way. It is Fulcio's Run Invocation URI (1.3.6.1.4.1.57264.1.21).
+const runExtension = "runInvocationURI"
+
 // Of reads the statement of a fact about the artifact with this digest, and reports whether it is evidence at all. A statement that
 // cannot be read is a document with a Problem: a decision must be able to say why it does not count.
 func Of(fact policy.Fact, digest attest.Digest) (policy.Document, bool) {
@@ -23,7 +26,7 @@ func Of(fact policy.Fact, digest attest.Digest) (policy.Document, bool) {
 	}
 	d := policy.Document{
 		Kind: string(kind), PredicateType: fact.PredicateType, Digest: string(digest), Signer: fact.SAN, Issuer: fact.Issuer,
-		Author: fact.Extensions[authorExtension], At: fact.SignedAt, LogIndex: fact.LogIndex, LogID: fact.LogID, Bundle: fact.Bundle,
+		Author: fact.Extensions[authorExtension], Run: fact.Extensions[runExtension], At: fact.SignedAt, LogIndex: fact.LogIndex, LogID: fact.LogID, Bundle: fact.Bundle,
 	}
 	if d.Author == "" {
 		d.Author = fact.SAN // somebody who signs in their own name
@@ -34,6 +37,9 @@ func Of(fact policy.Fact, digest attest.Digest) (policy.Document, bool) {
 		return d, true
 	}
 	Fill(&d, ev)
+	if d.SBOM != nil {
+		d.SBOM.Serial = attest.BOMSerial(fact.Predicate)
+	}
 	return d, true
 }
 

@@ -17,7 +17,7 @@ var digest = attest.DigestOf([]byte("image"))
 func fact(predicateType, predicate string) policy.Fact {
 	return policy.Fact{
 		PredicateType: predicateType, Bound: true, SAN: "https://h.example/attestor", Issuer: "https://h.example", SignedAt: time.Unix(1, 0), LogIndex: 3, LogID: "aa",
-		Bundle: "sha256:b", Extensions: map[string]string{"buildSignerURI": "https://ci.example/workflow"}, Predicate: []byte(predicate),
+		Bundle: "sha256:b", Extensions: map[string]string{"buildSignerURI": "https://ci.example/workflow", "runInvocationURI": "https://ci.example/runs/1"}, Predicate: []byte(predicate),
 	}
 }
 
@@ -26,7 +26,7 @@ func TestOf(t *testing.T) {
 	d, ok := document.Of(fact("https://spdx.dev/Document", `{"spdxVersion": "SPDX-2.3", "packages": [{"name": "a"}]}`), digest)
 	want := policy.Document{
 		Kind: policy.EvidenceSBOM, PredicateType: "https://spdx.dev/Document", Digest: string(digest), Signer: "https://h.example/attestor", Issuer: "https://h.example",
-		Author: "https://ci.example/workflow", At: time.Unix(1, 0), LogIndex: 3, LogID: "aa", Bundle: "sha256:b",
+		Author: "https://ci.example/workflow", Run: "https://ci.example/runs/1", At: time.Unix(1, 0), LogIndex: 3, LogID: "aa", Bundle: "sha256:b",
 	}
 	if !ok || d.SBOM == nil || *d.SBOM != (policy.SBOM{Format: "SPDX", Version: "2.3", Packages: 1}) {
 		t.Errorf("SBOM %+v", d)
@@ -55,6 +55,9 @@ func TestOf(t *testing.T) {
 	if d, ok = document.Of(alone, digest); !ok || d.Author != alone.SAN || len(d.VEX) != 1 || d.VEX[0].Products[0].IDs[0] != "pkg:oci/a" {
 		t.Errorf("VEX %+v", d)
 	}
+	if d, ok = document.Of(fact("https://cyclonedx.org/bom", `{"bomFormat": "CycloneDX", "specVersion": "1.6", "serialNumber": "urn:uuid:3E671687-395b-41f5-a30f-a58921a69b79", "version": 2, "components": []}`), digest); !ok || d.SBOM.Serial != "3e671687-395b-41f5-a30f-a58921a69b79/2" {
+		t.Errorf("BOM %+v", d.SBOM)
+	}
 	unbound := fact("https://spdx.dev/Document", `{}`)
 	unbound.Bound = false
 	for name, f := range map[string]policy.Fact{"a signature": fact(policy.PredicateSignature, `{}`), "another subject": unbound, "another type": fact("https://x.example/y", `{}`)} {
@@ -65,6 +68,6 @@ func TestOf(t *testing.T) {
 }
 
 func same(a, b policy.Document) bool {
-	return a.Kind == b.Kind && a.PredicateType == b.PredicateType && a.Digest == b.Digest && a.Signer == b.Signer && a.Issuer == b.Issuer && a.Author == b.Author &&
+	return a.Kind == b.Kind && a.PredicateType == b.PredicateType && a.Digest == b.Digest && a.Signer == b.Signer && a.Issuer == b.Issuer && a.Author == b.Author && a.Run == b.Run &&
 		a.At.Equal(b.At) && a.LogIndex == b.LogIndex && a.LogID == b.LogID && a.Bundle == b.Bundle && a.Problem == b.Problem
 }

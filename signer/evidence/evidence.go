@@ -14,8 +14,8 @@
 // The time of a statement is that of its log entry or timestamp. A statement
 // about another digest is not evidence, wherever it hangs.
 //
-// The newest statement of a kind decides, so bundles are read newest first, one
-// by one, and no further than an older one could change the decision
+// Newer statements outweigh older ones, so bundles are read newest first, one by
+// one, and no further than an older one could change the decision
 // (policy.Sieve). Nothing is cut off: where more would have to be read than the
 // limits of this package allow, there is no decision but an error that says so.
 // So nobody can hide a scan behind a thousand newer ones, nor take more memory

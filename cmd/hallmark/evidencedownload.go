@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+)
+
+const (
+	// maxDocumentBytes bounds a document that the registry has apart from its
+	// statement.
+	maxDocumentBytes = 256 << 20
+	downloadMode     = 0o644
+)
+
+// save writes the documents of verified statements into a folder, each once,
+// under its digest. What the registry has is hashed on the way.
+func (g *gatherer) save(ctx context.Context, artifact oci.Artifact, t *subjectTree, folder string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // what is saved is what anybody may read in the registry
+		return usage("--download: %w", err)
+	}
+	subject := artifact
+	if t.Digest != artifact.Digest {
+		subject.Digest = t.Digest // only its repository matters here
+	}
+	for i := range t.Attached {
+		a := &t.Attached[i]
+		if !a.Verified || a.What != isAttestation {
+			continue
+		}
+		for j := range a.Documents {
+			d := &a.Documents[j]
+			content := d.content
+			if !d.Held {
+				var err error
+				if content, err = g.registry.Blob(ctx, subject, d.Digest, d.Size, maxDocumentBytes); err != nil {
+					return fmt.Errorf("download document %s: %w", d.Digest, err)
+				}
+			}
+			path, err := saveFile(folder, d.Digest, content)
+			if err != nil {
+				return err
+			}
+			d.Saved = path
+		}
+	}
+	for i := range t.Platforms {
+		if err := g.save(ctx, artifact, &t.Platforms[i], folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveFile writes content as sha256-<hex>.<ending>. A file that is there already must be it.
+func saveFile(folder string, digest attest.Digest, content []byte) (string, error) {
+	path := filepath.Join(folder, "sha256-"+digest.Hex()+endingOf(content))
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, downloadMode) //nolint:gosec // the user names the folder
+	if errors.Is(err, fs.ErrExist) {
+		there, err := os.ReadFile(path) //nolint:gosec // as above
+		if err != nil {
+			return "", err
+		}
+		if !bytes.Equal(there, content) {
+			return "", fmt.Errorf("save %s: another file has that name", path)
+		}
+		return path, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("save document: %w", err)
+	}
+	_, err = file.Write(content)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return "", errors.Join(fmt.Errorf("save document: %w", err), os.Remove(path))
+	}
+	return path, nil
+}
+
+// endingOf is for people and their programs; the digest is the name.
+func endingOf(content []byte) string {
+	switch trimmed := bytes.TrimSpace(content); {
+	case bytes.HasPrefix(trimmed, []byte("{")), bytes.HasPrefix(trimmed, []byte("[")):
+		return ".json"
+	case bytes.HasPrefix(trimmed, []byte("<")):
+		return ".xml"
+	}
+	return ".txt"
+}

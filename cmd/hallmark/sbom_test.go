@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// pushRandom pushes an image and returns its reference by tag and its digest.
+func pushRandom(t *testing.T) (image, digest string) {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true)))
+	t.Cleanup(server.Close)
+	image = strings.TrimPrefix(server.URL, "http://") + "/acme/app:v1"
+	ref, err := name.ParseReference(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := random.Image(64, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, content); err != nil {
+		t.Fatal(err)
+	}
+	hash, err := content.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image, hash.String()
+}
+
+// stubProgram writes a shell script that stands for syft.
+func stubProgram(t *testing.T, script string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "syft")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func runSBOM(t *testing.T, vars map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), append([]string{"sbom"}, args...), environment{getenv: func(n string) string { return vars[n] }, stdout: &out, stderr: &errs})
+	return code, out.String(), errs.String()
+}
+
+func TestSBOM(t *testing.T) {
+	image, digest := pushRandom(t)
+	const cyclonedx = `{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":{"version":"`
+	answer := cyclonedx + digest + `"}},"components":[{"name":"a"},{"name":"b"}]}`
+	log := filepath.Join(t.TempDir(), "log")
+	good := stubProgram(t, `{ echo "$@"; pwd; ls -A; env | grep '^SYFT_\|^HALLMARK_' | sort; } > `+log+"\ncat <<'END'\n"+answer+"\nEND")
+	t.Setenv("SYFT_EXCLUDE", "./secret")
+	t.Setenv("SYFT_REGISTRY_AUTH_USERNAME", "somebody")
+	t.Setenv("HALLMARK_ID_TOKEN", "token")
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(".syft.yaml", []byte("exclude: [./**]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	code, stdout, stderr := runSBOM(t, nil, image, "--syft", good)
+	if code != exitYes || strings.TrimSpace(stdout) != answer || !strings.Contains(stderr, "CycloneDX of "+strings.TrimSuffix(image, ":v1")+"@"+digest+", 2 packages") {
+		t.Fatalf("exit %d\n%s\n%s", code, stdout, stderr)
+	}
+	raw, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	if want := "scan registry:" + strings.TrimSuffix(image, ":v1") + "@" + digest + " --output cyclonedx-json --quiet"; seen[0] != want {
+		t.Errorf("arguments %q, want %q", seen[0], want)
+	}
+	if !strings.Contains(seen[1], "hallmark-sbom-") {
+		t.Errorf("it runs in %s", seen[1])
+	}
+	if got := strings.Join(seen[2:], " "); got != "SYFT_CHECK_FOR_APP_UPDATE=false SYFT_REGISTRY_AUTH_USERNAME=somebody SYFT_REGISTRY_INSECURE_USE_HTTP=true" {
+		t.Errorf("files and settings that it sees: %s", got)
+	}
+
+	// Into a file, found by the environment.
+	file := filepath.Join(t.TempDir(), "sbom.json")
+	if code, stdout, _ = runSBOM(t, map[string]string{"HALLMARK_SYFT": good}, image, "-o", file); code != exitYes || stdout != "" {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+	if written, err := os.ReadFile(file); err != nil || strings.TrimSpace(string(written)) != answer {
+		t.Errorf("%s, %v", written, err)
+	}
+
+	for what, tc := range map[string]struct {
+		script, format string
+		code           int
+		says           string
+	}{
+		"another format":     {"cat <<'END'\n" + answer + "\nEND", "spdx-json", exitUndecided, "is cyclonedx, not SPDX"},
+		"another image":      {"cat <<'END'\n" + cyclonedx + `"}},"components":[]}` + "\nEND", "cyclonedx-json", exitUndecided, "does not name " + digest},
+		"no SBOM":            {`echo '{"matches":[],"descriptor":{"name":"grype"}}'`, "cyclonedx-json", exitUndecided, "not CycloneDX"},
+		"words":              {"echo hello", "cyclonedx-json", exitUndecided, "syft's answer"},
+		"it fails":           {"echo 'no such image' >&2; exit 1", "cyclonedx-json", exitUndecided, "no such image"},
+		"it writes for ever": {"cat /dev/zero", "cyclonedx-json", exitNo, "has more than"},
+		"nothing":            {"cat <<'END'\n" + cyclonedx + digest + `"}},"components":[]}` + "\nEND", "cyclonedx-json", exitYes, "lists no package"},
+		"an unknown format":  {"", "table", exitUsage, "want cyclonedx-json or spdx-json"},
+	} {
+		out := filepath.Join(t.TempDir(), "out")
+		code, _, stderr := runSBOM(t, nil, image, "--syft", stubProgram(t, tc.script), "--format", tc.format, "-o", out)
+		if code != tc.code || !strings.Contains(stderr, tc.says) {
+			t.Errorf("%s: exit %d, %s", what, code, stderr)
+		}
+		if _, err := os.Stat(out); (err == nil) != (code == exitYes) {
+			t.Errorf("%s: a file is left: %v", what, err)
+		}
+		if left, err := filepath.Glob(filepath.Join(filepath.Dir(out), ".hallmark-*")); err != nil || len(left) > 0 {
+			t.Errorf("%s: left %q, %v", what, left, err)
+		}
+	}
+
+	t.Setenv("PATH", t.TempDir())
+	if code, _, stderr := runSBOM(t, nil, image); code != exitUsage || !strings.Contains(stderr, "go install github.com/anchore/syft/cmd/syft@v1.57.0") {
+		t.Errorf("no syft: exit %d, %s", code, stderr)
+	}
+	if code, _, _ := runSBOM(t, nil, strings.Replace(image, "app", "none", 1), "--syft", good); code != exitNo {
+		t.Errorf("no image: exit %d", code)
+	}
+	if code, _, stderr := runSBOM(t, nil, image, "--syft", good, "--platform", "--file=x"); code != exitUsage || !strings.Contains(stderr, "is no platform") {
+		t.Errorf("a flag for a platform: exit %d, %s", code, stderr)
+	}
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// What VEX calls a product, held against what is judged. Names are made by many programs: package URLs with or without a digest, digests,
+// references, BOM-Links, or an address that only its owner understands.
+
+// artifactNames is what an artifact can rightly be called.
+type artifactNames struct {
+	repository string // as the registry names it, without the host
+	// serials are the serial numbers with version of the CycloneDX documents that are attested about it.
+	serials []string
+}
+
+// component is a product or a part of one by one of its names, read once for all findings.
+type component struct {
+	text string
+	purl packageURL
+	// isPURL: of text; broken: text wants to be one.
+	isPURL, broken bool
+	// serial is set of a BOM-Link ("urn:cdx:serial/version#ref"); its ref is in purl, if that is what it is.
+	serial, ref string
+}
+
+func newComponent(text string) component {
+	c := component{text: text}
+	if link, ok := strings.CutPrefix(text, "urn:cdx:"); ok {
+		var escaped string
+		c.serial, escaped, _ = strings.Cut(link, "#")
+		c.serial = strings.ToLower(c.serial)
+		if ref, err := url.PathUnescape(escaped); err == nil {
+			c.ref = ref
+		}
+		c.purl, c.isPURL = parsePURL(c.ref)
+		return c
+	}
+	c.purl, c.isPURL = parsePURL(text)
+	c.broken = !c.isPURL && strings.HasPrefix(text, "pkg:")
+	return c
+}
+
+func newComponents(names []string) []component {
+	out := make([]component, len(names))
+	for i, name := range names {
+		out[i] = newComponent(name)
+	}
+	return out
+}
+
+// isImage reports whether the name is of the kind that images have.
+func (c *component) isImage() bool {
+	return c.isPURL && (c.purl.kind == "oci" || c.purl.kind == "docker")
+}
+
+// meansArtifact tells whether the name is the artifact's, whose digests are its own and that of the index it is in. A name without a
+// digest is that of all versions. A tag says nothing certain: tags move.
+func (c *component) meansArtifact(names artifactNames, digests []string) match {
+	switch {
+	case c.serial != "":
+		return c.linksTo(names)
+	case c.isImage():
+		return c.imageMeans(names, digests)
+	case c.isPURL:
+		return matchNo // a package
+	case c.broken:
+		return matchPerhaps
+	}
+	name, digest, pinned := strings.Cut(c.text, "@sha256:")
+	if !pinned {
+		digest, pinned = strings.CutPrefix(c.text, "sha256:")
+	}
+	switch {
+	case pinned && slices.Contains(digests, "sha256:"+strings.ToLower(digest)):
+		return matchYes
+	case pinned:
+		return matchNo
+	case names.isAt(name):
+		return matchYes
+	}
+	return matchPerhaps // a name that only its owner understands
+}
+
+// isAt reports whether a reference without tag is the repository's, with or without its host.
+func (n artifactNames) isAt(reference string) bool {
+	return n.repository != "" && (reference == n.repository || strings.HasSuffix(reference, "/"+n.repository) && !strings.Contains(reference, "://"))
+}
+
+// linksTo tells whether a BOM-Link is to the artifact itself: to a whole document about it.
+func (c *component) linksTo(names artifactNames) match {
+	switch {
+	case !slices.Contains(names.serials, c.serial):
+		return matchNo
+	case c.ref == "":
+		return matchYes
+	case c.isImage():
+		return matchPerhaps
+	}
+	return matchNo // to a component
+}
+
+func (c *component) imageMeans(names artifactNames, digests []string) match {
+	p := &c.purl
+	if strings.HasPrefix(p.version, "sha256:") {
+		if slices.Contains(digests, strings.ToLower(p.version)) {
+			return matchYes
+		}
+		return matchNo
+	}
+	base := names.repository[strings.LastIndexByte(names.repository, '/')+1:]
+	if names.repository == "" || (p.name != base && p.name != names.repository && !strings.HasSuffix(names.repository, "/"+p.name)) {
+		return matchNo
+	}
+	m := matchYes
+	for _, q := range p.qualifiers {
+		if q.key != "repository_url" {
+			m = matchPerhaps // a tag, an architecture: narrower, and nothing that is proven
+			continue
+		}
+		at := strings.TrimSuffix(q.value, "/")
+		if !names.isAt(at) && !names.isAt(at+"/"+p.name) {
+			return matchNo
+		}
+	}
+	if p.version != "" {
+		m = matchPerhaps
+	}
+	return m
+}
+
+// meansPackage tells whether the name is that of the finding's package.
+func (c *component) meansPackage(f *Finding, found *packageURL, known bool, names artifactNames) match {
+	if c.serial != "" && !slices.Contains(names.serials, c.serial) {
+		return matchNo
+	}
+	switch {
+	case c.isPURL && known:
+		return c.purl.means(found)
+	case c.isPURL && f.Package != "" && !strings.EqualFold(c.purl.name[strings.LastIndexByte(c.purl.name, '/')+1:], f.Package) && !strings.EqualFold(c.purl.name, f.Package):
+		return matchNo
+	}
+	return matchPerhaps
+}
