@@ -80,7 +80,11 @@ func TestRevocation(t *testing.T) {
 		t.Errorf("list: %+v", list)
 	}
 
-	// The service says the same, to people: all of it, and one by one.
+	// The service says the same as soon as it has looked, to people: all of it, and
+	// one by one.
+	eventually(t, "the service knows the newest list", func() bool {
+		return strings.Contains(l.Hallmark(t, "", "revoke", "list", "-o", "json").Stdout, fmt.Sprintf(`"version": %d`, list.Version))
+	})
 	for _, tc := range []struct {
 		code int
 		says string
