@@ -32,6 +32,10 @@ const (
 	EvidenceVEX EvidenceKind = "vex"
 	// EvidenceTest is the result of tests.
 	EvidenceTest EvidenceKind = "test"
+	// EvidenceCheck is what linters and code, configuration and secret scanners
+	// found: not a scan of packages for vulnerabilities, and no test of the
+	// program either.
+	EvidenceCheck EvidenceKind = "check"
 	// EvidenceProvenance says where an artifact comes from.
 	EvidenceProvenance EvidenceKind = "provenance"
 )
@@ -229,8 +233,13 @@ func named(err error, format string) error {
 // what it says.
 type Document struct {
 	PredicateType string
-	Predicate     []byte
-	Evidence      Evidence
+	// Predicate is nil if the file was read as a stream: then it is the file
+	// itself that would be the predicate.
+	Predicate []byte
+	Evidence  Evidence
+	// Original is the file. Whether Predicate holds it byte for byte is Embedded.
+	Original Original
+	Embedded bool
 }
 
 // ReadDocument recognises a file by its content: Trivy and Grype JSON, SPDX
