@@ -157,7 +157,8 @@ func (r *jsonReader) fail(format string, args ...any) error {
 	if r.err != nil {
 		return r.err
 	}
-	return &FormatError{cause: fmt.Errorf("%w: %s: %s", ErrJSON, r.place(), fmt.Sprintf(format, args...))}
+	place := fmt.Sprintf("%s (byte %d)", r.place(), r.offset())
+	return &FormatError{Place: place, Want: ErrJSON.Error() + ": " + fmt.Sprintf(format, args...), cause: ErrJSON}
 }
 
 // want says that another kind of value belongs here.

@@ -66,7 +66,7 @@ func TestStrictReader(t *testing.T) {
 		{`["\udc00\ud800"]`, "lone surrogate"},
 		{`["\x"]`, "unknown escape"},
 		{`["\u00g0"]`, "unknown escape"},
-		{`{"a": {"x y": [1, {"b": 1, "B": 2}]}}`, `$.a["x y"][1].B: member "B" appears twice`},
+		{`{"a": {"x y": [1, {"b": 1, "B": 2}]}}`, `$.a["x y"][1].B (byte 30): unacceptable JSON: member "B" appears twice`},
 		{`{"a": {"k": 1, "\u212a": 2}}`, "appears twice"},
 		{strings.TrimSuffix(many(100), "}") + `,"AAA": 1}`, `member "AAA" appears twice`},
 		{`{"` + strings.Repeat("a", 5000) + `": 1}`, "a member's name has more than 4096 bytes"},

@@ -5,6 +5,7 @@ package attest
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -327,4 +328,18 @@ func (r *jsonReader) raw() ([]byte, error) {
 	start := r.i
 	err := r.skip()
 	return r.buf[start:r.i], err
+}
+
+// count reads a whole number that fits an int.
+func (r *jsonReader) count(to *int) error {
+	var n float64
+	if err := r.number(&n); err != nil {
+		return err
+	}
+	const most = 1 << 31
+	if n != math.Trunc(n) || n > most || n < -most {
+		return r.wrong("%v is not a whole number that can be", n)
+	}
+	*to = int(n)
+	return nil
 }
