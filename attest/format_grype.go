@@ -73,13 +73,7 @@ func readGrype(d *document) (Evidence, error) {
 	}
 	_ = json.Unmarshal(source.Target, &target) // only an image has any
 	s.Target = keep(target.UserInput)
-	var digests []string
-	for _, reference := range target.RepoDigests {
-		if digest := digestIn(reference); digest != "" {
-			digests = append(digests, digest)
-		}
-	}
-	s.Digest = onlyOne(digests)
+	s.Digest = digestAmong(target.RepoDigests)
 	r := d.reader("matches")
 	there, err := r.list(func() error { return readGrypeMatch(r, s, false) })
 	if err == nil && !there {

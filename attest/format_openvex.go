@@ -177,7 +177,7 @@ func wrapVEX(_ []byte, d Document) (string, []byte, error) {
 			one.Action = "by the analysis in a CycloneDX document"
 		}
 		for _, p := range s.Products {
-			ids := p.versioned()
+			ids := p.Exact()
 			if ids == nil {
 				return "", nil, unreadable("$.vulnerabilities", "of %s: versions of %s that OpenVEX cannot name (hint: attest the VEX as a document of its own, without components)",
 					s.Vulnerability, quote(p.IDs[0]))
@@ -192,9 +192,10 @@ func wrapVEX(_ []byte, d Document) (string, []byte, error) {
 	return openvexContext + "/v0.2.0", predicate, err
 }
 
-// versioned are package URLs for exactly what a product means, or nil if there
-// are none.
-func (p VEXProduct) versioned() []string {
+// Exact are names for exactly what a product means, nothing more: its own, or
+// package URLs with its versions. Nil if there are none: it is a range of
+// versions, or a name that only its author can resolve.
+func (p VEXProduct) Exact() []string {
 	switch {
 	case p.Unresolved:
 		return nil

@@ -2,9 +2,7 @@
 
 package attest
 
-import (
-	"strings"
-)
+import "strings"
 
 // SBOMs in JSON are read from the front, whichever of the formats they turn
 // out to be: the member that names the format may come last. A gate asks
@@ -141,9 +139,7 @@ func (s *sbomReader) finish() error {
 	if families > 1 {
 		return unreadable("$", "the members of several formats: it could be read in two ways")
 	}
-	if s.sbom.Digest = onlyOne(s.digests); s.digests == nil {
-		s.sbom.Digest = ""
-	}
+	s.sbom.Digest = onlyOne(s.digests)
 	s.sbom.Target, s.sbom.Tool = keep(s.sbom.Target), keep(s.sbom.Tool)
 	switch {
 	case s.bomFormat != "":
@@ -192,4 +188,16 @@ func (s *sbomReader) formatName() string {
 		return "spdx3"
 	}
 	return "syft"
+}
+
+// digestAmong returns the one digest that references repository@sha256:… name,
+// whatever is written there: what is no digest is no artifact's.
+func digestAmong(references []string) string {
+	var all []string
+	for _, r := range references {
+		if _, digest, ok := strings.Cut(r, "@"); ok {
+			all = append(all, keep(digest))
+		}
+	}
+	return onlyOne(all)
 }

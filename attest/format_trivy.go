@@ -59,14 +59,7 @@ func readTrivy(d *document) (Evidence, error) {
 		return Evidence{}, unreadable("$.SchemaVersion", "%d, want 2", schema)
 	}
 	t.Tool, t.ToolVersion, t.Target = "trivy", keep(tool.Version), keep(t.Target)
-	for _, reference := range metadata.RepoDigests {
-		if digest := digestIn(reference); digest != "" && t.Digest == "" {
-			t.Digest = digest
-		} else if digest != t.Digest {
-			t.Digest = "" // an index's and an image's: none is the one
-			break
-		}
-	}
+	t.Digest = digestAmong(metadata.RepoDigests)
 	var err error
 	if t.FinishedAt, err = timeAt("$.CreatedAt", created); err != nil {
 		return Evidence{}, err

@@ -53,8 +53,9 @@ type Scan struct {
 	Findings               []Finding
 }
 
-// Finding is one vulnerability of one package.
+// Finding is one thing that a scanner found: mostly a vulnerability of a package.
 type Finding struct {
+	Kind                   string // vulnerability, misconfiguration, secret, license
 	ID                     string
 	Aliases                []string
 	Package, Version, PURL string
@@ -64,6 +65,7 @@ type Finding struct {
 	Said                   string // the severity as the scanner writes it
 	Score                  float64
 	Tool                   string
+	Suppressed             bool // by the tool's own configuration: it counts all the same
 }
 
 // VEXStatement says what a vulnerability means for products.

@@ -5,6 +5,7 @@
 //	hallmark sign IMAGE       sign an artifact of the central registry (in a CI job)
 //	hallmark attest IMAGE     attest a statement about it (in a CI job)
 //	hallmark verify IMAGE     check who signed it, and that it is logged
+//	hallmark inspect FILE...  say what a report, SBOM, VEX document or statement says
 //	hallmark policy test FILE try a signing policy without a service
 //	hallmark log ...          look into the transparency logs, and check what they answer
 //	hallmark keys ...         public keys of signatures that are made by key
@@ -91,7 +92,7 @@ func run(ctx context.Context, args []string, env environment) int {
 		return usage("%w (hint: %s --help)", err, cmd.CommandPath())
 	})
 	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), policyCommand(env), logCommand(env),
-		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env))
+		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env), inspectCommand(env))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitYes

@@ -49,6 +49,10 @@ func Fill(d *policy.Document, ev attest.Evidence) {
 			return
 		}
 		d.Scan = scanOf(ev.Scan)
+	case ev.Check != nil: // no gate asks for one; that it is no scan and no test is what matters
+		if err := ev.About(attest.Digest(d.Digest)); err != nil {
+			d.Problem = err.Error()
+		}
 	case ev.VEX != nil:
 		d.VEX = vexOf(ev.VEX)
 	case ev.Test != nil:
@@ -67,21 +71,34 @@ func scanOf(s *attest.Scan) *policy.Scan {
 	for i, f := range s.Findings {
 		out.Findings[i] = policy.Finding{
 			ID: f.ID, Aliases: f.Aliases, Package: f.Package, Version: f.Version, PURL: f.PURL, Fixed: f.FixedVersions, FixState: f.FixState,
-			Severity: string(f.Severity), Said: f.SaidSeverity, Score: f.Score, Tool: f.Tool,
+			Severity: string(f.Severity), Said: f.SaidSeverity, Score: f.Score, Tool: f.Tool, Kind: string(f.Kind), Suppressed: f.Suppressed != nil,
 		}
 	}
 	return out
 }
 
+// vexOf leaves out products of which it is not certain what they are, where a statement would excuse: names that only the document's author
+// can resolve, and ranges of versions. Where a statement takes an excuse back they stand for all versions.
 func vexOf(v *attest.VEX) []policy.VEXStatement {
-	out := make([]policy.VEXStatement, len(v.Statements))
-	for i, s := range v.Statements {
-		out[i] = policy.VEXStatement{
+	out := make([]policy.VEXStatement, 0, len(v.Statements))
+	for _, s := range v.Statements {
+		one := policy.VEXStatement{
 			Vulnerability: s.Vulnerability, Aliases: s.Aliases, Status: s.Status, Justification: s.Justification, At: s.At,
 		}
+		excuses := s.Status == attest.VEXNotAffected || s.Status == attest.VEXFixed
 		for _, p := range s.Products {
-			out[i].Products = append(out[i].Products, policy.VEXProduct{IDs: p.IDs, Subcomponents: p.Subcomponents})
+			ids := p.IDs
+			if excuses {
+				ids = p.Exact()
+			}
+			if len(ids) > 0 {
+				one.Products = append(one.Products, policy.VEXProduct{IDs: ids, Subcomponents: p.Subcomponents})
+			}
 		}
+		if len(s.Products) > 0 && len(one.Products) == 0 {
+			continue // a statement without products would be about the whole artifact
+		}
+		out = append(out, one)
 	}
 	return out
 }
