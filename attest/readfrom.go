@@ -161,7 +161,7 @@ func (f format) document(file []byte, ev Evidence) (Document, error) {
 		return Document{}, named(err, f.name)
 	}
 	d.PredicateType, d.Predicate = predicateType, predicate
-	d.Embedded = bytes.Contains(predicate, file)
+	d.Embedded = predicateType == cosignVulnType || bytes.Equal(predicate, file)
 	return d, nil
 }
 
