@@ -10,7 +10,7 @@ const PredicateProvenance = "https://slsa.dev/provenance/v1"
 
 func provenanceFormat() format {
 	return format{
-		name: "slsa provenance", kind: EvidenceProvenance, types: []string{PredicateProvenance},
+		name: "slsa-provenance", kind: EvidenceProvenance, types: []string{PredicateProvenance},
 		is: func(d *document) bool { return !d.list && d.has("buildDefinition", "runDetails") }, read: readProvenance,
 	}
 }

@@ -140,11 +140,11 @@ var snykKinds = map[string]string{
 }
 
 func (s *snykReport) vulnerability(place string, v snykVulnerability, manager string, ignored bool) error {
-	path := strings.Join(v.From, " > ")
+	path := keepTrimmed(strings.Join(v.From, " > "), maxText)
 	key := strings.Join([]string{v.ID, v.Name, v.Version}, "\x00")
 	if at, ok := s.known[key]; ok {
-		if f := &s.Findings[at]; len(f.Locations) < maxLocations && path != "" && !slices.Contains(f.Locations, keep(path)) {
-			f.Locations = append(f.Locations, keep(path))
+		if f := &s.Findings[at]; len(f.Locations) < maxLocations && path != "" && !slices.Contains(f.Locations, path) {
+			f.Locations = append(f.Locations, path)
 		}
 		return nil
 	}

@@ -152,10 +152,10 @@ func (t *trivyReport) result() error {
 	for i := first; i < len(t.Findings); i++ {
 		f := &t.Findings[i]
 		switch {
-		case len(f.Locations) == 0 && target != "":
-			f.Locations = []string{keep(target)}
+		case len(f.Locations) == 0:
+			f.Locations = keepUnique([]string{target}, "", maxLocations)
 		case len(f.Locations) == 1 && strings.HasPrefix(f.Locations[0], ":"): // a line of the target
-			f.Locations[0] = keep(target) + f.Locations[0]
+			f.Locations[0] = keepTrimmed(target+f.Locations[0], maxText)
 		}
 	}
 	return err
