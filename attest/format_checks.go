@@ -28,7 +28,7 @@ type checkPredicate struct {
 
 // judge sets the result. Nothing that was looked at is nothing that passed.
 func (c *Check) judge() {
-	_, warned, failed := c.names()
+	warned, failed := c.names()
 	switch {
 	case len(failed) > 0 || c.Nothing != "":
 		c.Result = TestsFailed
@@ -41,7 +41,7 @@ func (c *Check) judge() {
 
 // names are the findings that a result counts. What the tool was told to
 // ignore is listed, and its result is without it.
-func (c *Check) names() (ignored int, warned, failed []string) {
+func (c *Check) names() (warned, failed []string) {
 	for i := range c.Findings {
 		f := &c.Findings[i]
 		name := f.ID
@@ -50,20 +50,19 @@ func (c *Check) names() (ignored int, warned, failed []string) {
 		}
 		switch {
 		case f.Suppressed != nil:
-			ignored++
 		case f.Severity == SeverityHigh || f.Severity == SeverityCritical || f.Severity == SeverityUnknown:
 			failed = append(failed, name)
 		case f.Severity == SeverityMedium:
 			warned = append(warned, name)
 		}
 	}
-	return ignored, warned, failed
+	return warned, failed
 }
 
 // wrapCheck makes the predicate.
 func wrapCheck(_ []byte, d Document) (string, []byte, error) {
 	c := d.Evidence.Check
-	_, warned, failed := c.names()
+	warned, failed := c.names()
 	findings := make([]findingJSON, len(c.Findings))
 	for i := range c.Findings {
 		findings[i] = writeFinding(&c.Findings[i])
@@ -130,7 +129,7 @@ func readCheck(top members, result string, passed int) (Evidence, error) {
 	return Evidence{Check: c, Kind: EvidenceCheck}, nil
 }
 
-// checkDocument ends the readers of checks: what a report is read as.
+// evidence ends the readers of checks.
 func (c *Check) evidence() Evidence {
 	slices.Sort(c.Notes)
 	c.judge()

@@ -85,8 +85,7 @@ func readSARIF(d *document) (Evidence, error) {
 		s.FinishedAt = older(s.FinishedAt, at)
 	}
 	want := EvidenceKind(d.want)
-	switch {
-	case want == EvidenceScan || want != EvidenceCheck && s.scanner && !s.others:
+	if want == EvidenceScan || want != EvidenceCheck && s.scanner && !s.others {
 		if !s.scanner {
 			return Evidence{}, unreadable("$.runs[0].tool.driver.name", "%s is not known to look for vulnerabilities of packages, want one of %s", quote(s.Tool), strings.Join(sarifScanners, ", "))
 		}

@@ -272,9 +272,6 @@ func (r *jsonReader) list(element func() error) (there bool, err error) {
 	return true, nil
 }
 
-// index is the number of the element that is being read.
-func (r *jsonReader) index() int { return r.frames[len(r.frames)-1].index }
-
 // visit calls back for a value, and passes over it if the callback has not
 // read it.
 func (r *jsonReader) visit(callback func() error) error {

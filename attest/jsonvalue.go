@@ -81,7 +81,8 @@ func (r *jsonReader) scan(dst []byte, limit int) (out []byte, whole bool, err er
 		case c < utf8.RuneSelf:
 			return dst, false, r.fail("control character %#02x in a string", c)
 		default:
-			for !utf8.FullRune(r.buf[r.i:]) && r.fill() { //nolint:revive // fill is what is done
+			for !utf8.FullRune(r.buf[r.i:]) && r.fill() {
+				continue // fill is what is done
 			}
 			char, size := utf8.DecodeRune(r.buf[r.i:])
 			if char == utf8.RuneError && size <= 1 {
