@@ -13,8 +13,32 @@ import (
 	"unicode/utf8"
 )
 
-// The helpers of the readers of evidence. CheckJSON has accepted the document;
-// they see to its shape and name the place of what does not fit.
+// The helpers of the readers of evidence. The document was checked when it was
+// opened; they see to its shape and name the place of what does not fit. Long
+// lists of large elements are read with jsonReader instead.
+
+// members are the members of one JSON object, as they are written.
+type members map[string]json.RawMessage
+
+// has tells whether a member is there, even as null or empty.
+func has(top members, name string) bool { _, ok := top[name]; return ok }
+
+// kindOf is the first byte of a member: '{' of an object, and so on.
+func (m members) kindOf(name string) byte {
+	if len(m[name]) == 0 {
+		return 0
+	}
+	return m[name][0]
+}
+
+// reader reads one member.
+func (m members) reader(name string) *jsonReader {
+	raw := m[name]
+	if raw == nil {
+		raw = json.RawMessage("null")
+	}
+	return readChecked("$."+name, raw)
+}
 
 // has tells whether all members are there; null counts as absent.
 func (m members) has(names ...string) bool {
@@ -116,15 +140,19 @@ func each[T any](place string, raw json.RawMessage, visit func(place string, ite
 }
 
 // keep bounds what is kept of a text.
-func keep(s string) string {
-	if len(s) <= maxText {
+func keep(s string) string { return keepBytes(s, maxText) }
+
+// keepBytes is keep for another limit. What it cuts off does not keep the rest
+// of the document in memory.
+func keepBytes(s string, limit int) string {
+	if len(s) <= limit {
 		return s
 	}
-	cut := maxText
+	cut := limit
 	for cut > 0 && !utf8.RuneStart(s[cut]) {
 		cut--
 	}
-	return s[:cut]
+	return strings.Clone(s[:cut])
 }
 
 // keepAll is keep for lists, without empty texts and without what repeats the

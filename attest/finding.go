@@ -3,57 +3,24 @@
 package attest
 
 import (
-	"strconv"
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Severity is a normalised severity. Unknown stands outside the order: nobody
-// has said that it is low.
-type Severity string
+// FindingKind is what a tool has found.
+type FindingKind string
 
-// The severities, from none to the worst.
+// The kinds of findings. Only a vulnerability has a package and can be excused
+// by VEX.
 const (
-	SeverityUnknown    Severity = "unknown"
-	SeverityNone       Severity = "none"
-	SeverityNegligible Severity = "negligible"
-	SeverityLow        Severity = "low"
-	SeverityMedium     Severity = "medium"
-	SeverityHigh       Severity = "high"
-	SeverityCritical   Severity = "critical"
+	FindingVulnerability    FindingKind = "vulnerability"
+	FindingMisconfiguration FindingKind = "misconfiguration"
+	FindingSecret           FindingKind = "secret"
+	FindingLicense          FindingKind = "license"
+	FindingCheck            FindingKind = "check" // of a linter or code scanner
 )
-
-// NormalSeverity turns a scanner's word into a Severity. What it does not know
-// is unknown.
-func NormalSeverity(word string) Severity {
-	switch s := Severity(strings.ToLower(strings.TrimSpace(word))); s {
-	case SeverityNone, SeverityNegligible, SeverityLow, SeverityMedium, SeverityHigh, SeverityCritical:
-		return s
-	case "info", "informational":
-		return SeverityNone
-	case "moderate":
-		return SeverityMedium
-	case "important":
-		return SeverityHigh
-	}
-	return SeverityUnknown
-}
-
-// scoredSeverity is the band of a CVSS base score (CVSS 3.1, section 5); zero
-// is no score, since scanners write it for "not rated".
-func scoredSeverity(score float64) Severity {
-	switch {
-	case score >= 9:
-		return SeverityCritical
-	case score >= 7:
-		return SeverityHigh
-	case score >= 4:
-		return SeverityMedium
-	case score > 0:
-		return SeverityLow
-	}
-	return SeverityUnknown
-}
 
 // The states of a fix. A fix is never inferred from a missing field.
 const (
@@ -64,72 +31,227 @@ const (
 	FixDeferred = "deferred"
 )
 
-// Finding is one vulnerability of one package, in the terms of all scanners.
+// Finding is one thing that a tool found, in the terms of all tools. A finding
+// holds no secret: of one that was found it says where, and by which rule.
 type Finding struct {
-	// ID is the CVE if there is one, else the scanner's own id. Aliases are the
-	// others.
+	Kind FindingKind
+	// ID is the CVE if there is one, else a GHSA, else the tool's own id or rule.
+	// Aliases are the others.
 	ID      string
 	Aliases []string
+	Title   string // one line for people, or ""
 	Package string
 	Version string
-	// PURL is the package URL as the scanner writes it, or "".
+	// PURL is the package URL as the tool writes it, or "". Where the tool has
+	// none and it can be told from the rest, it is made, and Derived says so. One
+	// that does not parse is kept: it equals no other.
 	PURL          string
+	Derived       bool
 	FixedVersions []string
 	FixState      string
-	// Severity is normalised; SaidSeverity is the scanner's word.
+	// Severity is normalised; SaidSeverity is the tool's word. Ratings are what
+	// others say of it.
 	Severity     Severity
 	SaidSeverity string
+	Ratings      []Rating
+	CVSS         []CVSS
 	// Score is the highest CVSS base score, or 0.
 	Score float64
-	// Tool found it.
-	Tool string
+	// Tool found it, by the knowledge of Source (nvd, ghsa, debian:12, …).
+	Tool   string
+	Source string
+	// Locations are files, with a line if there is one.
+	Locations []string
+	// Suppressed says who took it out of the tool's result, and why. It counts
+	// all the same where findings are judged: a tool's own ignore file excuses
+	// nothing.
+	Suppressed *Suppression
+	// Coarse: read from a format that says less than the tool knows.
+	Coarse bool
 }
+
+// Rating is somebody's word for the severity.
+type Rating struct {
+	Source   string
+	Said     string
+	Severity Severity
+}
+
+// Suppression says who has hidden a finding, and why.
+type Suppression struct{ By, Reason string }
+
+// Limits on what is kept of one finding.
+const (
+	maxLocations = 20
+	maxAliases   = 64
+	maxRatings   = 32
+	maxFixes     = 64
+	// maxTitle bounds a title, bytes.
+	maxTitle = 200
+)
+
+// ScanState is what a scan says, before anybody judges what it found.
+type ScanState string
+
+// The states of a scan. Only clean satisfies "no findings".
+const (
+	ScanClean   ScanState = "clean"
+	ScanFound   ScanState = "findings"
+	ScanNothing ScanState = "nothing_scanned"
+	// ScanUnparsed is the state of a document that could not be read: there is no
+	// Scan then, but an error.
+	ScanUnparsed ScanState = "unparsed"
+)
 
 // Scan is what one run of a scanner says.
 type Scan struct {
 	Tool, ToolVersion string
-	// FinishedAt is when the scan ended, DatabaseAt of when the scanner's
-	// knowledge is; as the report says, zero if it does not.
-	FinishedAt, DatabaseAt time.Time
+	// StartedAt and FinishedAt are when the scan ran, DatabaseAt is of when the
+	// scanner's knowledge is; as the report says, zero if it does not.
+	StartedAt, FinishedAt, DatabaseAt time.Time
 	// Nothing says why the scanner has looked at nothing. Then the absence of
 	// findings means nothing.
 	Nothing  string
 	Findings []Finding
+	// Packages is how many the scanner has looked at, 0 if the report does not
+	// say.
+	Packages int
+	// Target is what was scanned, by the scanner's own word: a label.
+	Target string
 	// Digest is the registry digest that the report names, or "".
 	Digest string
+	// Notes are what somebody who relies on the report should know: what it may
+	// hide, and what was not looked at.
+	Notes []string
 }
 
-// preferCVE makes the first CVE among id and aliases the id.
-func (f *Finding) preferCVE() {
-	if strings.HasPrefix(f.ID, "CVE-") {
+// State is what the scan says.
+func (s *Scan) State() ScanState {
+	switch {
+	case s.Nothing != "":
+		return ScanNothing
+	case len(s.Findings) > 0:
+		return ScanFound
+	}
+	return ScanClean
+}
+
+// add keeps a finding that was read at place.
+func (s *Scan) add(place func() string, f Finding) error {
+	if f.ID == "" { // nobody could say anything of it
+		return unreadable(place(), "a finding without an id")
+	}
+	if len(s.Findings) == maxItems {
+		return unreadable(place(), "more than %d findings", maxItems)
+	}
+	if f.Tool == "" {
+		f.Tool = s.Tool
+	}
+	f.settle()
+	s.Findings = append(s.Findings, f)
+	return nil
+}
+
+// note adds a note once.
+func (s *Scan) note(text string) {
+	if !slices.Contains(s.Notes, text) {
+		s.Notes = append(s.Notes, text)
+	}
+}
+
+// settle completes what was read of a finding, the same way for all tools.
+func (f *Finding) settle() {
+	f.Kind = cmp.Or(f.Kind, FindingVulnerability)
+	f.FixState = cmp.Or(f.FixState, FixUnknown)
+	f.ID, f.Package, f.Version, f.PURL = keep(f.ID), keep(f.Package), keep(f.Version), keep(f.PURL)
+	f.SaidSeverity, f.Source, f.Title = keep(f.SaidSeverity), keep(f.Source), oneLine(f.Title)
+	f.Aliases = keepUnique(f.Aliases, f.ID, maxAliases)
+	f.FixedVersions = keepUnique(f.FixedVersions, "", maxFixes)
+	f.Locations = keepUnique(f.Locations, "", maxLocations)
+	if f.Kind == FindingVulnerability {
+		f.preferCVE()
+	}
+	f.settleSeverity()
+}
+
+// settleSeverity takes the tool's word, then a rating of the newest CVSS there
+// is. What is unknown then stays so.
+func (f *Finding) settleSeverity() {
+	for i := range f.CVSS {
+		f.CVSS[i].settle()
+		f.Score = max(f.Score, f.CVSS[i].Score)
+	}
+	if len(f.Ratings) > maxRatings {
+		f.Ratings = f.Ratings[:maxRatings]
+	}
+	if len(f.CVSS) > maxRatings {
+		f.CVSS = f.CVSS[:maxRatings]
+	}
+	f.Severity = cmp.Or(f.Severity, SeverityUnknown)
+	if f.Severity != SeverityUnknown {
 		return
 	}
-	for i, alias := range f.Aliases {
-		if strings.HasPrefix(alias, "CVE-") {
-			f.ID, f.Aliases[i] = alias, f.ID
+	best := CVSS{}
+	for _, c := range f.CVSS {
+		if c.Score > 0 && (cvssVersions[c.Version] > cvssVersions[best.Version] || best.Score == 0 || c.Version == best.Version && c.Score > best.Score) {
+			best = c
+		}
+	}
+	f.Severity = scoredSeverity(best.Score)
+}
+
+// preferCVE makes the first CVE among id and aliases the id, or else the first
+// GHSA. Ids are the same in any case.
+func (f *Finding) preferCVE() {
+	for _, prefix := range []string{"CVE-", "GHSA-"} {
+		if hasPrefixFold(f.ID, prefix) {
 			return
+		}
+		for i, alias := range f.Aliases {
+			if hasPrefixFold(alias, prefix) {
+				f.ID, f.Aliases[i] = alias, f.ID
+				return
+			}
 		}
 	}
 }
 
-// check holds for every finding: without an id nobody can say anything of it.
-func (f *Finding) check(place string) error {
-	if f.ID == "" {
-		return unreadable(place, "a finding without an id")
-	}
-	return nil
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// splitVersions splits Trivy's comma list.
+// keepUnique bounds a list and its texts, without empty ones, repetitions, and
+// what is the same as except.
+func keepUnique(list []string, except string, limit int) []string {
+	kept := list[:0]
+	for _, s := range list {
+		if s = keepTrimmed(s, maxText); s == "" || s == except || len(kept) == limit || slices.Contains(kept, s) {
+			continue
+		}
+		kept = append(kept, s)
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	return kept
+}
+
+// keepTrimmed is keepBytes without white space at the ends. Done twice, it
+// changes nothing more.
+func keepTrimmed(s string, limit int) string {
+	return strings.TrimSpace(keepBytes(strings.TrimSpace(s), limit))
+}
+
+// oneLine makes a title of the first line of a text.
+func oneLine(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	return keepTrimmed(s, maxTitle)
+}
+
+// splitVersions splits a comma list.
 func splitVersions(list string) []string {
-	return keepAll(strings.Split(list, ","), "")
-}
-
-// scoreOf reads a score that is written as text.
-func scoreOf(text string) float64 {
-	score, err := strconv.ParseFloat(text, 64)
-	if err != nil || score < 0 || score > 10 {
-		return 0
+	if list == "" {
+		return nil
 	}
-	return score
+	return strings.Split(list, ",")
 }

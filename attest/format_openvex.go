@@ -3,6 +3,7 @@
 package attest
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -43,12 +44,17 @@ type VEXStatement struct {
 type VEXProduct struct {
 	IDs           []string
 	Subcomponents []string
+	// Versions are those of the product that the statement is about, exact ones
+	// or ranges ("vers:npm/>=1|<2"); without any it is about all.
+	Versions []string
+	// Unresolved: the name means something to the document's author only.
+	Unresolved bool
 }
 
 func openvexFormat() format {
 	return format{
 		name: "openvex", kind: EvidenceVEX, types: []string{openvexContext + "/v0.2.0", openvexContext},
-		is: func(top members) bool { return strings.HasPrefix(top.text("@context"), openvexContext) }, read: readOpenVEX,
+		is: func(d *document) bool { return !d.list && strings.HasPrefix(d.text("@context"), openvexContext) }, read: readOpenVEX,
 	}
 }
 
@@ -75,12 +81,12 @@ type vexProductJSON struct {
 	Subcomponents []vexComponent
 }
 
-func readOpenVEX(top members) (Evidence, error) {
+func readOpenVEX(d *document) (Evidence, error) {
 	var author, timestamp string
-	if err := top.into("author", &author); err != nil {
+	if err := d.into("author", &author); err != nil {
 		return Evidence{}, err
 	}
-	if err := top.into("timestamp", &timestamp); err != nil {
+	if err := d.into("timestamp", &timestamp); err != nil {
 		return Evidence{}, err
 	}
 	at, err := timeAt("$.timestamp", timestamp)
@@ -88,7 +94,7 @@ func readOpenVEX(top members) (Evidence, error) {
 		return Evidence{}, err
 	}
 	v := &VEX{Author: keep(author)}
-	there, err := each("$.statements", top["statements"], func(place string, s vexStatementJSON) error {
+	there, err := each("$.statements", d.members["statements"], func(place string, s vexStatementJSON) error {
 		statement, err := s.statement(place, at)
 		v.Statements = append(v.Statements, statement)
 		return err
@@ -104,7 +110,7 @@ func (s vexStatementJSON) statement(place string, documentAt time.Time) (VEXStat
 	if out.Vulnerability == "" { // documents before 0.2.0 have an id only
 		out.Vulnerability = keep(s.Vulnerability.ID)
 	}
-	out.Aliases = keepAll(s.Vulnerability.Aliases, out.Vulnerability)
+	out.Aliases = keepUnique(s.Vulnerability.Aliases, out.Vulnerability, maxAliases)
 	at, err := timeAt(place+".timestamp", s.Timestamp)
 	if err != nil {
 		return out, err
@@ -138,3 +144,76 @@ func (s vexStatementJSON) statement(place string, documentAt time.Time) (VEXStat
 }
 
 func (c vexComponent) names() []string { return keepAll([]string{c.ID, c.Identifiers.PURL}, "") }
+
+// wrapVEX makes an OpenVEX document of what another format says. Products with
+// a range of versions have no place in it.
+func wrapVEX(_ []byte, d Document) (string, []byte, error) {
+	type component struct {
+		ID string `json:"@id"`
+	}
+	type statement struct {
+		Justification string      `json:"impact_statement,omitempty"`
+		Action        string      `json:"action_statement,omitempty"`
+		Products      []component `json:"products"`
+		Status        string      `json:"status"`
+		Timestamp     string      `json:"timestamp,omitempty"`
+		Vulnerability struct {
+			Aliases []string `json:"aliases,omitempty"`
+			Name    string   `json:"name"`
+		} `json:"vulnerability"`
+	}
+	out := struct {
+		Context    string      `json:"@context"`
+		Author     string      `json:"author"`
+		Statements []statement `json:"statements"`
+	}{Context: openvexContext + "/v0.2.0", Author: d.Evidence.VEX.Author, Statements: []statement{}}
+	for _, s := range d.Evidence.VEX.Statements {
+		one := statement{Status: s.Status, Timestamp: stamp(s.At)}
+		one.Vulnerability.Name, one.Vulnerability.Aliases = s.Vulnerability, s.Aliases
+		switch s.Status {
+		case VEXNotAffected:
+			one.Justification = cmp.Or(s.Justification, "by the analysis in a CycloneDX document")
+		case VEXAffected:
+			one.Action = "by the analysis in a CycloneDX document"
+		}
+		for _, p := range s.Products {
+			ids := p.Exact()
+			if ids == nil {
+				return "", nil, unreadable("$.vulnerabilities", "of %s: versions of %s that OpenVEX cannot name (hint: attest the VEX as a document of its own, without components)",
+					s.Vulnerability, quote(p.IDs[0]))
+			}
+			for _, id := range ids {
+				one.Products = append(one.Products, component{id})
+			}
+		}
+		out.Statements = append(out.Statements, one)
+	}
+	predicate, err := encodeJSON(out)
+	return openvexContext + "/v0.2.0", predicate, err
+}
+
+// Exact are names for exactly what a product means, nothing more: its own, or
+// package URLs with its versions. Nil if there are none: it is a range of
+// versions, or a name that only its author can resolve.
+func (p VEXProduct) Exact() []string {
+	switch {
+	case p.Unresolved:
+		return nil
+	case len(p.Versions) == 0:
+		return p.IDs
+	}
+	var out []string
+	for _, id := range p.IDs {
+		u, ok := parsePURL(id)
+		if !ok {
+			return nil
+		}
+		for _, version := range p.Versions {
+			if strings.HasPrefix(version, "vers:") || u.version != "" && u.version != version {
+				return nil
+			}
+			out = append(out, makePURL(u.kind, u.name, version))
+		}
+	}
+	return out
+}

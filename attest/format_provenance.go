@@ -10,12 +10,12 @@ const PredicateProvenance = "https://slsa.dev/provenance/v1"
 
 func provenanceFormat() format {
 	return format{
-		name: "slsa provenance", kind: EvidenceProvenance, types: []string{PredicateProvenance},
-		is: func(top members) bool { return top.has("buildDefinition", "runDetails") }, read: readProvenance,
+		name: "slsa-provenance", kind: EvidenceProvenance, types: []string{PredicateProvenance},
+		is: func(d *document) bool { return !d.list && d.has("buildDefinition", "runDetails") }, read: readProvenance,
 	}
 }
 
-func readProvenance(top members) (Evidence, error) {
+func readProvenance(d *document) (Evidence, error) {
 	var definition struct {
 		BuildType            string
 		ResolvedDependencies []struct {
@@ -27,10 +27,10 @@ func readProvenance(top members) (Evidence, error) {
 		Builder  struct{ ID string }
 		Metadata struct{ InvocationID string }
 	}
-	if err := top.into("buildDefinition", &definition); err != nil {
+	if err := d.into("buildDefinition", &definition); err != nil {
 		return Evidence{}, err
 	}
-	if err := top.into("runDetails", &run); err != nil {
+	if err := d.into("runDetails", &run); err != nil {
 		return Evidence{}, err
 	}
 	switch {

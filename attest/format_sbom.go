@@ -2,108 +2,202 @@
 
 package attest
 
-import (
-	"encoding/json"
-	"regexp"
-)
+import "strings"
 
-// SPDX and CycloneDX documents in JSON. A gate asks whether there is an
-// inventory and how large it is; the document itself is the statement.
-// Vulnerabilities inside a CycloneDX document are not read as a scan: an SBOM
-// without that list is not clean.
+// SBOMs in JSON are read from the front, whichever of the formats they turn
+// out to be: the member that names the format may come last. A gate asks
+// whether there is an inventory, how large it is and of what; so of a package
+// only that it is there and has a name is kept, and 256 MB of them cost no
+// more memory than one.
 
-func spdxFormat() format {
-	return format{
-		name: "spdx", kind: EvidenceSBOM, types: []string{"https://spdx.dev/Document"},
-		is: func(top members) bool { return top.has("spdxVersion") }, read: readSPDX,
-	}
+// sbomReader reads an SBOM in JSON.
+type sbomReader struct {
+	r    *jsonReader
+	sbom SBOM
+	// family is what the members read so far belong to; each has its own way.
+	bomFormat, specVersion string // CycloneDX
+	spdxVersion, context   string // SPDX
+	descriptor             string // syft: the tool's name
+	// seen are the lists that were there.
+	components, packages, graph, artifacts bool
+	// digests are the registry digests that the document gives what it is about.
+	digests []string
+	wrapped bool // by old cosign, in Data
 }
 
-var spdxVersions = regexp.MustCompile(`^SPDX-(2\.[23])$`)
+// readSBOM reads one document; the caller sees to what follows it.
+func readSBOM(r *jsonReader) (*sbomReader, error) {
+	s := &sbomReader{r: r}
+	if r.peek() != '{' {
+		return nil, r.want("an object")
+	}
+	if err := r.object(s.member); err != nil {
+		return nil, err
+	}
+	return s, s.finish()
+}
 
-func readSPDX(top members) (Evidence, error) {
-	var version string
-	var created struct{ Created string }
-	if err := top.into("spdxVersion", &version); err != nil {
-		return Evidence{}, err
+// member reads a member of the document.
+func (s *sbomReader) member(name []byte) error {
+	switch string(name) {
+	case "bomFormat":
+		return s.r.string(&s.bomFormat)
+	case "specVersion":
+		return s.r.string(&s.specVersion)
+	case "metadata":
+		return s.r.object(s.cyclonedxMetadata)
+	case "components":
+		return s.list(&s.components, s.cyclonedxComponent)
+	case "vulnerabilities":
+		return s.list(new(bool), func() error { s.sbom.Vulnerabilities++; return nil })
+	case "Data":
+		if s.wrapped {
+			return s.r.wrong("a document in a document in a document")
+		}
+		if s.wrapped = true; s.r.peek() != '{' { // cosign's own predicate has a text
+			return s.r.want("an object")
+		}
+		return s.r.object(s.member)
+	case "spdxVersion":
+		return s.r.string(&s.spdxVersion)
+	case "creationInfo":
+		return s.r.object(s.spdxCreation)
+	case "name":
+		return s.r.string(&s.sbom.Target)
+	case "packages":
+		return s.list(&s.packages, s.spdxPackage)
+	case "@context":
+		return s.spdx3Context()
+	case "@graph":
+		return s.list(&s.graph, s.spdx3Element)
+	case "artifacts":
+		return s.list(&s.artifacts, s.syftArtifact)
+	case "descriptor":
+		return s.r.object(s.syftDescriptor)
+	case "source":
+		return s.r.object(s.syftSource)
 	}
-	m := spdxVersions.FindStringSubmatch(version)
-	if m == nil {
-		return Evidence{}, unreadable("$.spdxVersion", "%s, want SPDX-2.2 or SPDX-2.3", quote(version))
-	}
-	if err := top.into("creationInfo", &created); err != nil {
-		return Evidence{}, err
-	}
-	s := &SBOM{Format: "SPDX", Version: m[1]}
+	return nil
+}
+
+// list reads one of the lists and notes that it was there.
+func (s *sbomReader) list(there *bool, element func() error) error {
 	var err error
-	if s.Created, err = timeAt("$.creationInfo.created", created.Created); err != nil {
-		return Evidence{}, err
-	}
-	there, err := each("$.packages", top["packages"], func(place string, p struct{ Name string }) error {
-		if s.Packages++; p.Name == "" {
-			return unreadable(place+".name", "a package without a name")
-		}
-		return nil
-	})
-	if err == nil && !there {
-		err = unreadable("$.packages", "missing: the document lists nothing")
-	}
-	return Evidence{SBOM: s}, err
+	*there, err = s.r.list(element)
+	return err
 }
 
-func cyclonedxFormat() format {
-	return format{
-		name: "cyclonedx", kind: EvidenceSBOM, types: []string{"https://cyclonedx.org/bom"},
-		is: func(top members) bool {
-			return top.is("bomFormat", "CycloneDX") || top.has("Data", "Timestamp") // old cosign wraps it
-		},
-		read: readCycloneDX,
+// count counts a package.
+func (s *sbomReader) count(name, purl string) error {
+	if name == "" {
+		return unreadable(s.r.place()+".name", "a package without a name")
+	}
+	if s.sbom.Packages++; s.sbom.Packages > maxPackages {
+		return s.r.wrong("more than %d packages", maxPackages)
+	}
+	if strings.HasPrefix(purl, "pkg:") {
+		s.sbom.PURLs++
+	}
+	return nil
+}
+
+// about notes what a document says about the artifact's digest.
+func (s *sbomReader) about(names ...string) {
+	for _, name := range names {
+		if digest := digestIn(name); digest != "" && len(s.digests) < maxDigests {
+			s.digests = append(s.digests, digest)
+		}
 	}
 }
 
-type cyclonedxComponent struct {
-	Name       string
-	Components json.RawMessage
+// digestIn returns the registry digest in a digest, a reference or an OCI
+// package URL.
+func digestIn(name string) string {
+	if p, ok := parsePURL(name); ok {
+		if p.kind != "oci" && p.kind != "docker" {
+			return ""
+		}
+		name = p.version
+	}
+	if _, after, ok := strings.Cut(name, "@"); ok {
+		name = after
+	}
+	if d, err := ParseDigest(name); err == nil {
+		return string(d)
+	}
+	return ""
 }
 
-func readCycloneDX(top members) (Evidence, error) {
-	if top.has("Data", "Timestamp") {
-		var inner members
-		if err := top.into("Data", &inner); err != nil {
-			return Evidence{}, err
+// finish demands what the format demands.
+func (s *sbomReader) finish() error {
+	families := 0
+	for _, is := range []bool{s.bomFormat != "", s.spdxVersion != "", s.context != "", s.descriptor != ""} {
+		if is {
+			families++
 		}
-		if !inner.is("bomFormat", "CycloneDX") {
-			return Evidence{}, unreadable("$.Data.bomFormat", "want CycloneDX")
-		}
-		top = inner
 	}
-	s := &SBOM{Format: "CycloneDX"}
-	var metadata struct{ Timestamp string }
-	if err := top.into("specVersion", &s.Version); err != nil {
-		return Evidence{}, err
+	if families > 1 {
+		return unreadable("$", "the members of several formats: it could be read in two ways")
 	}
-	if err := top.into("metadata", &metadata); err != nil {
-		return Evidence{}, err
+	s.sbom.Digest = onlyOne(s.digests)
+	s.sbom.Target, s.sbom.Tool = keep(s.sbom.Target), keep(s.sbom.Tool)
+	switch {
+	case s.bomFormat != "":
+		return s.finishCycloneDX()
+	case s.spdxVersion != "":
+		return s.finishSPDX()
+	case s.context != "":
+		return s.finishSPDX3()
+	case s.descriptor != "":
+		return s.finishSyft()
 	}
-	var err error
-	if s.Created, err = timeAt("$.metadata.timestamp", metadata.Timestamp); err != nil {
-		return Evidence{}, err
-	}
-	there, err := s.count("$.components", top["components"])
-	if err == nil && !there {
-		err = unreadable("$.components", "missing: the document lists nothing")
-	}
-	return Evidence{SBOM: s}, err
+	return unreadable("$", "not an SBOM that is known here (hint: CycloneDX, SPDX or syft JSON)")
 }
 
-// count counts components, also those inside of others. CheckJSON bounds the
-// depth.
-func (s *SBOM) count(place string, raw json.RawMessage) (bool, error) {
-	return each(place, raw, func(place string, c cyclonedxComponent) error {
-		if s.Packages++; c.Name == "" {
-			return unreadable(place+".name", "a component without a name")
+// onlyOne returns the digest that all name. Several are those of an index and
+// of an image: none of them is the one.
+func onlyOne(digests []string) string {
+	for _, d := range digests {
+		if d != digests[0] {
+			return ""
 		}
-		_, err := s.count(place+".components", c.Components)
-		return err
-	})
+	}
+	if len(digests) == 0 {
+		return ""
+	}
+	return digests[0]
+}
+
+// readSBOMDocument is the reader of all SBOM formats in memory.
+func readSBOMDocument(d *document) (Evidence, error) {
+	s, err := readSBOM(readChecked("", d.raw))
+	if err != nil {
+		return Evidence{}, err
+	}
+	return Evidence{SBOM: &s.sbom}, nil
+}
+
+// formatName is the format that was read, as formats call it.
+func (s *sbomReader) formatName() string {
+	switch {
+	case s.bomFormat != "":
+		return "cyclonedx"
+	case s.spdxVersion != "":
+		return "spdx"
+	case s.context != "":
+		return "spdx3"
+	}
+	return "syft"
+}
+
+// digestAmong returns the one digest that references repository@sha256:… name,
+// whatever is written there: what is no digest is no artifact's.
+func digestAmong(references []string) string {
+	var all []string
+	for _, r := range references {
+		if _, digest, ok := strings.Cut(r, "@"); ok {
+			all = append(all, keep(digest))
+		}
+	}
+	return onlyOne(all)
 }

@@ -108,6 +108,13 @@ var unescaped = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 
 // orbit.
 func foldName(dst, name []byte) []byte {
 	for len(name) > 0 {
+		if c := name[0]; c < utf8.RuneSelf { // nearly all of them
+			if 'a' <= c && c <= 'z' {
+				c -= 'a' - 'A'
+			}
+			dst, name = append(dst, c), name[1:]
+			continue
+		}
 		r, size := utf8.DecodeRune(name)
 		name = name[size:]
 		for {

@@ -29,14 +29,17 @@ func reportKind(kind string) bool {
 	return slices.ContainsFunc(reportKinds, func(k struct{ kind, word string }) bool { return k.kind == kind })
 }
 
-// reportNames lists them for messages.
-func reportNames() string {
+// ReportKinds are their names.
+func ReportKinds() []string {
 	var names []string
 	for _, k := range reportKinds {
 		names = append(names, k.kind)
 	}
-	return strings.Join(names, ", ")
+	return names
 }
+
+// reportNames lists them for messages.
+func reportNames() string { return strings.Join(ReportKinds(), ", ") }
 
 // reportTools are programs whose reports are of one kind, whatever they have found.
 var reportTools = map[string]string{

@@ -7,6 +7,7 @@
 //	hallmark verify IMAGE     check who signed it, and that it is logged
 //	hallmark evidence IMAGE   show what is attached to it, and what of it is proven
 //	hallmark sbom IMAGE       make its SBOM, with syft
+//	hallmark inspect FILE...  say what a report, SBOM, VEX document or statement says
 //	hallmark policy test FILE try a signing policy without a service
 //	hallmark log ...          look into the transparency logs, and check what they answer
 //	hallmark keys ...         public keys of signatures that are made by key
@@ -64,7 +65,7 @@ type environment struct {
 func run(ctx context.Context, args []string, env environment) int {
 	root := program.Root("hallmark", "Sign what was checked, run what was signed", version)
 	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), policyCommand(env), logCommand(env),
-		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env), evidenceCommand(env), sbomCommand(env))
+		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env), evidenceCommand(env), sbomCommand(env), inspectCommand(env))
 	return program.Run(ctx, root, args, program.Streams{In: env.stdin, Out: env.stdout, Err: env.stderr})
 }
 

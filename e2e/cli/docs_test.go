@@ -131,6 +131,7 @@ func newReader(t *testing.T) *reader {
 	for name, content := range map[string][]byte{
 		"sbom.spdx.json":    []byte(`{"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "app", "packages": []}`),
 		"trivy.json":        []byte(`{"SchemaVersion": 2, "ArtifactName": "app", "CreatedAt": "2026-01-31T00:00:00Z", "Results": [{"Class": "os-pkgs"}]}`),
+		"hadolint.json":     []byte(`[]`),
 		"trusted_root.json": trustedRoot,
 		"alice.password":    []byte("correct horse\n"), "bob.password": []byte("battery\n"), "carol.password": []byte("staple\n"),
 	} {

@@ -6,6 +6,8 @@
 package document
 
 import (
+	"strings"
+
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/policy"
 )
@@ -43,6 +45,19 @@ func Of(fact policy.Fact, digest attest.Digest) (policy.Document, bool) {
 	return d, true
 }
 
+// Kinds are all kinds of documents that statements of a predicate type can turn out to be.
+func Kinds(predicateType string) []string {
+	var all []string
+	for _, kind := range attest.EvidenceKindsOf(predicateType) {
+		if kind == attest.EvidenceCheck {
+			all = append(all, policy.ReportKinds()...)
+		} else {
+			all = append(all, string(kind))
+		}
+	}
+	return all
+}
+
 // Fill sets what the evidence says. A report that names another digest than the statement it came in is not about the artifact.
 func Fill(d *policy.Document, ev attest.Evidence) {
 	d.Kind = string(ev.Kind)
@@ -55,6 +70,13 @@ func Fill(d *policy.Document, ev attest.Evidence) {
 			return
 		}
 		d.Scan = scanOf(ev.Scan)
+	case ev.Check != nil:
+		if err := ev.About(attest.Digest(d.Digest)); err != nil {
+			d.Problem = err.Error()
+			return
+		}
+		d.Scan = scanOf(&ev.Check.Scan)
+		d.Kind = policy.ReportKind(d.Scan)
 	case ev.VEX != nil:
 		d.VEX = vexOf(ev.VEX)
 	case ev.Test != nil:
@@ -73,21 +95,43 @@ func scanOf(s *attest.Scan) *policy.Scan {
 	for i, f := range s.Findings {
 		out.Findings[i] = policy.Finding{
 			ID: f.ID, Aliases: f.Aliases, Package: f.Package, Version: f.Version, PURL: f.PURL, Fixed: f.FixedVersions, FixState: f.FixState,
-			Severity: string(f.Severity), Said: f.SaidSeverity, Score: f.Score, Tool: f.Tool,
+			Severity: string(f.Severity), Said: f.SaidSeverity, Score: f.Score, Tool: f.Tool, Kind: string(f.Kind), Suppressed: f.Suppressed != nil,
+		}
+		if len(f.Locations) > 0 {
+			out.Findings[i].Place = f.Locations[0]
 		}
 	}
 	return out
 }
 
+// vexOf leaves out products of which it is not certain what they are, where a statement would excuse: names that only the document's author
+// can resolve, and ranges of versions. Where a statement takes an excuse back they stand for all versions. A link to a component of an SBOM
+// stays: policy knows which SBOMs are the artifact's.
 func vexOf(v *attest.VEX) []policy.VEXStatement {
-	out := make([]policy.VEXStatement, len(v.Statements))
-	for i, s := range v.Statements {
-		out[i] = policy.VEXStatement{
+	out := make([]policy.VEXStatement, 0, len(v.Statements))
+	for _, s := range v.Statements {
+		one := policy.VEXStatement{
 			Vulnerability: s.Vulnerability, Aliases: s.Aliases, Status: s.Status, Justification: s.Justification, At: s.At,
 		}
+		excuses := s.Status == attest.VEXNotAffected || s.Status == attest.VEXFixed
 		for _, p := range s.Products {
-			out[i].Products = append(out[i].Products, policy.VEXProduct{IDs: p.IDs, Subcomponents: p.Subcomponents})
+			ids := p.IDs
+			if excuses && !isLink(p) {
+				ids = p.Exact()
+			}
+			if len(ids) > 0 {
+				one.Products = append(one.Products, policy.VEXProduct{IDs: ids, Subcomponents: p.Subcomponents})
+			}
 		}
+		if len(s.Products) > 0 && len(one.Products) == 0 {
+			continue // a statement without products would be about the whole artifact
+		}
+		out = append(out, one)
 	}
 	return out
+}
+
+// isLink reports whether a product is a BOM-Link, of whatever version.
+func isLink(p attest.VEXProduct) bool {
+	return len(p.Versions) == 0 && len(p.IDs) == 1 && strings.HasPrefix(p.IDs[0], "urn:cdx:")
 }

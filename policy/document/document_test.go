@@ -71,3 +71,55 @@ func same(a, b policy.Document) bool {
 	return a.Kind == b.Kind && a.PredicateType == b.PredicateType && a.Digest == b.Digest && a.Signer == b.Signer && a.Issuer == b.Issuer && a.Author == b.Author && a.Run == b.Run &&
 		a.At.Equal(b.At) && a.LogIndex == b.LogIndex && a.LogID == b.LogID && a.Bundle == b.Bundle && a.Problem == b.Problem
 }
+
+// TestVEXIsExact: where it is not certain what a statement is about, it excuses
+// nothing, and takes excuses back.
+func TestVEXIsExact(t *testing.T) {
+	vex := func(state, affects string) []policy.VEXStatement {
+		t.Helper()
+		d, ok := document.Of(fact("https://cyclonedx.org/bom", `{"bomFormat": "CycloneDX", "specVersion": "1.5", "vulnerabilities": [
+			{"id": "CVE-2026-1", "analysis": {"state": "`+state+`"}, "affects": [`+affects+`]}]}`), digest)
+		if !ok || d.Problem != "" || d.Kind != policy.EvidenceVEX {
+			t.Fatalf("%+v", d)
+		}
+		return d.VEX
+	}
+	const (
+		linked = `{"ref": "urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1#product-ABC"}`
+		ranged = `{"ref": "pkg:npm/a", "versions": [{"range": "vers:npm/<2"}]}`
+		exact  = `{"ref": "pkg:npm/a", "versions": [{"version": "1"}]}`
+	)
+	if got := vex("not_affected", linked); len(got) != 1 || got[0].Products[0].IDs[0] != "urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1#product-ABC" {
+		t.Errorf("policy does not see the link: %+v", got)
+	}
+	if got := vex("not_affected", ranged); len(got) != 0 {
+		t.Errorf("a range excuses: %+v", got)
+	}
+	for _, affects := range []string{linked, ranged} {
+		if got := vex("exploitable", affects); len(got) != 1 || len(got[0].Products) != 1 {
+			t.Errorf("%s takes nothing back: %+v", affects, got)
+		}
+	}
+	if got := vex("resolved", ranged+","+exact); len(got) != 1 || len(got[0].Products) != 1 || got[0].Products[0].IDs[0] != "pkg:npm/a@1" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestChecksAreNoTests: what a linter says is neither a test result nor a scan.
+func TestChecksAreNoTests(t *testing.T) {
+	read, err := attest.ReadDocumentAs("hadolint", "f", []byte(`[]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, ok := document.Of(fact(read.PredicateType, string(read.Predicate)), digest)
+	if !ok || d.Kind != policy.EvidenceLint || d.Test != nil || d.Scan == nil || d.Problem != "" {
+		t.Errorf("%+v", d)
+	}
+	read, err = attest.ReadDocument("f", []byte(`{"image": "r/a@`+string(attest.DigestOf(nil))+`", "summary": {"fatal": 0, "warn": 0, "info": 0, "skip": 0, "pass": 1}, "details": []}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, _ = document.Of(fact(read.PredicateType, string(read.Predicate)), digest); !strings.Contains(d.Problem, "is about "+string(attest.DigestOf(nil))) {
+		t.Errorf("another image's: %+v", d)
+	}
+}

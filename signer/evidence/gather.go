@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,7 +45,8 @@ type place struct {
 
 // receipt is what is remembered of one until its bundle is read.
 type receipt struct {
-	id, kind string
+	id       string
+	kinds    []string // that its document can be of
 	finished time.Time
 	seq      int64
 	size     int64
@@ -52,7 +54,10 @@ type receipt struct {
 
 // keeps is how many bytes its document may take.
 func (r receipt) keeps() int64 {
-	if r.kind != policy.EvidenceScan && r.kind != policy.EvidenceVEX {
+	numbers := func(kind string) bool {
+		return kind == policy.EvidenceSBOM || kind == policy.EvidenceTest || kind == policy.EvidenceProvenance
+	}
+	if !slices.ContainsFunc(r.kinds, func(kind string) bool { return !numbers(kind) }) {
 		return 4 << 10 // a few numbers, or why it cannot be read
 	}
 	return keptCost*r.size + small
@@ -86,7 +91,7 @@ func (g *gathering) list(ctx context.Context, subject oci.Artifact, kinds []stri
 		query := signer.ReceiptQuery{Digest: subject.Digest, Types: types}
 		err := signer.WalkReceipts(ctx, g.cfg.Receipts, query, maxReceipts, func(r signer.ReceiptOutline) error {
 			p.receipts = append(p.receipts, receipt{
-				id: r.ID, kind: string(attest.EvidenceKindOf(r.PredicateType)), finished: r.Finished, seq: r.Seq, size: r.Size,
+				id: r.ID, kinds: document.Kinds(r.PredicateType), finished: r.Finished, seq: r.Seq, size: r.Size,
 			})
 			for _, a := range append([]signer.Attached{r.Attached}, r.Others...) {
 				p.known[logged{a.LogID, a.LogIndex}] = true
@@ -125,7 +130,9 @@ func (g *gathering) types(ctx context.Context, digest attest.Digest, kinds []str
 	if len(all) > signer.MaxReceiptTypes {
 		return nil, &signer.TooMuchEvidence{Digest: digest, Limit: fmt.Sprintf("receipts of more than %d predicate types", signer.MaxReceiptTypes)}
 	}
-	return slices.DeleteFunc(all, func(t string) bool { return !slices.Contains(kinds, string(attest.EvidenceKindOf(t))) }), nil
+	return slices.DeleteFunc(all, func(t string) bool {
+		return !slices.ContainsFunc(document.Kinds(t), func(kind string) bool { return slices.Contains(kinds, kind) })
+	}), nil
 }
 
 // junk says that something in the registry is not looked at. Anybody who may
@@ -154,7 +161,8 @@ func (g *gathering) read(ctx context.Context, p place) error {
 	// The kinds side by side: of each, one bundle is in memory.
 	kinds := map[string][]receipt{}
 	for _, r := range p.receipts {
-		kinds[r.kind] = append(kinds[r.kind], r)
+		kind := strings.Join(r.kinds, " or ")
+		kinds[kind] = append(kinds[kind], r)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, receipts := range kinds {
@@ -209,7 +217,7 @@ func (g *gathering) readReceipts(ctx context.Context, digest attest.Digest, rece
 			continue // nor the ones behind it, unless clocks are further apart
 		}
 		if read += r.size; read > maxRead {
-			return &signer.TooMuchEvidence{Digest: digest, Limit: fmt.Sprintf("more than %d MiB of %s evidence would have to be read", maxRead>>20, r.kind)}
+			return &signer.TooMuchEvidence{Digest: digest, Limit: fmt.Sprintf("more than %d MiB of %s evidence would have to be read", maxRead>>20, strings.Join(r.kinds, " or "))}
 		}
 		d, ok, err := g.document(ctx, digest, r.size, "of receipt "+r.id, func() ([]byte, error) { return g.cfg.Receipts.ReceiptBundle(ctx, r.id) })
 		if err != nil {
@@ -228,7 +236,7 @@ func (g *gathering) readReceipts(ctx context.Context, digest attest.Digest, rece
 func (g *gathering) wants(r receipt, digest attest.Digest) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.sieve.Wants(r.kind, string(digest), r.finished.Add(clockSkew))
+	return slices.ContainsFunc(r.kinds, func(kind string) bool { return g.sieve.Wants(kind, string(digest), r.finished.Add(clockSkew)) })
 }
 
 func (g *gathering) add(digest attest.Digest, d policy.Document) error {

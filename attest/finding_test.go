@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attest_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/attest"
+)
+
+// TestCVSS: scores of vectors, as the calculators of FIRST and NVD give them.
+func TestCVSS(t *testing.T) {
+	for vector, want := range map[string]float64{
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H": 9.8, "CVSS:3.1/AV:N/AC:H/PR:N/UI:N/S:C/C:H/I:H/A:H": 9.0, "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H": 10,
+		"CVSS:3.0/AV:L/AC:L/PR:L/UI:R/S:U/C:N/I:N/A:N": 0, "CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N": 6.1, "CVSS:3.1/AV:N/AC:L/PR:L/UI:N/S:C/C:H/I:H/A:H": 9.9,
+		"CVSS:3.1/AV:P/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N": 1.6, "AV:N/AC:L/Au:N/C:P/I:N/A:N": 5.0, "AV:N/AC:L/Au:N/C:C/I:C/A:C": 10, "AV:L/AC:H/Au:M/C:N/I:P/A:N": 0.8,
+		"(AV:N/AC:M/Au:N/C:N/I:P/A:N)": 4.3, "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": 0,
+		"CVSS:3.1/AV:N/AC:L": 0, "CVSS:3.1/AV:X/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H": 0, "CVSS:3.1/AV:N/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H": 0, "CVSS:9.9/AV:N/AC:L/PR:N": 0, "words": 0,
+	} {
+		predicate := fmt.Sprintf(`{"scanner": {"uri": "x", "result": [{"id": "CVE-2026-1", "severity": [{"method": "m", "score": "CVSS:x/"}, {"method": "m", "score": %q}]}]}}`, vector)
+		ev, err := attest.ReadEvidence(vulnsPredicateType, []byte(predicate))
+		if err != nil || ev.Scan.Findings[0].Score != want {
+			t.Errorf("%s is %v, want %v: %v", vector, ev.Scan.Findings[0].Score, want, err)
+		}
+	}
+}
+
+// TestSeverityOrder: a vendor's word, then the newest CVSS, then unknown.
+func TestSeverityOrder(t *testing.T) {
+	for name, tc := range map[string]struct {
+		severity string
+		want     attest.Severity
+	}{
+		"word and score":    {`[{"method": "debian", "score": "low"}, {"method": "CVSSv31", "score": "9.8"}]`, attest.SeverityLow},
+		"newest scale":      {`[{"method": "CVSSv2", "score": "9.8"}, {"method": "CVSSv31", "score": "5.0"}]`, attest.SeverityMedium},
+		"odd word":          {`[{"method": "x", "score": "spicy"}, {"method": "CVSSv31", "score": "7.0"}]`, attest.SeverityHigh},
+		"odd word alone":    {`[{"method": "x", "score": "spicy"}]`, attest.SeverityUnknown},
+		"beyond the scale":  {`[{"method": "CVSSv31", "score": "11"}]`, attest.SeverityUnknown},
+		"not a number":      {`[{"method": "CVSSv31", "score": "NaN"}]`, attest.SeverityUnknown},
+		"no rating at all":  {`[]`, attest.SeverityUnknown},
+		"null for a rating": {`null`, attest.SeverityUnknown},
+	} {
+		ev, err := attest.ReadEvidence(vulnsPredicateType, []byte(`{"scanner": {"uri": "x", "result": [{"id": "CVE-2026-1", "severity": `+tc.severity+`}]}}`))
+		if err != nil || ev.Scan.Findings[0].Severity != tc.want {
+			t.Errorf("%s: %+v, %v", name, ev.Scan, err)
+		}
+	}
+}
+
+// TestMerge: what tools call differently is one, and what they say differently
+// is shown.
+func TestMerge(t *testing.T) {
+	groups := attest.Merge([]attest.Finding{
+		{Kind: attest.FindingVulnerability, ID: "CVE-2026-1", Aliases: []string{"GHSA-1"}, Package: "a", Version: "1", PURL: "pkg:npm/a@1?x=y", Severity: attest.SeverityLow, Tool: "trivy", FixedVersions: []string{"2"}},
+		{Kind: attest.FindingVulnerability, ID: "ghsa-1", Aliases: []string{"GMS-1"}, Package: "a", Version: "1", PURL: "pkg:npm/a@1", Severity: attest.SeverityUnknown, Tool: "grype", FixedVersions: []string{"3"}},
+		{Kind: attest.FindingVulnerability, ID: "GMS-1", Package: "a", Version: "1", PURL: "pkg:npm/a@1", Severity: attest.SeverityCritical, Tool: "snyk"},
+		{Kind: attest.FindingVulnerability, ID: "CVE-2026-1", Package: "b", Version: "1", Severity: attest.SeverityLow, Tool: "trivy"},
+		{Kind: attest.FindingVulnerability, ID: "CVE-2026-2", Package: "a", Version: "1", PURL: "pkg:npm/a@1", Severity: attest.SeverityUnknown, Tool: "trivy"},
+		{Kind: attest.FindingSecret, ID: "key", Locations: []string{"f:1"}}, {Kind: attest.FindingSecret, ID: "key", Locations: []string{"f:2"}},
+	})
+	var said []string
+	for _, g := range groups {
+		said = append(said, fmt.Sprintf("%s %s %v %s %v %v %d", g.Package, g.Version, g.IDs, g.Severity, g.Disagree, g.Fixed, len(g.Findings)))
+	}
+	want := []string{
+		"  [key]  false [] 1", "  [key]  false [] 1", "a 1 [CVE-2026-1 GHSA-1 GMS-1] critical true [2 3] 3", "a 1 [CVE-2026-2] unknown false [] 1", "b 1 [CVE-2026-1] low false [] 1",
+	}
+	if !reflect.DeepEqual(said, want) {
+		t.Errorf("%s", strings.Join(said, "\n"))
+	}
+}
+
+// TestNormalisedScan: nothing that a gate looks at gets lost.
+func TestNormalisedScan(t *testing.T) {
+	scan := attest.Scan{
+		Tool: "trivy", ToolVersion: "0.60.0", StartedAt: time.Date(2026, 1, 2, 3, 4, 4, 0, time.UTC), FinishedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		DatabaseAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Packages: 7, Target: "app", Digest: "sha256:" + aa, Notes: []string{"note"},
+		Findings: []attest.Finding{
+			{
+				Kind: attest.FindingVulnerability, ID: "CVE-2026-1", Aliases: []string{"GHSA-1"}, Title: "bad <b>", Package: "openssl", Version: "3.0.1", PURL: "pkg:deb/debian/openssl@3.0.1", Derived: true,
+				FixedVersions: []string{"3.0.2"}, FixState: attest.FixFixed, Severity: attest.SeverityCritical, SaidSeverity: "CRITICAL", Score: 9.8, Tool: "trivy", Source: "debian",
+				Ratings: []attest.Rating{{Source: "nvd", Said: "4", Severity: attest.SeverityCritical}}, CVSS: []attest.CVSS{{Version: "3.1", Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", Score: 9.8, Source: "nvd"}},
+				Locations: []string{"a", "b"}, Suppressed: &attest.Suppression{By: "x", Reason: "y"}, Coarse: true,
+			},
+			{Kind: attest.FindingSecret, ID: "X-1", Package: "p", FixState: attest.FixUnknown, Severity: attest.SeverityUnknown, SaidSeverity: "Spicy", Tool: "trivy"},
+		},
+	}
+	predicateType, predicate, err := attest.NormalisedScan(scan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev, err := attest.ReadEvidence(predicateType, predicate)
+	if err != nil || !reflect.DeepEqual(*ev.Scan, scan) {
+		t.Errorf("read back\n%+v, %v, want\n%+v", ev.Scan, err, scan)
+	}
+	if strings.Contains(string(predicate), ":9.8") || strings.Contains(string(predicate), `\u003c`) {
+		t.Errorf("a float or an escape for HTML in %s", predicate)
+	}
+	scan.Nothing = "no operating system"
+	if _, _, err := attest.NormalisedScan(scan); !errors.Is(err, attest.ErrEvidence) {
+		t.Errorf("a scan of nothing becomes a list without findings: %v", err)
+	}
+	for _, change := range [][2]string{{`"kind":"secret"`, `"kind":"joke"`}, {`"fixState":"fixed"`, `"fixState":"perhaps"`}, {`"severity":"unknown"`, `"severity":"lowest"`}, {`"packages":7`, `"packages":-7`}} {
+		changed := strings.Replace(string(predicate), change[0], change[1], 1)
+		if changed == string(predicate) {
+			t.Fatalf("no %s in %s", change[0], predicate)
+		}
+		if _, err := attest.ReadEvidence(predicateType, []byte(changed)); !errors.Is(err, attest.ErrEvidence) {
+			t.Errorf("%s: %v", change[1], err)
+		}
+	}
+}

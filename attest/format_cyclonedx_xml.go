@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attest
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// CycloneDX in XML, read as a stream like the JSON. It is no JSON, so a
+// statement names it by digest.
+// Source: https://cyclonedx.org/docs/1.6/xml/
+
+const (
+	cyclonedxXMLName   = "cyclonedx-xml"
+	cyclonedxNamespace = "http://cyclonedx.org/schema/bom/"
+)
+
+func cyclonedxXMLDocument(s *SBOM) Document {
+	return Document{
+		Evidence: Evidence{Kind: EvidenceSBOM, Format: cyclonedxXMLName, SBOM: s}, Original: Original{MediaType: "application/vnd.cyclonedx+xml"},
+	}
+}
+
+// cyclonedxXML is the state of reading.
+type cyclonedxXML struct {
+	x    *xmlReader
+	sbom SBOM
+	text []byte // of the innermost element
+	// open are the components whose end has not come, innermost last.
+	open     []cyclonedxComponent
+	listed   bool
+	digests  []string
+	property string
+}
+
+func readCycloneDXXML(src io.Reader) (*SBOM, error) {
+	c := &cyclonedxXML{x: readXMLTokens(src)}
+	if err := c.x.walk(c.start, c.take, c.end); err != nil {
+		return nil, err
+	}
+	if !c.listed {
+		return nil, unreadable("components", "missing: the document lists nothing")
+	}
+	c.sbom.Digest = onlyOne(c.digests)
+	return &c.sbom, nil
+}
+
+func (c *cyclonedxXML) start(e xml.StartElement) error {
+	c.text = c.text[:0]
+	names := c.x.names
+	if len(names) == 1 {
+		version, ok := strings.CutPrefix(e.Name.Space, cyclonedxNamespace)
+		if e.Name.Local != "bom" || !ok || !cyclonedxVersions.MatchString(version) {
+			return fmt.Errorf("the document is a %s of %s, want bom of %s1.2 to 1.7", quote(e.Name.Local), quote(e.Name.Space), cyclonedxNamespace)
+		}
+		c.sbom.Format, c.sbom.Version = "CycloneDX", version
+	}
+	switch {
+	case c.at("bom", "components"):
+		if c.listed {
+			return fmt.Errorf("components appears twice")
+		}
+		c.listed = true
+	case c.at("bom", "vulnerabilities", "vulnerability"):
+		c.sbom.Vulnerabilities++
+	case c.isComponent():
+		c.open = append(c.open, cyclonedxComponent{})
+	case len(c.open) > 0 && c.parent() == "properties" && e.Name.Local == "property":
+		c.property = attribute(e, "name")
+	}
+	return nil
+}
+
+// at tells whether the innermost element is this one.
+func (c *cyclonedxXML) at(path ...string) bool { return slices.Equal(c.x.names, path) }
+
+func (c *cyclonedxXML) parent() string {
+	if len(c.x.names) < 2 {
+		return ""
+	}
+	return c.x.names[len(c.x.names)-2]
+}
+
+// isComponent tells whether the innermost element is a component of the
+// inventory, or what the document is about.
+func (c *cyclonedxXML) isComponent() bool {
+	names := c.x.names
+	if c.at("bom", "metadata", "component") {
+		return true
+	}
+	if len(names) < 3 || names[1] != "components" {
+		return false
+	}
+	for i, name := range names[1:] {
+		if want := []string{"components", "component"}[i%2]; name != want {
+			return false
+		}
+	}
+	return names[len(names)-1] == "component"
+}
+
+func (c *cyclonedxXML) take(text []byte) error {
+	if room := maxText - len(c.text); room > 0 {
+		c.text = append(c.text, text[:min(room, len(text))]...)
+	}
+	return nil
+}
+
+func (c *cyclonedxXML) end(name string) error {
+	text := strings.ToValidUTF8(strings.TrimSpace(string(c.text)), "")
+	c.text = c.text[:0]
+	switch {
+	case c.at("bom", "metadata", "timestamp"):
+		var err error
+		c.sbom.Created, err = timeAt("metadata.timestamp", text)
+		return err
+	case name == "name" && len(c.x.names) > 3 && c.x.names[1] == "metadata" && c.x.names[2] == "tools" && c.sbom.Tool == "":
+		c.sbom.Tool = text
+	case c.isComponent():
+		return c.close()
+	case len(c.open) > 0 && c.parent() == "component" && c.directly():
+		one := &c.open[len(c.open)-1]
+		switch name {
+		case "name":
+			one.name = text
+		case "version":
+			one.version = text
+		case "purl":
+			one.purl = text
+		}
+	case len(c.open) > 0 && name == "property" && c.property == "aquasecurity:trivy:RepoDigest" && c.x.names[1] == "metadata":
+		c.about(text)
+	}
+	return nil
+}
+
+// directly tells whether the element's parent is a component that counts.
+func (c *cyclonedxXML) directly() bool {
+	inner := c.x.names
+	c.x.names = inner[:len(inner)-1]
+	is := c.isComponent()
+	c.x.names = inner
+	return is
+}
+
+func (c *cyclonedxXML) about(names ...string) {
+	for _, name := range names {
+		if digest := digestIn(name); digest != "" && len(c.digests) < maxDigests {
+			c.digests = append(c.digests, digest)
+		}
+	}
+}
+
+// close counts a component whose end has come.
+func (c *cyclonedxXML) close() error {
+	one := c.open[len(c.open)-1]
+	c.open = c.open[:len(c.open)-1]
+	if c.x.names[1] == "metadata" {
+		c.sbom.Target = one.name
+		c.about(one.version, one.purl)
+		return nil
+	}
+	if one.name == "" {
+		return fmt.Errorf("a component without a name")
+	}
+	if c.sbom.Packages++; c.sbom.Packages > maxPackages {
+		return fmt.Errorf("more than %d components", maxPackages)
+	}
+	if strings.HasPrefix(one.purl, "pkg:") {
+		c.sbom.PURLs++
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attest
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"strings"
+)
+
+// JUnit's XML. It has no specification; what Jenkins, Gradle, pytest and
+// gotestsum write has test cases inside test suites, with an element failure,
+// error or skipped in those that did not pass. It is counted, never kept: what
+// tests print may be anything.
+
+const junitName = "junit"
+
+// junit collects what a JUnit file says.
+type junit struct {
+	x                       *xmlReader
+	passed, failed, skipped int
+	failures                []string
+	suites                  int
+	name, outcome           string // of the test case that is open
+	inCase                  int    // depth of the test case that is open; 0: none
+}
+
+func readJUnit(file []byte) (Document, error) {
+	j := &junit{x: readXMLTokens(bytes.NewReader(file))}
+	err := j.x.walk(j.start, func([]byte) error { return nil }, j.end)
+	if err == nil && j.suites == 0 {
+		err = &FormatError{Want: "no test suite in it"}
+	}
+	if err != nil {
+		return Document{}, named(err, junitName)
+	}
+	return j.document()
+}
+
+func (j *junit) start(t xml.StartElement) error {
+	switch name := t.Name.Local; {
+	case name == "testsuite":
+		j.suites++
+	case name == "testcase" && j.inCase > 0:
+		return fmt.Errorf("a test case in a test case")
+	case name == "testcase":
+		j.inCase, j.outcome, j.name = len(j.x.names), "", attribute(t, "name")
+		if class := attribute(t, "classname"); class != "" {
+			j.name = class + "." + j.name
+		}
+	case j.inCase > 0 && (name == "failure" || name == "error"):
+		j.outcome = "failed"
+	case j.inCase > 0 && name == "skipped" && j.outcome == "":
+		j.outcome = "skipped"
+	}
+	return nil
+}
+
+func (j *junit) end(name string) error {
+	if name != "testcase" || len(j.x.names) != j.inCase {
+		return nil
+	}
+	j.inCase = 0
+	switch j.outcome {
+	case "failed":
+		if j.failed++; len(j.failures) < maxTests {
+			j.failures = append(j.failures, keep(strings.ToValidUTF8(j.name, "")))
+		}
+	case "skipped":
+		j.skipped++
+	default:
+		j.passed++
+	}
+	return nil
+}
+
+// document makes the predicate. A run without a single test that passed has
+// shown nothing, so it has not passed.
+func (j *junit) document() (Document, error) {
+	result := TestsPassed
+	if j.failed > 0 || j.passed == 0 {
+		result = TestsFailed
+	}
+	predicate, err := encodeJSON(struct {
+		Configuration []string   `json:"configuration"`
+		FailedTests   []string   `json:"failedTests,omitempty"`
+		Counts        countsJSON `json:"hallmark_counts"`
+		Result        string     `json:"result"`
+	}{[]string{}, j.failures, countsJSON{Failed: j.failed, Passed: j.passed, Skipped: j.skipped}, result})
+	if err != nil {
+		return Document{}, err
+	}
+	return Document{
+		PredicateType: testResultType, Predicate: predicate, Original: Original{MediaType: "application/xml"},
+		Evidence: Evidence{Kind: EvidenceTest, Format: junitName, Test: &TestResult{Result: result, Passed: j.passed, Failed: j.failed}},
+	}, nil
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attest
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// SPDX 2.2 and 2.3 as tag-value: lines of "Tag: value", with <text>…</text>
+// over several lines. It is no JSON, so a statement names it by digest.
+// Source: https://spdx.github.io/spdx-spec/v2.3/ (file format: tag-value)
+
+const (
+	tagValueName = "spdx-tag-value"
+	// maxLine bounds a line, bytes; <text> may have many.
+	maxLine = 1 << 20
+)
+
+func tagValueDocument(s *SBOM) Document {
+	return Document{Evidence: Evidence{Kind: EvidenceSBOM, Format: tagValueName, SBOM: s}, Original: Original{MediaType: "text/spdx"}}
+}
+
+// isTagValue tells whether a document begins as tag-value does: with comments
+// and tags, of which one is the version.
+func isTagValue(head []byte) bool {
+	for line := range bytes.Lines(head) {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		if bytes.HasPrefix(line, []byte("SPDXVersion:")) {
+			return true
+		}
+		tag, _, ok := bytes.Cut(line, []byte(":"))
+		if !ok || len(tag) == 0 || strings.Trim(string(tag), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			return false
+		}
+	}
+	return false
+}
+
+// tagValue is the state of reading.
+type tagValue struct {
+	sbom      SBOM
+	inPackage bool
+	purl      bool
+	container bool
+	names     []string // of the package that may be what the document is about
+	digests   []string
+	seen      map[string]bool // of the document's own tags
+}
+
+func readTagValue(src io.Reader) (*SBOM, error) {
+	lines := bufio.NewScanner(src)
+	lines.Buffer(make([]byte, streamBuffer), maxLine)
+	t := &tagValue{seen: make(map[string]bool)}
+	n, inText := 0, 0
+	for lines.Scan() {
+		n++
+		line := lines.Bytes()
+		fail := func(err error) error {
+			return &FormatError{Place: fmt.Sprintf("line %d", n), Want: err.Error(), cause: err}
+		}
+		if !utf8.Valid(line) || bytes.IndexByte(line, 0) >= 0 {
+			return nil, fail(errors.New("invalid UTF-8"))
+		}
+		if inText > 0 {
+			if bytes.Contains(line, []byte("</text>")) {
+				inText = 0
+			}
+			continue
+		}
+		if line = bytes.TrimSpace(line); len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		tag, value, ok := strings.Cut(string(line), ":")
+		if !ok || tag == "" {
+			return nil, fail(errors.New("want Tag: value"))
+		}
+		value = strings.TrimSpace(value)
+		if text, ok := strings.CutPrefix(value, "<text>"); ok {
+			var whole bool
+			if value, _, whole = strings.Cut(text, "</text>"); !whole {
+				inText = n
+			}
+		}
+		if err := t.take(tag, value); err != nil {
+			var ours *FormatError
+			if errors.As(err, &ours) {
+				ours.Place = fmt.Sprintf("line %d", n)
+				return nil, ours
+			}
+			return nil, fail(err)
+		}
+	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, unreadable(fmt.Sprintf("line %d", n+1), "a line of more than %d bytes", maxLine)
+	case err != nil:
+		return nil, err
+	case inText > 0:
+		return nil, unreadable(fmt.Sprintf("line %d", inText), "a <text> that does not end")
+	}
+	return t.finish()
+}
+
+func (t *tagValue) take(tag, value string) error {
+	switch tag {
+	case "SPDXVersion", "Created", "DocumentName":
+		if t.seen[tag] {
+			return fmt.Errorf("%s appears twice", tag)
+		}
+		t.seen[tag] = true
+	}
+	switch tag {
+	case "SPDXVersion":
+		m := spdxVersions.FindStringSubmatch(value)
+		if m == nil {
+			return fmt.Errorf("%s, want SPDX-2.2 or SPDX-2.3", quote(value))
+		}
+		t.sbom.Format, t.sbom.Version = "SPDX", m[1]
+	case "DocumentName":
+		t.sbom.Target = keep(value)
+	case "Creator":
+		if tool, ok := strings.CutPrefix(value, "Tool: "); ok && t.sbom.Tool == "" {
+			t.sbom.Tool = keep(tool)
+		}
+	case "Created":
+		var err error
+		t.sbom.Created, err = timeAt("", value)
+		return err
+	case "PackageName":
+		t.endPackage()
+		t.inPackage = true
+		if value == "" {
+			return errors.New("a package without a name")
+		}
+		if t.sbom.Packages++; t.sbom.Packages > maxPackages {
+			return fmt.Errorf("more than %d packages", maxPackages)
+		}
+	case "FileName", "SnippetSPDXID", "LicenseID":
+		t.endPackage()
+	case "PackageVersion":
+		t.name(value)
+	case "PrimaryPackagePurpose":
+		t.container = t.inPackage && value == "CONTAINER"
+	case "ExternalRef":
+		// category, type, locator
+		if fields := strings.Fields(value); t.inPackage && len(fields) == 3 && fields[1] == "purl" {
+			t.purl = t.purl || strings.HasPrefix(fields[2], "pkg:")
+			t.name(fields[2])
+		}
+	}
+	return nil
+}
+
+func (t *tagValue) name(value string) {
+	if t.inPackage && len(t.names) < maxDigests {
+		t.names = append(t.names, value)
+	}
+}
+
+// endPackage counts what belonged to a package.
+func (t *tagValue) endPackage() {
+	if t.purl {
+		t.sbom.PURLs++
+	}
+	if t.container {
+		for _, name := range t.names {
+			if digest := digestIn(name); digest != "" && len(t.digests) < maxDigests {
+				t.digests = append(t.digests, digest)
+			}
+		}
+	}
+	t.inPackage, t.purl, t.container, t.names = false, false, false, t.names[:0]
+}
+
+func (t *tagValue) finish() (*SBOM, error) {
+	t.endPackage()
+	switch {
+	case t.sbom.Format == "":
+		return nil, unreadable("SPDXVersion", "missing")
+	case t.sbom.Packages == 0:
+		return nil, unreadable("PackageName", "missing: the document lists nothing")
+	}
+	t.sbom.Digest = onlyOne(t.digests)
+	return &t.sbom, nil
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attest
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Limits on evidence.
+const (
+	// MaxEvidenceBytes bounds a document that is read in memory: everything but
+	// the SBOMs that ReadFrom streams.
+	MaxEvidenceBytes = 16 << 20
+	// maxItems bounds the entries of one list: findings, statements. More is an
+	// error, never a silent cut.
+	maxItems = 100_000
+	// maxPackages bounds what an SBOM lists: of packages only a count is kept.
+	maxPackages = 4_000_000
+	// maxText bounds what is kept of one text of a document, bytes.
+	maxText = 1024
+)
+
+// format is one kind of document.
+type format struct {
+	name string
+	kind EvidenceKind
+	// kinds are others that its documents can be, if somebody asks for them:
+	// read decides.
+	kinds []EvidenceKind
+	// types are the predicate types whose predicates it is; the first is the one
+	// that is written. Without any it is no predicate itself: see wrap.
+	types []string
+	// media is the media type of a plain file.
+	media string
+	// is recognises a JSON document by its top. Nil: never by that.
+	is func(d *document) bool
+	// read reads a predicate, or a plain file.
+	read func(d *document) (Evidence, error)
+	// wrap makes the predicate of a plain file. Nil: the file is one itself.
+	wrap wrapper
+}
+
+// wrapper makes the predicate of a plain file that was read.
+type wrapper func(file []byte, d Document) (predicateType string, predicate []byte, err error)
+
+// formats are all that are JSON, in the order in which they are tried. To add
+// one, write its file and name it here.
+func formats() []format {
+	return []format{
+		cosignVulnFormat(), vulnsFormat(), trivyFormat(), grypeFormat(),
+		spdxFormat(), spdx3Format(), cyclonedxFormat(), syftFormat(), openvexFormat(),
+		sarifFormat(), clairFormat(), gitlabFormat(), snykFormat(),
+		hadolintFormat(), dockleFormat(), kubebenchFormat(), gitleaksFormat(),
+		testResultFormat(), provenanceFormat(),
+	}
+}
+
+// document is a JSON document that has been checked, with its top taken apart.
+type document struct {
+	// members are those of an object, or of the first object of a list.
+	members
+	list bool
+	size int // of the list
+	raw  []byte
+	// want is the kind or format that somebody takes it for, or "".
+	want string
+}
+
+// open checks a JSON document and takes its top apart, without copying it.
+func open(raw []byte, want string) (*document, error) {
+	if len(raw) > MaxEvidenceBytes {
+		return nil, tooLarge(int64(len(raw)), MaxEvidenceBytes)
+	}
+	if err := checkText(raw); err != nil {
+		return nil, err
+	}
+	r := readJSON(raw)
+	d := &document{members: members{}, raw: raw, want: want}
+	top := func() error {
+		return r.object(func(name []byte) error {
+			value, err := r.raw()
+			if err == nil {
+				d.members[string(name)] = value
+			}
+			return err
+		})
+	}
+	var err error
+	switch r.peek() {
+	case '{':
+		err = top()
+	case '[':
+		d.list = true
+		_, err = r.list(func() error {
+			if d.size++; d.size == 1 && r.peek() == '{' {
+				return top()
+			}
+			return nil
+		})
+	default:
+		if err = r.skip(); err == nil {
+			err = unreadable("$", "want a JSON object or list")
+		}
+	}
+	if err == nil {
+		err = r.end()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// checkText refuses what is no UTF-8 text from its first byte on, with a hint.
+func checkText(raw []byte) error {
+	switch {
+	case len(bytes.TrimSpace(raw)) == 0:
+		return unreadable("", "empty (hint: the tool has written nothing; look at its exit code)")
+	case bytes.HasPrefix(raw, []byte("\xef\xbb\xbf")):
+		return &FormatError{Place: "byte 0", Want: "begins with a byte order mark (hint: write the file as UTF-8 without one)", cause: ErrJSON}
+	case bytes.HasPrefix(raw, []byte("\xff\xfe")), bytes.HasPrefix(raw, []byte("\xfe\xff")):
+		return &FormatError{Place: "byte 0", Want: "is UTF-16 (hint: write the file as UTF-8; PowerShell's > does not)", cause: ErrJSON}
+	case raw[0] == 0x1f && len(raw) > 1 && raw[1] == 0x8b:
+		return &FormatError{Place: "byte 0", Want: "is compressed by gzip (hint: unpack it first)", cause: ErrJSON}
+	}
+	return nil
+}
+
+// IsEvidence tells whether statements of a predicate type are evidence that
+// ReadEvidence knows.
+func IsEvidence(predicateType string) bool {
+	return slices.ContainsFunc(formats(), func(f format) bool { return f.has(predicateType) })
+}
+
+// EvidenceKindOf is the kind of most statements of a predicate type, or "".
+// What one of them is, ReadEvidence says: a test-result may be a Check.
+func EvidenceKindOf(predicateType string) EvidenceKind {
+	for _, f := range formats() {
+		if f.has(predicateType) {
+			return f.kind
+		}
+	}
+	return ""
+}
+
+// EvidenceKindsOf are all kinds that statements of a predicate type can be:
+// CycloneDX is an SBOM, and may be a scan or VEX. None if it is no evidence.
+func EvidenceKindsOf(predicateType string) []EvidenceKind {
+	var all []EvidenceKind
+	for _, f := range formats() {
+		if f.has(predicateType) {
+			all = append(append(all, f.kind), f.kinds...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// has compares exactly; only SPDX and CycloneDX put a version behind their
+// type, and only numbers count as one.
+func (f format) has(predicateType string) bool {
+	for _, t := range f.types {
+		if predicateType == t {
+			return true
+		}
+		version, ok := strings.CutPrefix(predicateType, t+"/v")
+		if ok && f.kind == EvidenceSBOM && version != "" && strings.Trim(version, "0123456789.") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// ReadEvidence reads a predicate of a type that IsEvidence knows. Errors are
+// ErrEvidence.
+func ReadEvidence(predicateType string, predicate []byte) (Evidence, error) {
+	d, err := open(predicate, "")
+	if err != nil {
+		return Evidence{}, err
+	}
+	var candidates []string
+	for _, f := range formats() {
+		if !f.has(predicateType) {
+			continue
+		}
+		if f.is(d) {
+			return f.evidence(d)
+		}
+		if !slices.Contains(candidates, f.name) {
+			candidates = append(candidates, f.name)
+		}
+	}
+	if len(candidates) == 0 {
+		return Evidence{}, unreadable("", "predicate type %s is not evidence that is read here", quote(predicateType))
+	}
+	return Evidence{}, unreadable("$", "not a document of %s", strings.Join(candidates, " or "))
+}
+
+func (f format) evidence(d *document) (Evidence, error) {
+	ev, err := f.read(d)
+	if err != nil {
+		return Evidence{}, named(err, f.name)
+	}
+	if ev.Kind == "" {
+		ev.Kind = f.kind
+	}
+	if ev.Format == "" {
+		ev.Format = f.name
+	}
+	return ev, nil
+}
+
+// fits tells whether a document of the format can be what somebody takes it
+// for.
+func (f format) fits(want string) bool {
+	return want == "" || want == f.name || want == string(f.kind) || slices.Contains(f.kinds, EvidenceKind(want))
+}
+
+// formatNames are the names of all formats, those that are not JSON too.
+func formatNames() []string {
+	var names []string
+	for _, f := range formats() {
+		names = append(names, f.name)
+	}
+	return append(names, "spdx-tag-value", "cyclonedx-xml", "junit")
+}
+
+// CheckWanted tells whether ReadDocumentAs knows a kind or format by this
+// name, and which there are if it does not.
+func CheckWanted(want string) error {
+	kinds := []string{string(EvidenceSBOM), string(EvidenceScan), string(EvidenceVEX), string(EvidenceTest), string(EvidenceCheck), string(EvidenceProvenance)}
+	if want == "" || slices.Contains(kinds, want) || slices.Contains(formatNames(), want) {
+		return nil
+	}
+	return errors.New("no kind or format of evidence is called " + quote(want) + " (kinds: " + strings.Join(kinds, ", ") + "; formats: " + strings.Join(formatNames(), ", ") + ")")
+}
