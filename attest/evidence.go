@@ -46,6 +46,8 @@ type Evidence struct {
 	VEX        *VEX
 	Test       *TestResult
 	Provenance *Provenance
+	// ChartImages are what a Helm chart refers to.
+	ChartImages *ChartImages
 }
 
 // SBOM is what a gate asks of a bill of materials.
@@ -143,7 +145,7 @@ type format struct {
 func formats() []format {
 	return []format{
 		cosignVulnFormat(), vulnsFormat(), trivyFormat(), grypeFormat(),
-		spdxFormat(), cyclonedxFormat(), openvexFormat(), testResultFormat(), provenanceFormat(),
+		spdxFormat(), cyclonedxFormat(), openvexFormat(), testResultFormat(), provenanceFormat(), chartImagesFormat(),
 	}
 }
 
