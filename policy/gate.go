@@ -31,11 +31,12 @@ const evidencePrefix = "evidence."
 type gateSubject struct {
 	digest    string
 	index     bool
+	chart     bool
 	platforms []string
 }
 
 func subjectOf(in Input) gateSubject {
-	return gateSubject{digest: in.Digest, index: in.Kind == KindIndex, platforms: in.Platforms}
+	return gateSubject{digest: in.Digest, index: in.Kind == KindIndex, chart: in.Kind == KindChart, platforms: in.Platforms}
 }
 
 // gateOutcome is every check of a gate, in the order of the policy, and the bundles that decided.
@@ -60,7 +61,7 @@ func (r *signingRule) compileGate(path string) error {
 	if r.Require == nil {
 		return nil
 	}
-	if !slices.Contains(r.Actions, ActionSign) {
+	if !slices.ContainsFunc(r.Actions, gated) {
 		return fieldErrorf(path, "only a rule with the action sign requires evidence")
 	}
 	if len(r.Require.Signers) > 0 {
@@ -77,6 +78,9 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 	found := make(map[string][]*Document)
 	missing := false
 	for _, kind := range g.kinds() {
+		if kind == EvidenceChartImages && !s.chart {
+			continue
+		}
 		check, picked := g.judgeKind(kind, s, documents, now)
 		result.checks = append(result.checks, check)
 		missing = missing || !check.Passed

@@ -53,6 +53,9 @@ func noEvidence(kind, tool string, ignored []string) string {
 	if kind == EvidenceProvenance {
 		hint = "the service makes it; sign through the service"
 	}
+	if kind == EvidenceChartImages {
+		hint = "the service makes it: hallmark chart images, or sign through the service"
+	}
 	return said + " (hint: " + hint + ")"
 }
 
@@ -65,7 +68,7 @@ func (g *gate) unusable(d *Document, now time.Time) string {
 		return "without a proven time"
 	case d.At.After(now.Add(clockTolerance)):
 		return "dated in the future; check the clock"
-	case d.Kind == EvidenceProvenance && (d.Author != d.Signer || d.Signer == ""):
+	case (d.Kind == EvidenceProvenance || d.Kind == EvidenceChartImages) && (d.Author != d.Signer || d.Signer == ""):
 		return "made for " + shown(d.Author) + ", not by the service itself"
 	case !d.hasContent():
 		return "holds nothing of its kind"
@@ -83,6 +86,8 @@ func (d *Document) hasContent() bool {
 		return d.Test != nil
 	case EvidenceProvenance:
 		return d.Provenance != nil
+	case EvidenceChartImages:
+		return d.ChartImages != nil
 	}
 	return false
 }
@@ -100,6 +105,8 @@ func (g *gate) insufficient(d *Document, now time.Time) string {
 		}
 	case EvidenceScan:
 		return g.insufficientScan(d, now)
+	case EvidenceChartImages:
+		return g.insufficientImages(d.ChartImages)
 	}
 	return ""
 }

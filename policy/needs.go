@@ -8,6 +8,8 @@ type Needs struct {
 	Evidence   bool // statements about the artifact
 	Platforms  bool // also those about the images of an index
 	Provenance bool // the service's own provenance
+	// ChartImages says that the images of a chart have to be looked at.
+	ChartImages bool
 }
 
 // Needs tells what Decide needs of a signature's evidence. It looks at claims and artifact only.
@@ -26,13 +28,14 @@ func (p *SigningPolicy) Needs(in Input) Needs {
 			continue
 		}
 		n.Allowed = true
-		if rule.Require == nil || in.Action != ActionSign {
+		if rule.Require == nil || !gated(in.Action) {
 			// It allows, whatever the evidence is. The rules before it come first: how is
 			// signed is theirs to say.
 			return n
 		}
 		n.Evidence = true
 		n.Provenance = n.Provenance || rule.Require.Provenance
+		n.ChartImages = n.ChartImages || (in.Kind == KindChart && rule.Require.ChartImages != nil)
 		n.Platforms = n.Platforms || (in.Kind == KindIndex && rule.Require.Index != "" && rule.Require.Index != indexItself)
 	}
 	return n

@@ -29,6 +29,8 @@ type EvidenceRequirement struct {
 	Tests bool `json:"tests,omitempty"`
 	// Provenance asks for SLSA provenance made by the service. When the service signs, it makes it from the token's claims.
 	Provenance bool `json:"provenance,omitempty"`
+	// ChartImages asks of a chart that every image that it refers to is signed. Only a signing rule has it.
+	ChartImages *ChartImagesRequirement `json:"chartImages,omitempty"`
 	// Conditions must all hold, of evidence that passed the checks above.
 	Conditions []Condition `json:"conditions,omitempty"`
 }
@@ -91,8 +93,8 @@ func newGate(path string, spec *EvidenceRequirement, others []cel.EnvOption) (*g
 		return nil, nil //nolint:nilnil // nothing is required
 	}
 	g := &gate{spec: *spec}
-	if !spec.SBOM && spec.Scan == nil && !spec.Tests && !spec.Provenance {
-		return nil, fieldErrorf(path, "requires nothing (hint: sbom, scan, tests or provenance)")
+	if !spec.SBOM && spec.Scan == nil && !spec.Tests && !spec.Provenance && spec.ChartImages == nil {
+		return nil, fieldErrorf(path, "requires nothing (hint: sbom, scan, tests, provenance or chartImages)")
 	}
 	if !oneOf("", indexItself, indexPlatforms, indexEither)(spec.Index) {
 		return nil, fieldErrorf(path+".index", "must be %s, %s or %s", indexItself, indexPlatforms, indexEither)
@@ -186,7 +188,7 @@ func (g *gate) kinds() []string {
 		kind     string
 		required bool
 	}{
-		{EvidenceSBOM, g.spec.SBOM}, {EvidenceScan, g.spec.Scan != nil}, {EvidenceTest, g.spec.Tests}, {EvidenceProvenance, g.spec.Provenance},
+		{EvidenceSBOM, g.spec.SBOM}, {EvidenceScan, g.spec.Scan != nil}, {EvidenceTest, g.spec.Tests}, {EvidenceProvenance, g.spec.Provenance}, {EvidenceChartImages, g.spec.ChartImages != nil},
 	} {
 		if k.required {
 			kinds = append(kinds, k.kind)
