@@ -2,6 +2,8 @@
 
 package attest
 
+import "errors"
+
 // What is said of Helm charts. A chart is read and rendered in a process of
 // its own (package helm, cmd/hallmark-chart); these are the words in which that
 // process answers, and the predicate that is made of them.
@@ -9,6 +11,10 @@ package attest
 // PredicateChartImages is the predicate type of statements about the images
 // that a chart refers to: docs/CHARTS.md describes it.
 const PredicateChartImages = "https://hallmark.dev/attestation/chart-images/v1"
+
+// ErrChart says that an archive is no chart that can be accepted. Its message
+// says what is wrong with it.
+var ErrChart = errors.New("not an acceptable chart")
 
 // ChartQuestion is what is asked about a chart besides its archive.
 type ChartQuestion struct {

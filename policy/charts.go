@@ -31,6 +31,7 @@ type ChartImagesRequirement struct {
 // ChartImages is what a chart refers to.
 type ChartImages struct {
 	Images   []ChartImage
+	Given    bool     // rendered with values that a job has given
 	Problems []string // what could not be rendered or read
 }
 

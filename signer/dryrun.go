@@ -100,6 +100,9 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 				return fmt.Errorf("gather evidence of %s: %w", a, err)
 			}
 			in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
+			if in.Evidence, err = s.asIfChartImages(ctx, a, in); err != nil {
+				return err
+			}
 		}
 		for _, d := range documents {
 			s.explainDocument(x, p, a, req, d)

@@ -28,6 +28,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/hallmark-dev/hallmark/attest"
 )
 
 // Limits on an archive. Helm's own are 100 MiB in all and 5 MiB a file, for
@@ -48,9 +50,8 @@ const (
 	maxNested = 4
 )
 
-// ErrChart says that an archive is no chart that can be accepted. Its message
-// says what is wrong with it.
-var ErrChart = errors.New("not an acceptable chart")
+// ErrChart says that an archive is no chart that can be accepted.
+var ErrChart = attest.ErrChart
 
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrChart}, args...)...)

@@ -28,6 +28,9 @@ import (
 	"github.com/hallmark-dev/hallmark/attest/helm/render"
 )
 
+// version is stamped by the Makefile.
+var version = "devel"
+
 // Exit codes.
 const (
 	exitNo        = 1
@@ -43,6 +46,10 @@ const (
 )
 
 func main() {
+	if len(os.Args) > 1 { // only people give it arguments
+		fmt.Println("hallmark-chart", version, "reads a chart from stdin for hallmark-server")
+		return
+	}
 	if err := limitProcess(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "hallmark-chart:", err)
 		os.Exit(exitUndecided)

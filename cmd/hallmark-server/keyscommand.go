@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -84,6 +85,11 @@ func keyStates(cfg *Config) ([]keyState, error) {
 	}
 	for _, k := range cfg.signingKeys() {
 		if err := add(k.name, k.use, k.place); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Charts.PGPKey != "" {
+		if err := add(keyCharts, "charts' provenance files", cfg.chartPlace()); err != nil {
 			return nil, err
 		}
 	}
@@ -191,6 +197,9 @@ func createSigningKeys(ctx context.Context, cfg *Config) error {
 		if _, err := cfg.adoptKey(ctx, cfg.path("keys"), k.place, password); err != nil {
 			return fmt.Errorf("signing key %q for %s: %w", k.name, k.use, err)
 		}
+	}
+	if err := cfg.createChartKey(ctx, cfg.dir, password, time.Now()); err != nil {
+		return err
 	}
 	_, _, err = cfg.openSigningKeys(ctx, password)
 	return err

@@ -195,6 +195,8 @@ identities:
 # Stock clients may sign by themselves here, with a certificate that names
 # their workflow: the policy has rules with the action certificate for it.
 fulcio: {audience: sigstore}
+# Provenance files of Helm charts are made here, too.
+charts: {pgpKey: file}
 log: {writers: open}
 `, d.addr.origin(), d.addr.Server, d.addr.Admin, d.addr.Registry, strings.TrimSpace(d.issuer.Sources()))
 }

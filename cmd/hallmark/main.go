@@ -8,6 +8,7 @@
 //	hallmark policy test FILE try a signing policy without a service
 //	hallmark log ...          look into the transparency logs, and check what they answer
 //	hallmark keys ...         public keys of signatures that are made by key
+//	hallmark chart ...        provenance, push and images of Helm charts
 //	hallmark root ...         sign the root of trust, in a ceremony of several holders
 //	hallmark dev --dir DIR    a whole Hallmark on loopback, to try things out
 //
@@ -91,7 +92,7 @@ func run(ctx context.Context, args []string, env environment) int {
 		return usage("%w (hint: %s --help)", err, cmd.CommandPath())
 	})
 	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), policyCommand(env), logCommand(env),
-		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env))
+		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env), chartCommand(env))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitYes

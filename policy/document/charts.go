@@ -15,6 +15,7 @@ func chartImagesOf(c *attest.ChartImages) *policy.ChartImages {
 		}
 	}
 	for _, r := range c.Renders {
+		out.Given = out.Given || r.Digest != ""
 		if r.Problem != "" {
 			out.Problems = append(out.Problems, "with "+r.Values+" values: "+r.Problem)
 		}

@@ -57,6 +57,10 @@ type Config struct {
 	Trust func(ctx context.Context) (trustedRoot, signingConfig []byte)
 	// Keys are the long-lived keys that are published.
 	Keys []PublicKey
+	// Charts are what is done with Helm charts; nil: nothing.
+	Charts Charts
+	// ChartKeyring is the public key ring of charts' provenance files.
+	ChartKeyring []byte
 	// RequestID names the request in answers and records; it is also in the
 	// server's log.
 	RequestID func(ctx context.Context) string
@@ -101,6 +105,7 @@ func New(cfg Config) (http.Handler, error) {
 	}, s.artifact)
 	s.registerLogs(api, mux)
 	s.registerKeys(api, mux)
+	s.registerCharts(api, mux)
 	mux.HandleFunc("GET /hallmark/v1/trusted_root.json", func(w http.ResponseWriter, r *http.Request) {
 		root, _ := cfg.Trust(r.Context())
 		writeJSON(w, root)

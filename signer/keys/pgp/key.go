@@ -129,6 +129,7 @@ type Key struct {
 	ring    []byte
 	entity  *openpgp.Entity // of the ring: public only
 	private *packet.PrivateKey
+	signer  crypto.Signer
 }
 
 // Open opens a key with its ring: ErrOtherKey if they do not fit, ErrRing,
@@ -145,7 +146,7 @@ func Open(key crypto.Signer, ring []byte) (*Key, error) {
 	if !bytes.Equal(private.Fingerprint, entity.PrimaryKey.Fingerprint) {
 		return nil, fmt.Errorf("%w: the ring is of %X, the key is %X", ErrOtherKey, entity.PrimaryKey.Fingerprint, private.Fingerprint)
 	}
-	return &Key{ring: bytes.Clone(ring), entity: entity, private: private}, nil
+	return &Key{ring: bytes.Clone(ring), entity: entity, private: private, signer: key}, nil
 }
 
 // Ring is the public key ring, binary.
@@ -153,6 +154,9 @@ func (k *Key) Ring() []byte { return bytes.Clone(k.ring) }
 
 // Fingerprint names the key: 40 upper-case hex digits.
 func (k *Key) Fingerprint() string { return strings.ToUpper(hex.EncodeToString(k.private.Fingerprint)) }
+
+// Public is the key as X.509 knows it.
+func (k *Key) Public() crypto.PublicKey { return k.signer.Public() }
 
 // Identity is what the ring says of the key.
 func (k *Key) Identity() Identity {
