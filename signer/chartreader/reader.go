@@ -99,13 +99,13 @@ func (r *Reader) Read(ctx context.Context, archive []byte, q attest.ChartQuestio
 	case err == nil && answer.over:
 		return attest.ChartReport{}, fmt.Errorf("%w: what is to be said of it has more than %d bytes", attest.ErrChart, maxReport)
 	case err == nil:
-		return parse(answer.Bytes())
+		return parse(answer.kept.Bytes())
 	case errors.As(err, &exit) && exit.ExitCode() == exitNo:
 		return attest.ChartReport{}, refusal(answer)
-	case errors.As(err, &exit) && endedByLimit(exit, complaint.String()):
+	case errors.As(err, &exit) && endedByLimit(exit, complaint.kept.String()):
 		return attest.ChartReport{}, fmt.Errorf("%w: reading and rendering it takes more memory or time than a chart gets (hint: does a template loop or recurse?)", attest.ErrChart)
 	}
-	return attest.ChartReport{}, fmt.Errorf("read chart: %w: %s", err, strings.TrimSpace(complaint.String()))
+	return attest.ChartReport{}, fmt.Errorf("read chart: %w: %s", err, strings.TrimSpace(complaint.kept.String()))
 }
 
 // endedByLimit tells a process that the kernel or Go's runtime has ended for
@@ -133,7 +133,7 @@ func parse(raw []byte) (attest.ChartReport, error) {
 
 // refusal repeats the words of a refusal.
 func refusal(answer *bounded) error {
-	words := strings.ToValidUTF8(answer.String(), "�")
+	words := strings.ToValidUTF8(answer.kept.String(), "�")
 	words = strings.TrimPrefix(words, attest.ErrChart.Error()+": ")
 	if len(words) > maxRefusal {
 		words = words[:maxRefusal] + "…"
@@ -141,19 +141,20 @@ func refusal(answer *bounded) error {
 	return fmt.Errorf("%w: %s", attest.ErrChart, strings.ToValidUTF8(words, ""))
 }
 
-// bounded keeps the beginning of what is written.
+// bounded keeps the beginning of what is written. It embeds no buffer: io.Copy
+// would find the buffer's ReadFrom, and read without a limit.
 type bounded struct {
-	bytes.Buffer
+	kept  bytes.Buffer
 	limit int
 	over  bool
 }
 
 // Write implements io.Writer.
 func (b *bounded) Write(p []byte) (int, error) {
-	if room := b.limit - b.Len(); len(p) > room {
+	if room := b.limit - b.kept.Len(); len(p) > room {
 		b.over = true
-		_, _ = b.Buffer.Write(p[:max(room, 0)])
+		_, _ = b.kept.Write(p[:max(room, 0)]) // never fails
 		return len(p), nil
 	}
-	return b.Buffer.Write(p)
+	return b.kept.Write(p)
 }

@@ -19,11 +19,17 @@ func clip(s string) string {
 	if len(s) <= maxProblem {
 		return s
 	}
-	cut := maxProblem
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
+	// Where it began and how it ended: between them is the way of a template
+	// through others.
+	const head = maxProblem / 3
+	start, end := head, len(s)-(maxProblem-head)
+	for !utf8.RuneStart(s[start]) {
+		start--
 	}
-	return s[:cut] + "…"
+	for !utf8.RuneStart(s[end]) {
+		end++
+	}
+	return s[:start] + " … " + s[end:]
 }
 
 func or(s, otherwise string) string {
