@@ -13,14 +13,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"time"
 
 	"github.com/fluxcd/source-controller/internal/oci"
 	"github.com/fluxcd/source-controller/internal/oci/cosign"
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	sigstore "github.com/sigstore/cosign/v3/pkg/cosign"
 )
 
@@ -50,7 +54,19 @@ func verify(reference, key, trustedRoot, issuer, subject string) error {
 	if err != nil {
 		return err
 	}
-	opts := []cosign.Options{cosign.WithInsecure(true)} // of a registry on loopback
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	transport, ok := remote.DefaultTransport.(*http.Transport)
+	if !ok {
+		return errors.New("the registry client's transport is another one")
+	}
+	// As makeRemoteOptions has them. They matter: without them cosign shares one
+	// limiter among all reads and never gives its turns back.
+	opts := []cosign.Options{
+		cosign.WithRemoteOptions(remote.WithContext(ctx), remote.WithUserAgent("flux"), remote.WithTransport(transport.Clone()), remote.WithAuthFromKeychain(authn.DefaultKeychain)),
+		cosign.WithInsecure(true), // of a registry on loopback
+		cosign.WithTLSConfig(transport.TLSClientConfig),
+	}
 	if key != "" {
 		content, err := os.ReadFile(key)
 		if err != nil {
@@ -64,8 +80,6 @@ func verify(reference, key, trustedRoot, issuer, subject string) error {
 		}
 		opts = append(opts, cosign.WithTrustedRoot(content), cosign.WithIdentities([]sigstore.Identity{{IssuerRegExp: issuer, SubjectRegExp: subject}}))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
 	verifier, err := cosign.NewCosignVerifierFactory().NewCosignVerifier(ctx, opts...)
 	if err != nil {
 		return err
