@@ -225,12 +225,12 @@ func ecdsaKey(key *ecdsa.PublicKey, created time.Time) (*packet.PublicKey, error
 	)
 	body := []byte{version4}
 	body = binary.BigEndian.AppendUint32(body, uint32(created.Unix())) //nolint:gosec // checked to fit
-	body = append(body, ecdsaAlgo, byte(len(oidP256)))
+	body = append(body, ecdsaAlgo, byte(len(oidP256)))                 //nolint:gosec // it is 8
 	body = append(body, oidP256...)
 	// An uncompressed point begins with 4: three bits less than its bytes have.
 	body = binary.BigEndian.AppendUint16(body, uint16(8*len(point)-5)) //nolint:gosec // 65 bytes
 	body = append(body, point...)
-	read, err := packet.Read(bytes.NewReader(append([]byte{newFormat, byte(len(body))}, body...)))
+	read, err := packet.Read(bytes.NewReader(append([]byte{newFormat, byte(len(body))}, body...))) //nolint:gosec // 81 bytes
 	if err != nil {
 		return nil, fmt.Errorf("ECDSA key: %w", err)
 	}

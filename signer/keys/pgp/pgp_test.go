@@ -78,7 +78,8 @@ func TestSignAndVerify(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		// What a log keeps of it makes the same file again.
-		armoured := signed[bytes.Index(signed, []byte("-----BEGIN PGP SIGNATURE")):]
+		_, rest, _ := bytes.Cut(signed, []byte("-----BEGIN PGP SIGNATURE"))
+		armoured := append([]byte("-----BEGIN PGP SIGNATURE"), rest...)
 		again, err := k.Rejoin(text, armoured, birth.Add(2*time.Hour))
 		if err != nil || !bytes.Equal(again, signed) {
 			t.Errorf("%s: rejoined %v\n%s\nwant\n%s", name, err, again, signed)
