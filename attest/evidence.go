@@ -46,6 +46,8 @@ type Evidence struct {
 	Provenance *Provenance
 	// secret: the document says what a secret is, and not only where.
 	secret bool
+	// ChartImages are what a Helm chart refers to.
+	ChartImages *ChartImages
 }
 
 // SBOM is what a gate asks of a bill of materials.

@@ -54,7 +54,7 @@ func formats() []format {
 		spdxFormat(), spdx3Format(), cyclonedxFormat(), syftFormat(), openvexFormat(),
 		sarifFormat(), clairFormat(), gitlabFormat(), snykFormat(),
 		hadolintFormat(), dockleFormat(), kubebenchFormat(), gitleaksFormat(),
-		testResultFormat(), provenanceFormat(),
+		testResultFormat(), provenanceFormat(), chartImagesFormat(),
 	}
 }
 

@@ -144,7 +144,7 @@ func TestCertificateRuleIsChecked(t *testing.T) {
 		"reads type":        {rule(alone, `predicateType != "x"`), "knows no artifact"},
 		"evidence":          {rule(alone+"  require: {sbom: true}\n", `claims.x == "1"`), "no evidence"},
 		"keys":              {rule(alone+"  keys: [release]\n", `claims.x == "1"`), "own key"},
-		"no such action":    {rule("  actions: [certify]\n", `claims.x == "1"`), "sign, attest or certificate"},
+		"no such action":    {rule("  actions: [certify]\n", `claims.x == "1"`), "sign, attest, chart-provenance or certificate"},
 		"certificate twice": {rule("  actions: [certificate, certificate]\n", `claims.x == "1"`), "stands alone"},
 	} {
 		if _, err := ParseSigningPolicy([]byte(tc.policy)); err == nil || !strings.Contains(err.Error(), tc.says) {

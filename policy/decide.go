@@ -89,11 +89,14 @@ func variables(in Input) (map[string]any, error) {
 		return nil, fmt.Errorf("digest %s is not sha256 and 64 lower-case hex digits", shown(in.Digest))
 	case len(in.Evidence) > maxDocuments:
 		return nil, fmt.Errorf("%d statements about the artifact are more than %d", len(in.Evidence), maxDocuments)
-	case in.Own && (in.Action != ActionAttest || in.PredicateType != PredicateProvenance):
+	case in.Own && (in.Action != ActionAttest || !makesItself(in.PredicateType)):
 		return nil, fmt.Errorf("the service makes no %s of its own", shown(in.PredicateType))
 	case in.Action == ActionAttest && in.PredicateType == PredicateSignature:
 		// Whoever may attest could otherwise approve, even by a rule with anyPredicateType.
 		return nil, fmt.Errorf("%s is a signature and cannot be attested; ask to sign", PredicateSignature)
+	}
+	if err := checkChartInput(in); err != nil {
+		return nil, err
 	}
 	claims, err := claimValues(in.Claims)
 	if err != nil {
@@ -128,10 +131,10 @@ func (o outcome) wouldHold() bool {
 // of another provider would fail them for no reason worth reading. An unread gate is closed, and says so.
 func (r *signingRule) judge(in Input, vars map[string]any, unread bool) outcome {
 	result := r.judgeClaims(in, vars)
-	switch gated := result.wouldHold() && r.gate != nil && in.Action == ActionSign; {
-	case gated && unread:
+	switch waits := result.wouldHold() && r.gate != nil && gated(in.Action); {
+	case waits && unread:
 		result.addGate(gateOutcome{checks: []Check{{Name: checkEvidence, Detail: unreadEvidence}}})
-	case gated:
+	case waits:
 		result.addGate(r.gate.judge(subjectOf(in), in.Evidence, vars, in.Now))
 	}
 	return result
@@ -181,6 +184,8 @@ func (r *signingRule) scope(in Input) []Check {
 	switch {
 	case r.makes(in):
 		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, nil, true))
+	case in.Own && in.PredicateType == PredicateChartImages:
+		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, []string{"what jobs attest: it signs no charts"}, false))
 	case in.Own:
 		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, []string{"what jobs attest: it requires no provenance"}, false))
 	case in.Action == ActionAttest:
@@ -191,6 +196,9 @@ func (r *signingRule) scope(in Input) []Check {
 
 // makes reports whether the statement is the service's own and the rule requires it of signatures.
 func (r *signingRule) makes(in Input) bool {
+	if in.PredicateType == PredicateChartImages { // facts about what the rule signs, whatever it requires
+		return in.Own && in.Kind == KindChart && slices.Contains(r.Actions, ActionSign)
+	}
 	return in.Own && r.Require != nil && r.Require.Provenance && slices.Contains(r.Actions, ActionSign)
 }
 

@@ -27,6 +27,8 @@ type Document struct {
 	VEX        []VEXStatement
 	Test       *TestResult
 	Provenance *Provenance
+
+	ChartImages *ChartImages
 }
 
 // The kinds of evidence that a rule can require.

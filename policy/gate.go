@@ -32,11 +32,12 @@ type gateSubject struct {
 	repository string
 	digest     string
 	index      bool
+	chart      bool
 	platforms  []string
 }
 
 func subjectOf(in Input) gateSubject {
-	return gateSubject{repository: in.Repository, digest: in.Digest, index: in.Kind == KindIndex, platforms: in.Platforms}
+	return gateSubject{repository: in.Repository, digest: in.Digest, index: in.Kind == KindIndex, chart: in.Kind == KindChart, platforms: in.Platforms}
 }
 
 // gateOutcome is every check of a gate, in the order of the policy, and the bundles that decided.
@@ -61,7 +62,7 @@ func (r *signingRule) compileGate(path string) error {
 	if r.Require == nil {
 		return nil
 	}
-	if !slices.Contains(r.Actions, ActionSign) {
+	if !slices.ContainsFunc(r.Actions, gated) {
 		return fieldErrorf(path, "only a rule with the action sign requires evidence")
 	}
 	if len(r.Require.Signers) > 0 {
@@ -78,6 +79,9 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 	found := make(map[string][]counted)
 	missing := false
 	for _, kind := range g.kinds() {
+		if kind == EvidenceChartImages && !s.chart {
+			continue
+		}
 		check, picked := g.judgeKind(kind, s, documents, now)
 		result.checks = append(result.checks, check)
 		missing = missing || !check.Passed

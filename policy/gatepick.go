@@ -152,6 +152,9 @@ func noEvidence(a asked, ignored []string) string {
 	if a.kind == EvidenceProvenance {
 		hint = "the service makes it; sign through the service"
 	}
+	if a.kind == EvidenceChartImages {
+		hint = "the service makes it: hallmark chart images, or sign through the service"
+	}
 	return said + " (hint: " + hint + ")"
 }
 
@@ -164,7 +167,7 @@ func (g *gate) unusable(d *Document, now time.Time) string {
 		return "without a proven time"
 	case d.At.After(now.Add(clockTolerance)):
 		return "dated in the future; check the clock"
-	case d.Kind == EvidenceProvenance && (d.Author != d.Signer || d.Signer == ""):
+	case (d.Kind == EvidenceProvenance || d.Kind == EvidenceChartImages) && (d.Author != d.Signer || d.Signer == ""):
 		return "made for " + shown(d.Author) + ", not by the service itself"
 	case !d.hasContent():
 		return "holds nothing of its kind"
@@ -182,6 +185,8 @@ func (d *Document) hasContent() bool {
 		return d.Provenance != nil
 	case EvidenceVEX:
 		return d.VEX != nil
+	case EvidenceChartImages:
+		return d.ChartImages != nil
 	}
 	return d.Scan != nil && (d.Kind == EvidenceScan || reportKind(d.Kind))
 }
@@ -198,6 +203,8 @@ func (g *gate) insufficient(d *Document, now time.Time) string {
 			return "repair the tests"
 		}
 	case EvidenceProvenance:
+	case EvidenceChartImages:
+		return g.insufficientImages(d.ChartImages)
 	default:
 		return g.insufficientReport(d, now)
 	}

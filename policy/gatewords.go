@@ -15,6 +15,7 @@ import (
 // kindWords call the kinds of evidence by name.
 var kindWords = map[string]string{
 	EvidenceSBOM: "an SBOM", EvidenceScan: "a scan", EvidenceTest: "a test result", EvidenceProvenance: "provenance", EvidenceVEX: "VEX",
+	EvidenceChartImages: "the chart's images",
 }
 
 // describeDocument says which statement it was. One without a bundle is not attested: a dry run's.
@@ -40,6 +41,8 @@ func (d *Document) summary(now time.Time) string {
 		return fmt.Sprintf("%s, %d passed, %d failed", d.Test.Result, d.Test.Passed, d.Test.Failed)
 	case d.Provenance != nil:
 		return "by builder " + shown(d.Provenance.Builder)
+	case d.ChartImages != nil:
+		return d.ChartImages.summary()
 	}
 	return d.Kind
 }

@@ -13,6 +13,8 @@ type Needs struct {
 	// Kinds are the kinds of evidence that gates read, and Ages how old reports of a kind may be to say anything; 0 and no entry: of any age.
 	Kinds []string
 	Ages  map[string]time.Duration
+	// ChartImages says that the images of a chart have to be looked at.
+	ChartImages bool
 }
 
 // Needs tells what Decide needs of a signature's evidence. It looks at claims and artifact only.
@@ -31,7 +33,7 @@ func (p *SigningPolicy) Needs(in Input) Needs {
 			continue
 		}
 		n.Allowed = true
-		if rule.Require == nil || in.Action != ActionSign {
+		if rule.Require == nil || !gated(in.Action) {
 			// It allows, whatever the evidence is. The rules before it come first: how is
 			// signed is theirs to say.
 			return n
@@ -39,6 +41,7 @@ func (p *SigningPolicy) Needs(in Input) Needs {
 		n.Evidence = true
 		n.read(rule.gate)
 		n.Provenance = n.Provenance || rule.Require.Provenance
+		n.ChartImages = n.ChartImages || (in.Kind == KindChart && rule.Require.ChartImages != nil)
 		n.Platforms = n.Platforms || (in.Kind == KindIndex && rule.Require.Index != "" && rule.Require.Index != indexItself)
 	}
 	return n

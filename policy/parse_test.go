@@ -68,7 +68,7 @@ func TestSigningPolicyErrors(t *testing.T) {
 		{"same name twice", goodSigning + strings.TrimPrefix(goodSigning, before("- name")), `line 14: rules[1].name: "one" is taken already`},
 		{"no identity", replaced("  identity: github\n", ""), "line 4: rules[0].identity: must be the configured name"},
 		{"no actions", replaced("[sign, attest]", "[]"), "line 6: rules[0].actions: must not be missing or empty"},
-		{"unknown action", replaced("[sign, attest]", "[sign, approve]"), `line 6: rules[0].actions[1]: "approve": must be sign, attest or certificate`},
+		{"unknown action", replaced("[sign, attest]", "[sign, approve]"), `line 6: rules[0].actions[1]: "approve": must be sign, attest, chart-provenance or certificate`},
 		{"action twice", replaced("[sign, attest]", "[sign, sign]"), `line 6: rules[0].actions[1]: "sign" stands here twice`},
 		{"unknown kind", replaced("[image]", "[Image]"), `line 7: rules[0].kinds[0]: "Image": must be image, index`},
 		{"no repositories", replaced("  repositories: [acme/app]\n", ""), "rules[0].repositories: must not be missing"},

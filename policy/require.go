@@ -30,6 +30,8 @@ type EvidenceRequirement struct {
 	Tests bool `json:"tests,omitempty"`
 	// Provenance asks for SLSA provenance made by the service. When the service signs, it makes it from the token's claims.
 	Provenance bool `json:"provenance,omitempty"`
+	// ChartImages asks of a chart that every image that it refers to is signed. Only a signing rule has it.
+	ChartImages *ChartImagesRequirement `json:"chartImages,omitempty"`
 	// Conditions must all hold, of evidence that passed the checks above.
 	Conditions []Condition `json:"conditions,omitempty"`
 }
@@ -133,7 +135,7 @@ func newGate(path string, spec *EvidenceRequirement, others []cel.EnvOption) (*g
 	}
 	g := &gate{spec: *spec, reports: make(map[string]*reportLimits)}
 	if len(g.kinds()) == 0 && len(spec.Reports) == 0 {
-		return nil, fieldErrorf(path, "requires nothing (hint: sbom, scan, reports, tests or provenance)")
+		return nil, fieldErrorf(path, "requires nothing (hint: sbom, scan, reports, tests, provenance or chartImages)")
 	}
 	if !oneOf("", indexItself, indexPlatforms, indexEither)(spec.Index) {
 		return nil, fieldErrorf(path+".index", "must be %s, %s or %s", indexItself, indexPlatforms, indexEither)
@@ -266,6 +268,9 @@ func (g *gate) kinds() []string {
 		if v.required {
 			kinds = append(kinds, v.kind)
 		}
+	}
+	if g.spec.ChartImages != nil { // whose members no expression reads
+		kinds = append(kinds, EvidenceChartImages)
 	}
 	return kinds
 }

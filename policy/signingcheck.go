@@ -59,7 +59,7 @@ func checkRule(path string, rule signingRule) error {
 		valid   func(string) bool
 		hint    string
 	}{
-		{"actions", rule.Actions, oneOf(ActionSign, ActionAttest), "sign, attest or certificate"},
+		{"actions", rule.Actions, oneOf(ActionSign, ActionAttest, ActionChartProvenance), "sign, attest, chart-provenance or certificate"},
 		{"kinds", rule.Kinds, oneOf(KindImage, KindIndex, KindChart, KindArtifact), "image, index, chart or artifact"},
 		{"repositories", rule.Repositories, isRepositoryPattern,
 			`a lower-case repository such as acme/app, or a prefix such as acme/ with a "/" at its end; no globs`},
@@ -72,6 +72,9 @@ func checkRule(path string, rule signingRule) error {
 		return err
 	}
 	if err := checkModes(path, rule); err != nil {
+		return err
+	}
+	if err := checkProvenanceRule(path, rule); err != nil {
 		return err
 	}
 	return checkConditions(path+".conditions", rule.Conditions)

@@ -26,6 +26,10 @@ func (r *EvidenceRequirement) DeepCopy() *EvidenceRequirement {
 		scan.Tools, scan.VEX = slices.Clone(r.Scan.Tools), slices.Clone(r.Scan.VEX)
 		out.Scan = &scan
 	}
+	if r.ChartImages != nil {
+		images := *r.ChartImages
+		out.ChartImages = &images
+	}
 	return &out
 }
 
@@ -43,6 +47,9 @@ func (p *TrustPolicy) compileGate(path string) error {
 	}
 	if spec.Index != "" && spec.Index != indexItself {
 		return fieldErrorf(path+".index", "a verifier looks at the digest that runs only; leave it out")
+	}
+	if spec.ChartImages != nil {
+		return fieldErrorf(path+".chartImages", "is for signing policies; a cluster runs images, and looks at each")
 	}
 	var err error
 	p.gate, err = newGate(path, spec, append(baseOptions(), imageVariables()...))

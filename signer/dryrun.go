@@ -126,6 +126,9 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 			}
 			defer found.release()
 			in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
+			if in.Evidence, err = s.asIfChartImages(ctx, a, in); err != nil {
+				return err
+			}
 		}
 		for _, d := range documents {
 			s.explainDocument(x, p, a, req, d)

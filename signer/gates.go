@@ -105,6 +105,9 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 	}
 	defer found.release()
 	in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
+	if in.Evidence, err = s.withChartImages(ctx, p, a, req, in); err != nil {
+		return policy.Decision{}, err
+	}
 	in.Now = s.cfg.Clock() // what was attested meanwhile is not from the future
 	if !needs.Provenance {
 		return s.cfg.Policy.Decide(in), nil

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
 )
 
@@ -83,7 +84,7 @@ func stageOf(err error, otherwise string) string {
 // isNo tells a request that cannot succeed from a registry that did not
 // answer.
 func isNo(err error) bool {
-	for _, no := range []error{ErrBadRequest, oci.ErrForeignRegistry, oci.ErrBadReference, oci.ErrNotFound, oci.ErrDigestMismatch, oci.ErrBadManifest, oci.ErrTooLarge, oci.ErrTooMany} {
+	for _, no := range []error{ErrBadRequest, attest.ErrChart, ErrNoCharts, ErrNoProvenance, oci.ErrForeignRegistry, oci.ErrBadReference, oci.ErrNotFound, oci.ErrDigestMismatch, oci.ErrBadManifest, oci.ErrTooLarge, oci.ErrTooMany} {
 		if errors.Is(err, no) {
 			return true
 		}

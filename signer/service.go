@@ -19,7 +19,7 @@ import (
 const finishTimeout = 30 * time.Second
 
 // Config is what a Service is made of. Every member is compulsory but Keys,
-// Tags, MaxUses, Quotas, OnRequest, Revocations, Logger and Clock.
+// Tags, MaxUses, Quotas, OnRequest, Revocations, Charts, Logger and Clock.
 type Config struct {
 	// Origin is the service's public URL without a path, for example
 	// https://hallmark.corp.example. Attestations are made by the identity
@@ -55,8 +55,11 @@ type Config struct {
 	OnRequest *OnRequest
 	// Revocations is what must not be signed any more; nil: nothing is revoked.
 	Revocations Revocations
-	Logger      *slog.Logger
-	Clock       func() time.Time
+	// Charts reads Helm charts; nil: they are signed like anything else, and no
+	// more.
+	Charts *Charts
+	Logger *slog.Logger
+	Clock  func() time.Time
 }
 
 // Service signs. It is safe for concurrent use.
@@ -91,6 +94,9 @@ func New(cfg Config) (*Service, error) {
 		}
 	}
 	if err := cfg.OnRequest.check(); err != nil {
+		return nil, fmt.Errorf("new signer: %w", err)
+	}
+	if err := cfg.Charts.check(); err != nil {
 		return nil, fmt.Errorf("new signer: %w", err)
 	}
 	if cfg.Evidence == nil && cfg.Policy.RequiresEvidence() {

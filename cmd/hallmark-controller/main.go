@@ -34,7 +34,7 @@ const (
 // usageError marks a command line that cannot be right.
 type usageError struct{ error }
 
-func (usageError) ExitCode() int { return exitUsage }
+func (usageError) AnswerCode() int { return exitUsage }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)

@@ -114,7 +114,14 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err != nil {
 		return nil, err
 	}
+	charts, keyring, err := openCharts(ctx, cfg, chartWiring{
+		registry: registry, db: db, v1: logs.v1, trust: trust, gone: gone, keys: byKey.published, password: d.password, logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
 	s, err := signer.New(signer.Config{
+		Charts:   charts,
 		Evidence: gates, Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
 		Certificates: d.online, Timestamper: d.online, Logs: logs.forSigner(cfg), Verifier: trust,
 		Keys: byKey.keys, Tags: logs.tags(cfg, registry), Revocations: gone,
@@ -125,6 +132,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	}
 	own, err := api.New(api.Config{
 		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust, Keys: byKey.published, Revocations: gone,
+		Charts: s, ChartKeyring: keyring,
 		RequestID: obs.RequestID, Logger: logger,
 	})
 	if err != nil {

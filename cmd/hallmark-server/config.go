@@ -69,6 +69,8 @@ type Config struct {
 	Keys map[string]string `yaml:"keys,omitempty"`
 	// KMS says how to reach key management services.
 	KMS KMSConfig `yaml:"kms,omitempty"`
+	// Charts says what is done with Helm charts.
+	Charts ChartsConfig `yaml:"charts,omitempty"`
 	// TUF configures the trust repository.
 	TUF TUFConfig `yaml:"tuf,omitempty"`
 
@@ -169,7 +171,7 @@ func (c *Config) check() error {
 	if err := c.checkRegistries(); err != nil {
 		return err
 	}
-	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities), c.checkIdentities(), c.checkFulcio(), c.checkKeys(), c.TUF.check())
+	return errors.Join(c.Database.check(), c.Signing.check(), c.Log.check(), c.Quotas.check(c.Identities), c.checkIdentities(), c.checkFulcio(), c.checkKeys(), c.TUF.check(), c.checkCharts())
 }
 
 // checkIdentities keeps jobs from names that are this service's own: what it

@@ -148,6 +148,8 @@ identities:
 %ssigning:
   bundleLog: v1
   legacyTags: true
+charts:
+  pgpKey: file
 log:
   writers: issued
 `, c.Origin, c.Listen, c.Admin, c.Registry.Host, c.Password.File, c.Policy, quotasYAML()) + keysYAML(c.Keys)

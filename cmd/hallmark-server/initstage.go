@@ -87,6 +87,9 @@ func stage(ctx context.Context, staging string, cfg *Config, password []byte, no
 	if err := stageFulcio(ctx, staging, cfg, made, password); err != nil {
 		return err
 	}
+	if err := cfg.createChartKey(ctx, staging, password, now); err != nil {
+		return err
+	}
 	if err := cfg.createTUFKeys(ctx, staging, password, now); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -85,6 +86,11 @@ func keyStates(cfg *Config) ([]keyState, error) {
 	}
 	for _, k := range cfg.signingKeys() {
 		if err := add(k.name, k.use, k.place); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Charts.PGPKey != "" {
+		if err := add(keyCharts, "charts' provenance files", cfg.chartPlace()); err != nil {
 			return nil, err
 		}
 	}
@@ -192,6 +198,9 @@ func createSigningKeys(ctx context.Context, cfg *Config) error {
 		if _, err := cfg.adoptKey(ctx, cfg.path("keys"), k.place, password); err != nil {
 			return fmt.Errorf("signing key %q for %s: %w", k.name, k.use, err)
 		}
+	}
+	if err := cfg.createChartKey(ctx, cfg.dir, password, time.Now()); err != nil {
+		return err
 	}
 	_, err = newLongLived(ctx, cfg, password, slog.New(slog.DiscardHandler))
 	return err

@@ -453,9 +453,9 @@ const repositoryFolder = "tuf"
 // targets are the files of the repository.
 func (c *Config) targets() ([]tuf.Target, error) {
 	var targets []tuf.Target
-	for _, name := range []string{trustedRootName, signingConfigName, revocationsName} {
+	for _, name := range []string{trustedRootName, signingConfigName, revocationsName, keyringName} {
 		doc, err := readTrustFile(c.path("trust", name))
-		if errors.Is(err, os.ErrNotExist) && name == revocationsName {
+		if errors.Is(err, os.ErrNotExist) && (name == revocationsName || name == keyringName) {
 			continue
 		}
 		if err != nil {

@@ -104,6 +104,11 @@ func (c *client) call(ctx context.Context, path, token string, payload []byte, i
 	req.ContentLength = int64(len(payload))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+token)
+	return c.do(req, into)
+}
+
+// do sends a request and decodes the answer.
+func (c *client) do(req *http.Request, into any) error {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return fmt.Errorf("call the signing service: %w", err)

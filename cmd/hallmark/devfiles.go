@@ -197,6 +197,8 @@ identities:
 fulcio: {audience: sigstore}
 # One machine, one developer: loops and load tests are nobody else's loss.
 quotas: {unlimited: true}
+# Provenance files of Helm charts are made here, too.
+charts: {pgpKey: file}
 log: {writers: open}
 `, d.addr.origin(), d.addr.Server, d.addr.Admin, d.addr.Registry, strings.TrimSpace(d.issuer.Sources()))
 }

@@ -11,6 +11,7 @@
 //	hallmark policy test FILE try a signing policy without a service
 //	hallmark log ...          look into the transparency logs, and check what they answer
 //	hallmark keys ...         public keys of signatures that are made by key
+//	hallmark chart ...        provenance, push and images of Helm charts
 //	hallmark root ...         sign the root of trust, in a ceremony of several holders
 //	hallmark dev --dir DIR    a whole Hallmark on loopback, to try things out
 //
@@ -65,7 +66,7 @@ type environment struct {
 func run(ctx context.Context, args []string, env environment) int {
 	root := program.Root("hallmark", "Sign what was checked, run what was signed", version)
 	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), policyCommand(env), logCommand(env),
-		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env), evidenceCommand(env), sbomCommand(env), inspectCommand(env))
+		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env), evidenceCommand(env), sbomCommand(env), inspectCommand(env), chartCommand(env))
 	return program.Run(ctx, root, args, program.Streams{In: env.stdin, Out: env.stdout, Err: env.stderr})
 }
 

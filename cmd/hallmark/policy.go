@@ -126,7 +126,7 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	if f.image == "" {
 		return policy.Input{}, usage("which image? (hint: --image registry.corp.example/acme/app@sha256:…)")
 	}
-	ref, err := oci.ParseReference(f.image)
+	ref, err := oci.ParseReference(oci.WithoutScheme(f.image))
 	if err != nil {
 		return policy.Input{}, usage("%w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -42,7 +43,7 @@ func signCommand(env environment) *cobra.Command {
 	flags := addSignFlags(cmd)
 	evidence := addEvidenceFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		body, err := evidence.body(env, args[0], flags.token)
+		body, err := evidence.body(env, oci.WithoutScheme(args[0]), flags.token)
 		if err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func attestCommand(env environment) *cobra.Command {
 		if !json.Valid(raw) {
 			return usage("predicate %s is not JSON", *predicate)
 		}
-		body, err := requestBody(map[string]string{"image": args[0], "predicateType": *predicateType}, raw)
+		body, err := requestBody(map[string]string{"image": oci.WithoutScheme(args[0]), "predicateType": *predicateType}, raw)
 		if err != nil {
 			return err
 		}
@@ -112,18 +113,21 @@ func (f *signFlags) call(cmd *cobra.Command, env environment, path string, body 
 		return err
 	}
 	c.progress = uploadProgress(cmd, env)
-	audience := f.audience
-	if audience == "" {
-		audience = env.getenv("HALLMARK_AUDIENCE")
-	}
-	if audience == "" {
-		audience = c.server
-	}
-	token, err := findToken(cmd.Context(), env, f.token, audience)
+	token, err := findToken(cmd.Context(), env, f.token, f.audienceOf(env, c))
 	if err != nil {
 		return err
 	}
 	return c.call(cmd.Context(), path, token, body, answer)
+}
+
+// audienceOf is what a token has to be for.
+func (f *signFlags) audienceOf(env environment, c *client) string {
+	for _, audience := range []string{f.audience, env.getenv("HALLMARK_AUDIENCE")} {
+		if audience != "" {
+			return audience
+		}
+	}
+	return c.server
 }
 
 func printReceipt(w io.Writer, r signer.Receipt) {

@@ -130,6 +130,7 @@ func (f *verifyFlags) checkKeyMode(cmd *cobra.Command) error {
 
 // verifyImage verifies an artifact of a registry.
 func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, trusted trusted, image string) (verifier.Decision, error) {
+	image = oci.WithoutScheme(image)
 	ref, err := oci.ParseReference(image)
 	if err != nil {
 		return verifier.Decision{}, usage("%w", err)

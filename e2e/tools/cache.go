@@ -118,11 +118,15 @@ func (c Cache) stamp(p Pin) (string, error) {
 	}, "\n"), nil
 }
 
-// moduleHash covers the two files that decide a nested module's build.
+// moduleHash covers the files that decide a nested module's build: those with
+// its pins and, if it has a program of its own, that.
 func moduleHash(dir string) (string, error) {
 	h := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum"} {
+	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
+		if name == "main.go" && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil && (name == "go.mod" || !errors.Is(err, os.ErrNotExist)) {
 			return "", fmt.Errorf("read nested module: %w", err)
 		}

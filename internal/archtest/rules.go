@@ -29,6 +29,7 @@ func rooms() []room {
 		{"attest", nil, pure},
 		{"attest/oci", []string{"attest"}, "the registry client carries statements, whoever made them and whatever they are for"},
 		{"attest/helm", []string{"attest"}, "charts are parsed, not judged"},
+		{"attest/helm/render", []string{"attest", "attest/helm"}, "charts are rendered, not judged"},
 
 		{"verifier/trust", nil, "trust roots come from bytes or from TUF; who believes them is the verifier's business"},
 		{"verifier", []string{"attest", "attest/oci", "policy", "policy/document", "verifier/trust"},
@@ -39,6 +40,7 @@ func rooms() []room {
 		{"signer", []string{"attest", "attest/oci", "policy", "policy/document"},
 			"the flow knows nouns and ports; what checks a finished bundle is handed in as one of them"},
 		{"signer/...", []string{"signer", "attest", "policy"}, child},
+		{"signer/keys/pgp", nil, child + "; an OpenPGP key is made of any signer, wherever that is"},
 		{"signer/keys/kms", []string{"signer/keys"},
 			"the SDKs of key management services are large: whoever needs keys in files must not link them"},
 		{"signer/api", []string{"signer", "attest", "attest/oci", "policy"},
@@ -149,6 +151,16 @@ func bans() []ban {
 			// Not database/sql itself: the metrics library links it, without a driver.
 			never: slices.Concat(database, kms, clouds, []string{"signer/registryauth", "signer/keys/..."}),
 			why:   "the cluster side holds no keys and no database, so taking it over gives no signature",
+		},
+		{
+			from: []string{"cmd/hallmark/...", "cmd/hallmark-server/...", "cmd/hallmark-controller/..."}, linked: true,
+			never: []string{"attest/helm/render", "helm.sh/helm/v3/pkg/engine/...", "helm.sh/helm/v3/pkg/action/..."},
+			why:   "templates of charts are somebody's program, and cannot be stopped: hallmark-chart runs them, in a process without keys",
+		},
+		{
+			from: []string{"cmd/hallmark-server/...", "cmd/hallmark-controller/..."}, linked: true,
+			never: []string{"attest/helm/...", "helm.sh/..."},
+			why:   "the process that holds keys parses no chart of a stranger, and the cluster side has nothing to do with charts",
 		},
 		{
 			from:  []string{"policy/...", "attest"},

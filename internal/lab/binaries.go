@@ -16,7 +16,7 @@ import (
 )
 
 // programs are Hallmark's own, by the name of their folder in cmd.
-var programs = []string{"hallmark", "hallmark-server", "hallmark-controller"}
+var programs = []string{"hallmark", "hallmark-server", "hallmark-controller", "hallmark-chart"}
 
 // build compiles the programs once per test process.
 var build = sync.OnceValues(func() (string, error) {

@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	platform := image.Platform{OS: "linux", Architecture: runtime.GOARCH}
-	for _, program := range []string{"hallmark-controller", "hallmark-server", "hallmark"} {
+	for _, program := range []string{"hallmark-controller", "hallmark-server", "hallmark-chart", "hallmark"} {
 		platform.Binaries = append(platform.Binaries, filepath.Join("bin", program))
 	}
 	index, err := image.Build(time.Unix(0, 0), platform)

@@ -81,6 +81,8 @@ func Fill(d *policy.Document, ev attest.Evidence) {
 		d.VEX = vexOf(ev.VEX)
 	case ev.Test != nil:
 		d.Test = &policy.TestResult{Result: ev.Test.Result, Passed: ev.Test.Passed, Warned: ev.Test.Warned, Failed: ev.Test.Failed}
+	case ev.ChartImages != nil:
+		d.ChartImages = chartImagesOf(ev.ChartImages)
 	case ev.Provenance != nil:
 		p := ev.Provenance
 		d.Provenance = &policy.Provenance{Builder: p.BuilderID, BuildType: p.BuildType, Source: p.Source, Commit: p.Commit, Invocation: p.Invocation}

@@ -62,6 +62,10 @@ type Config struct {
 	Keys func() []PublicKey
 	// Revocations is the list that is shown; nil: none is.
 	Revocations Revocations
+	// Charts are what is done with Helm charts; nil: nothing.
+	Charts Charts
+	// ChartKeyring is the public key ring of charts' provenance files.
+	ChartKeyring []byte
 	// RequestID names the request in answers and records; it is also in the
 	// server's log.
 	RequestID func(ctx context.Context) string
@@ -105,6 +109,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.registerLogs(api, mux)
 	s.registerKeys(api, mux)
 	s.registerRevocations(api)
+	s.registerCharts(api, mux)
 	mux.HandleFunc("GET /hallmark/v1/trusted_root.json", func(w http.ResponseWriter, r *http.Request) {
 		root, _ := cfg.Trust(r.Context())
 		writeJSON(w, root)

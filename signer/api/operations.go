@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -34,7 +35,7 @@ func (s *server) sign(ctx context.Context, in *signInput) (*signOutput, error) {
 		return nil, s.problem(ctx, err)
 	}
 	req := signer.Request{
-		Token: bearer(in.Authorization), Image: body.image, Documents: body.documents, Origin: s.origin(ctx), Admission: admissionOf(ctx),
+		Token: bearer(in.Authorization), Image: oci.WithoutScheme(body.image), Documents: body.documents, Origin: s.origin(ctx), Admission: admissionOf(ctx),
 	}
 	var answer any
 	if body.dryRun {
@@ -54,7 +55,7 @@ func (s *server) attest(ctx context.Context, in *attestInput) (*receiptOutput, e
 		return nil, s.problem(ctx, err)
 	}
 	receipt, err := s.Signer.Attest(ctx, signer.Request{
-		Token: bearer(in.Authorization), Image: body.Image, Origin: s.origin(ctx), Admission: admissionOf(ctx),
+		Token: bearer(in.Authorization), Image: oci.WithoutScheme(body.Image), Origin: s.origin(ctx), Admission: admissionOf(ctx),
 		PredicateType: body.PredicateType, Predicate: body.Predicate,
 	})
 	return s.answer(ctx, receipt, err)

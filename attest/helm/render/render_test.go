@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/helm"
+)
+
+func chartOf(t testing.TB, files map[string]string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	zipped := gzip.NewWriter(&out)
+	w := tar.NewWriter(zipped)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		err := w.WriteHeader(&tar.Header{Name: "app/" + name, Size: int64(len(files[name])), Mode: 0o644, Typeflag: tar.TypeReg})
+		if err == nil {
+			_, err = io.WriteString(w, files[name])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), zipped.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{image: {{ .Values.image | quote }}}{{ if .Values.debug }}, {image: 'debug:1'}{{ end }}]}\n"
+
+func files(changes map[string]string) map[string]string {
+	all := map[string]string{
+		"Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\n", "values.yaml": "image: app:1\ndebug: true\n", "templates/pod.yaml": pod,
+		"templates/NOTES.txt": "notes",
+	}
+	maps.Copy(all, changes)
+	return all
+}
+
+func references(r attest.ChartReport) string {
+	var all []string
+	for _, i := range r.Images {
+		all = append(all, i.Reference)
+	}
+	return strings.Join(all, " ")
+}
+
+// Images are those of the defaults and of the values given: nobody leaves one
+// out by giving values.
+func TestReport(t *testing.T) {
+	archive := chartOf(t, files(nil))
+	r, err := Report(archive, attest.ChartQuestion{Render: true, Values: []string{"image: app:2\n", "debug: false\n"}, Set: []string{"image=app:3"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := references(r); got != "app:1 app:3 debug:1" || len(r.Renders) != 2 || r.Renders[1].Digest == "" || r.Renders[0].Manifests != 1 {
+		t.Errorf("%s, %+v", got, r.Renders)
+	}
+	r, err = Report(archive, attest.ChartQuestion{Render: true})
+	if err != nil || references(r) != "app:1 debug:1" || len(r.Renders) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	r, err = Report(archive, attest.ChartQuestion{FileName: "app-1.0.0.tgz"})
+	if err != nil || r.Images != nil || !strings.Contains(r.Message, "name: app") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	again, err := Report(archive, attest.ChartQuestion{Render: true})
+	if err != nil || references(again) != "app:1 debug:1" {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// A chart that needs values is rendered with them.
+func TestRequiredValues(t *testing.T) {
+	archive := chartOf(t, files(map[string]string{"templates/x.yaml": `{{ required "say who" .Values.who }}`}))
+	if _, err := Report(archive, attest.ChartQuestion{Render: true}); !errors.Is(err, helm.ErrChart) || !strings.Contains(err.Error(), "say who") {
+		t.Errorf("%v", err)
+	}
+	r, err := Report(archive, attest.ChartQuestion{Render: true, Set: []string{"who=a: b"}})
+	if err != nil || !strings.Contains(r.Renders[0].Problem, "say who") || references(r) != "app:1 debug:1" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	schema := `{"type": "object", "properties": {"image": {"type": "string"}}}`
+	for name, tc := range map[string]struct {
+		files map[string]string
+		q     attest.ChartQuestion
+		says  string
+	}{
+		"another file name": {nil, attest.ChartQuestion{FileName: "app-2.0.0.tgz"}, "Chart.yaml says app-1.0.0.tgz"},
+		"values are a list": {nil, attest.ChartQuestion{Values: []string{"[1, 2]"}}, "want a YAML mapping"},
+		"values are text":   {nil, attest.ChartQuestion{Values: []string{"word"}}, "want a YAML mapping"},
+		"no YAML":           {nil, attest.ChartQuestion{Values: []string{"{{"}}, "want a YAML mapping"},
+		"bad --set":         {nil, attest.ChartQuestion{Set: []string{"a[99999999]=1"}}, "--set"},
+		"wrong type":        {map[string]string{"values.schema.json": schema}, attest.ChartQuestion{Set: []string{"image.repository=x"}}, "values don't meet the specifications"},
+		"too many values":   {nil, attest.ChartQuestion{Values: []string{strings.Repeat(" ", maxValues+1)}}, "the limits are"},
+		"library":           {map[string]string{"Chart.yaml": "apiVersion: v2\nname: app\nversion: 1.0.0\ntype: library\n"}, attest.ChartQuestion{}, "library chart"},
+		"no template":       {map[string]string{"templates/x.yaml": "{{ if }}"}, attest.ChartQuestion{}, "templates/x.yaml"},
+		"recursion":         {map[string]string{"templates/_h.tpl": `{{ define "r" }}{{ include "r" . }}{{ end }}`, "templates/x.yaml": `{{ include "r" . }}`}, attest.ChartQuestion{}, "nested reference name"},
+	} {
+		if tc.q.FileName == "" {
+			tc.q.Render = true
+		}
+		if _, err := Report(chartOf(t, files(tc.files)), tc.q); !errors.Is(err, helm.ErrChart) || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: %v, want %q", name, err, tc.says)
+		}
+	}
+}
+
+// Rendering asks nobody: no cluster, no names, no environment, and no schema
+// from elsewhere.
+func TestAsksNobody(t *testing.T) {
+	t.Setenv("SECRET", "hunter2")
+	archive := chartOf(t, files(map[string]string{
+		"templates/x.yaml":   "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'a:{{ len (lookup \"v1\" \"Secret\" \"\" \"\") }}{{ getHostByName \"localhost\" }}'}]}\n",
+		"values.schema.json": `{"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"image": {"$ref": "http://127.0.0.1:9/schema.json"}}}`,
+	}))
+	r, err := Report(archive, attest.ChartQuestion{Render: true})
+	if err != nil || references(r) != "a:0 app:1 debug:1" || !strings.Contains(r.Renders[0].Problem, "schemas elsewhere") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := Report(chartOf(t, files(map[string]string{"templates/x.yaml": `{{ env "SECRET" }}`})), attest.ChartQuestion{Render: true}); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("env: %v", err)
+	}
+	for _, where := range []string{`{"$ref": "file:///etc/passwd"}`, `{"$id": "http://127.0.0.1:9/"}`, `{"$schema": "http://127.0.0.1:9/"}`, `{"allOf": [{"$ref": "other.json"}]}`, `{`} {
+		r, err := Report(chartOf(t, files(map[string]string{"values.schema.json": where})), attest.ChartQuestion{Render: true})
+		if err != nil || !strings.Contains(r.Renders[0].Problem, "schemas elsewhere") {
+			t.Errorf("%s: %+v, %v", where, r.Renders, err)
+		}
+	}
+}

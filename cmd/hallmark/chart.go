@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/attest/helm"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+// maxValuesFile bounds a file of values, bytes.
+const maxValuesFile = 1 << 20
+
+func chartCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "chart", Short: "Provenance, push and images of Helm charts",
+		Long: "A chart is signed in two ways. In the registry it is an artifact like an image: hallmark sign, or any of cosign's\n" +
+			"verifiers. Helm itself knows provenance files only, which are a part of what is pushed. So the order is: ask for\n" +
+			"the provenance file, push both, sign what was pushed. `hallmark chart push` does all of it.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usage("which command? (hint: %s --help)", cmd.CommandPath())
+		},
+	}
+	cmd.AddCommand(chartProvenanceCommand(env), chartPushCommand(env), chartImagesCommand(env), chartKeyringCommand(env))
+	return cmd
+}
+
+// twoArguments is for commands about an archive and where it goes.
+func twoArguments(cmd *cobra.Command, args []string) error {
+	if len(args) != 2 {
+		return usage("%s takes a packaged chart and where it goes, got %d arguments (hint: %s)", cmd.CommandPath(), len(args), cmd.UseLine())
+	}
+	return nil
+}
+
+func chartProvenanceCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "provenance CHART.tgz oci://REGISTRY/PATH", Short: "Get the provenance file of a packaged chart", Args: twoArguments,
+		Long: "Ask the service for the provenance file (.prov) of a packaged chart, which `helm verify` reads. The service reads\n" +
+			"the chart, decides by its policy for the repository that the chart is going to be pushed to, signs with its OpenPGP\n" +
+			"key and logs it. The same chart always has the same provenance file. Works in CI jobs only.",
+	}
+	flags := addSignFlags(cmd)
+	out := cmd.Flags().String("out", "", "`file` to write the provenance file to, such as CHART.tgz.prov (default: stdout)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, where, err := readChart(env, args[0], args[1])
+		if err != nil {
+			return err
+		}
+		job, err := flags.job(cmd, env)
+		if err != nil {
+			return err
+		}
+		receipt, err := job.provenance(cmd.Context(), c, where)
+		if err != nil {
+			return err
+		}
+		if *out != "" {
+			if err := os.WriteFile(*out, []byte(receipt.Provenance), 0o644); err != nil { //nolint:gosec // it is public
+				return fmt.Errorf("write provenance file: %w", err)
+			}
+			return printAs(*flags.output, env.stdout, receipt, func(w io.Writer) { printProvenance(w, receipt, *out) })
+		}
+		return printAs(*flags.output, env.stdout, receipt, func(w io.Writer) { _, _ = io.WriteString(w, receipt.Provenance) })
+	}
+	return cmd
+}
+
+func printProvenance(w io.Writer, r signer.ChartReceipt, file string) {
+	_, _ = fmt.Fprintf(w, "provenance\t%s\n", file)
+	_, _ = fmt.Fprintf(w, "chart\t%s\n", r.Chart)
+	_, _ = fmt.Fprintf(w, "archive\t%s\n", r.Digest)
+	_, _ = fmt.Fprintf(w, "OpenPGP key\t%s\n", r.Key)
+	_, _ = fmt.Fprintf(w, "log entry\t%d\n", r.LogIndex)
+	_, _ = fmt.Fprintf(w, "granted by\t%s\n", r.Rule)
+}
+
+func chartKeyringCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "keyring > pubring.gpg", Short: "Print the public key ring of provenance files", Args: noArguments,
+		Long: "Print the service's OpenPGP public key ring, binary, for `helm verify --keyring`. Keep it where you verify, and look\n" +
+			"once, by another way, that it is the right one: who believes what a server says today believes the server. It is a\n" +
+			"target of the trust repository, too (pubring.gpg).",
+	}
+	server := cmd.Flags().String("server", "", "URL of the signing service (default: HALLMARK_URL)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := newClient(env, *server)
+		if err != nil {
+			return err
+		}
+		ring, err := c.keyring(cmd.Context())
+		if err != nil {
+			return err
+		}
+		_, err = env.stdout.Write(ring)
+		return err
+	}
+	return cmd
+}
+
+// keyring gets the public key ring.
+func (c *client) keyring(ctx context.Context) ([]byte, error) {
+	const maxKeyring = 64 << 10
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+"/hallmark/v1/charts/keyring", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("call the signing service: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read to the end or given up
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeyring))
+	if err != nil {
+		return nil, fmt.Errorf("read the service's answer: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), body)
+	}
+	return body, nil
+}
+
+// valueFlags are helm's.
+type valueFlags struct{ files, set []string }
+
+func addValueFlags(cmd *cobra.Command) *valueFlags {
+	f := &valueFlags{}
+	cmd.Flags().StringArrayVarP(&f.files, "values", "f", nil, "`file` with values that the chart is rendered with, besides its defaults; may be repeated")
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "NAME=VALUE over them, as helm's; may be repeated")
+	return f
+}
+
+// imagesBody is a question about a chart's images.
+type imagesBody struct {
+	Image  string   `json:"image"`
+	Values []string `json:"values,omitempty"`
+	Set    []string `json:"set,omitempty"`
+}
+
+func (f *valueFlags) body(env environment, ref string) ([]byte, error) {
+	body := imagesBody{Image: ref, Set: f.set}
+	for _, file := range f.files {
+		text, err := readBounded(env, file, maxValuesFile)
+		if err != nil {
+			return nil, err
+		}
+		body.Values = append(body.Values, string(text))
+	}
+	return json.Marshal(body)
+}
+
+func chartImagesCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "images oci://REGISTRY/PATH/CHART:VERSION", Short: "Attest the images that a pushed chart refers to", Args: oneArgument("chart"),
+		Long: "Have the service render a chart of the central registry, with its defaults and with the values given, and attest\n" +
+			"which images it refers to, their digests, and whether they are signed. A signing policy can require that all are.",
+	}
+	flags := addSignFlags(cmd)
+	values := addValueFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		body, err := values.body(env, oci.WithoutScheme(args[0]))
+		if err != nil {
+			return err
+		}
+		return flags.request(cmd, env, "/hallmark/v1/charts/images", body)
+	}
+	return cmd
+}
+
+// readChart reads a packaged chart, and says in which repository it will be.
+func readChart(env environment, path, folder string) (*helm.Chart, string, error) {
+	archive, err := readBounded(env, path, helm.MaxArchiveBytes)
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := helm.Read(archive)
+	if err == nil {
+		err = c.CheckFileName(filepath.Base(path))
+	}
+	if err != nil {
+		return nil, "", usage("%s: %w", path, err)
+	}
+	where := strings.TrimSuffix(oci.WithoutScheme(folder), "/") + "/" + c.Name
+	if _, err := oci.ParseReference(where + ":" + helm.Tag(c.Version)); err != nil {
+		return nil, "", usage("%w (hint: oci://registry.corp.example/charts, without the chart's name)", err)
+	}
+	return c, where, nil
+}
+
+// job is a CI job with its token, for several requests.
+type job struct {
+	*client
+	token string
+}
+
+func (f *signFlags) job(cmd *cobra.Command, env environment) (*job, error) {
+	c, err := newClient(env, f.server)
+	if err != nil {
+		return nil, err
+	}
+	token, err := findToken(cmd.Context(), env, f.token, f.audienceOf(env, c))
+	return &job{c, token}, err
+}
+
+// provenance asks for the provenance file, and looks that it is of this chart.
+func (j *job) provenance(ctx context.Context, c *helm.Chart, where string) (signer.ChartReceipt, error) {
+	var receipt signer.ChartReceipt
+	query := url.Values{"repository": {where}, "file": {c.FileName()}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, j.server+"/hallmark/v1/charts/provenance?"+query.Encode(), strings.NewReader(string(c.Archive)))
+	if err != nil {
+		return receipt, err
+	}
+	req.Header.Set("Content-Type", "application/gzip")
+	req.Header.Set("Authorization", "Bearer "+j.token)
+	if err := j.do(req, &receipt); err != nil {
+		return receipt, err
+	}
+	if line := c.FileName() + ": " + string(c.Digest); receipt.Digest != c.Digest || !strings.Contains(receipt.Provenance, line) {
+		return receipt, fmt.Errorf("the service's provenance file is not of %s", c.FileName())
+	}
+	return receipt, nil
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hallmark-dev/hallmark/policy"
+)
+
+// chartRule is a policy with one rule for charts.
+func chartRule(t *testing.T, actions, kinds, require string) (*policy.SigningPolicy, error) {
+	t.Helper()
+	text := "apiVersion: hallmark.dev/v1alpha1\nkind: SigningPolicy\nrules:\n- name: charts\n  identity: github\n  actions: " + actions +
+		"\n  kinds: " + kinds + "\n  repositories: [acme/charts/]\n  conditions:\n  - {name: own, expression: 'claims.repository == \"acme/app\"', message: ours}\n"
+	if require != "" {
+		text += "  require: " + require + "\n"
+	}
+	return policy.ParseSigningPolicy([]byte(text))
+}
+
+func chartInput(action string) policy.Input {
+	return policy.Input{
+		Action: action, Identity: "github", Provider: "github", Claims: map[string]any{"repository": "acme/app"},
+		Repository: "acme/charts/app", Digest: "sha256:" + strings.Repeat("a", 64), Kind: policy.KindChart, Now: time.Now(),
+	}
+}
+
+func chartImages(in policy.Input, images ...policy.ChartImage) policy.Document {
+	const attestor = "https://hallmark.example/attestor"
+	return policy.Document{
+		Kind: policy.EvidenceChartImages, PredicateType: policy.PredicateChartImages, Digest: in.Digest, Signer: attestor, Author: attestor,
+		At: in.Now, ChartImages: &policy.ChartImages{Images: images},
+	}
+}
+
+// A rule gives provenance files only if it says so, for charts, in its
+// repositories.
+func TestChartProvenance(t *testing.T) {
+	for _, tc := range []struct {
+		name, actions, kinds string
+		change               func(*policy.Input)
+		allowed              bool
+	}{
+		{"allowed", "[chart-provenance]", "[chart]", nil, true},
+		{"a rule to sign", "[sign, attest]\n  anyPredicateType: true", "[chart]", nil, false},
+		{"another repository", "[chart-provenance]", "[chart]", func(in *policy.Input) { in.Repository = "other/charts/app" }, false},
+		{"another identity", "[chart-provenance]", "[chart]", func(in *policy.Input) { in.Identity = "gitlab" }, false},
+		{"another claim", "[chart-provenance]", "[chart]", func(in *policy.Input) { in.Claims["repository"] = "acme/fork" }, false},
+		{"of an image", "[chart-provenance]", "[image, chart]", func(in *policy.Input) { in.Kind = policy.KindImage }, false},
+		{"to sign with it", "[chart-provenance]", "[chart]", func(in *policy.Input) { in.Action = policy.ActionSign }, false},
+	} {
+		p, err := chartRule(t, tc.actions, tc.kinds, "")
+		if err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		in := chartInput(policy.ActionChartProvenance)
+		if tc.change != nil {
+			tc.change(&in)
+		}
+		if _, ok := p.Decide(in).Grant(); ok != tc.allowed {
+			t.Errorf("%s: granted %v: %v", tc.name, ok, p.Decide(in).Refusal())
+		}
+	}
+	for require, says := range map[string]string{
+		"{sbom: true}":                               "can require nothing but chartImages",
+		"{chartImages: {}, scan: {maxAge: 1h}}":      "can require nothing but chartImages",
+		"{chartImages: {pinned: 1}}":                 "must be true or false",
+		"{chartImages: {}, signers: [somebody]}":     "is for trust policies",
+		"{chartImages: {}, conditions: [{name: a}]}": "", // of some kind
+	} {
+		if _, err := chartRule(t, "[sign, chart-provenance]", "[chart]", require); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("require %s: %v", require, err)
+		}
+	}
+	if _, err := chartRule(t, "[chart-provenance]", "[image]", ""); err == nil || !strings.Contains(err.Error(), "is for charts") {
+		t.Errorf("provenance of images: %v", err)
+	}
+}
+
+// The gate: every image signed, by the service's own word alone.
+func TestChartImages(t *testing.T) {
+	signed := policy.ChartImage{Reference: "registry.example/acme/app@sha256:00", Pinned: true, Signed: true}
+	byTag := policy.ChartImage{Reference: "registry.example/acme/app:1", Signed: true}
+	unsigned := policy.ChartImage{Reference: "docker.io/library/nginx:1", Problem: "not in the central registry"}
+	guess := policy.ChartImage{Reference: "some/thing:1", Guessed: true}
+	for _, tc := range []struct {
+		name, require string
+		images        []policy.ChartImage
+		change        func(*policy.Document)
+		says          string // of the refusal; "" if it is allowed
+	}{
+		{"all signed", "{}", []policy.ChartImage{signed, byTag}, nil, ""},
+		{"no images", "{}", nil, nil, ""},
+		{"one unsigned", "{}", []policy.ChartImage{signed, unsigned}, nil, "docker.io/library/nginx:1 is not signed (not in the central registry); sign the images before the chart"},
+		{"by tag", "{pinned: true}", []policy.ChartImage{byTag}, nil, "registry.example/acme/app:1 is not named by its digest"},
+		{"pinned", "{pinned: true}", []policy.ChartImage{signed}, nil, ""},
+		{"a guess", "{}", []policy.ChartImage{guess}, nil, "some/thing:1 is not signed"},
+		{"without guesses", "{withoutGuesses: true}", []policy.ChartImage{guess}, nil, ""},
+		{"a job's own word", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.Author = "https://github.com/acme/app/x.yml" }, "not by the service itself"},
+		{"about another chart", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.Digest = "sha256:" + strings.Repeat("b", 64) }, "none (hint: "},
+		{"unreadable", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.ChartImages, d.Problem = nil, "$.images: missing" }, "$.images: missing"},
+		{"empty", "{}", nil, func(d *policy.Document) { d.ChartImages = nil }, "holds nothing"},
+		{"without a time", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.At = time.Time{} }, "without a proven time"},
+	} {
+		for _, action := range []string{policy.ActionSign, policy.ActionChartProvenance} {
+			p, err := chartRule(t, "[sign, chart-provenance]", "[chart, image]", "{chartImages: "+tc.require+"}")
+			if err != nil {
+				t.Fatalf("%s: %v", tc.name, err)
+			}
+			in := chartInput(action)
+			if n := p.Needs(in); !n.ChartImages || !n.Evidence {
+				t.Errorf("%s: needs %+v", tc.name, n)
+			}
+			if _, ok := p.Decide(in).Grant(); ok {
+				t.Errorf("%s: granted without evidence", tc.name)
+			}
+			d := chartImages(in, tc.images...)
+			if tc.change != nil {
+				tc.change(&d)
+			}
+			in.Evidence = []policy.Document{d}
+			decision := p.Decide(in)
+			_, ok := decision.Grant()
+			switch {
+			case ok != (tc.says == ""):
+				t.Errorf("%s, %s: granted %v", action, tc.name, ok)
+			case !ok && !strings.Contains(strings.Join(decision.Refusal().Reasons, "\n"), tc.says):
+				t.Errorf("%s, %s: %q does not say %q", action, tc.name, decision.Refusal().Reasons, tc.says)
+			}
+			// An image refers to no images.
+			in.Kind, in.Evidence = policy.KindImage, nil
+			if _, ok := p.Decide(in).Grant(); ok != (action == policy.ActionSign) || p.Needs(in).ChartImages {
+				t.Errorf("%s, %s: an image: granted %v", action, tc.name, ok)
+			}
+		}
+	}
+}
+
+// The service may state what it found about a chart that the rule signs; a job
+// may not, unless a rule lists the type.
+func TestOwnChartImages(t *testing.T) {
+	p, err := chartRule(t, "[sign]", "[chart]", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := chartInput(policy.ActionAttest)
+	in.PredicateType = policy.PredicateChartImages
+	if _, ok := p.Decide(in).Grant(); ok {
+		t.Error("a job attests the images of a chart")
+	}
+	in.Own = true
+	if _, ok := p.Decide(in).Grant(); !ok {
+		t.Errorf("the service may not: %v", p.Decide(in).Refusal())
+	}
+	in.Repository = "other/charts/app"
+	if _, ok := p.Decide(in).Grant(); ok {
+		t.Error("about a chart that nobody may sign")
+	}
+}
+
+func TestTrustPolicyHasNoChartImages(t *testing.T) {
+	_, err := policy.NewTrustPolicy("p", policy.TrustPolicySpec{
+		Images: []string{"registry.example/"}, Signers: []policy.Signer{{Name: "ci", Issuer: "https://i", Subject: "https://s"}},
+		Require: policy.Requirements{
+			Signature: policy.SignatureRequirement{Signers: []string{"ci"}},
+			Evidence:  &policy.EvidenceRequirement{Signers: []string{"ci"}, ChartImages: &policy.ChartImagesRequirement{}},
+		},
+	})
+	if err == nil || !strings.Contains(err.Error(), "is for signing policies") {
+		t.Errorf("%v", err)
+	}
+}

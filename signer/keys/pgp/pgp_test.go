@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pgp
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
+)
+
+// remote is a key of which only the signing is to be had, as one in a KMS.
+type remote struct{ key crypto.Signer }
+
+func (r remote) Public() crypto.PublicKey { return r.key.Public() }
+func (r remote) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if opts.HashFunc() != crypto.SHA256 {
+		return nil, errors.New("this key signs SHA-256 only")
+	}
+	return r.key.Sign(rand, digest, opts)
+}
+
+var (
+	birth = time.Date(2026, 12, 1, 3, 0, 0, 0, time.UTC)
+	who   = Identity{UserID: "Acme charts <charts@acme.example>", Created: birth}
+)
+
+const text = "apiVersion: v2\nname: app  \n- dashed\n\n...\nfiles:\n  app-1.0.0.tgz: sha256:00\n"
+
+func newKeys(t *testing.T) map[string]crypto.Signer {
+	t.Helper()
+	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 3072)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]crypto.Signer{"p256": p256, "rsa": rsaKey}
+}
+
+// Every kind of key, held by somebody else, gives what a stranger verifies with
+// the binary ring alone.
+func TestSignAndVerify(t *testing.T) {
+	for name, key := range newKeys(t) {
+		ring, err := NewRing(remote{key}, who)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		k, err := Open(remote{key}, ring)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if id := k.Identity(); id != who {
+			t.Errorf("%s: identity %+v", name, id)
+		}
+		signed, err := k.ClearSign(text, birth.Add(time.Hour))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		entities, err := openpgp.ReadKeyRing(bytes.NewReader(ring))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := clearsign.Decode(signed)
+		if _, err := openpgp.CheckDetachedSignature(entities, bytes.NewReader(block.Bytes), block.ArmoredSignature.Body, config(birth.Add(time.Hour))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		// What a log keeps of it makes the same file again.
+		_, rest, _ := bytes.Cut(signed, []byte("-----BEGIN PGP SIGNATURE"))
+		armoured := append([]byte("-----BEGIN PGP SIGNATURE"), rest...)
+		again, err := k.Rejoin(text, armoured, birth.Add(2*time.Hour))
+		if err != nil || !bytes.Equal(again, signed) {
+			t.Errorf("%s: rejoined %v\n%s\nwant\n%s", name, err, again, signed)
+		}
+		for what, wrong := range map[string]string{"another text": text + "more\n", "a changed text": "x" + text[1:]} {
+			if _, err := k.Rejoin(wrong, armoured, birth); !errors.Is(err, ErrSignature) {
+				t.Errorf("%s: %s: %v", name, what, err)
+			}
+			if err := k.Check(signed, wrong, birth.Add(time.Hour)); !errors.Is(err, ErrSignature) {
+				t.Errorf("%s: checked against %s: %v", name, what, err)
+			}
+		}
+	}
+}
+
+// The fingerprint is that of key and time of birth, whatever the certificate
+// says; and a ring of another key is an error.
+func TestFingerprint(t *testing.T) {
+	all := newKeys(t)
+	open := func(key crypto.Signer, id Identity) *Key {
+		t.Helper()
+		ring, err := NewRing(key, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := Open(key, ring)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	first := open(all["p256"], who)
+	renewed := open(all["p256"], Identity{UserID: "Acme <a@acme.example>", Created: birth, Expires: birth.AddDate(3, 0, 0)})
+	if first.Fingerprint() != renewed.Fingerprint() || len(first.Fingerprint()) != 40 {
+		t.Errorf("%s is not %s", first.Fingerprint(), renewed.Fingerprint())
+	}
+	if !renewed.Identity().Expires.Equal(birth.AddDate(3, 0, 0)) {
+		t.Errorf("expires %s", renewed.Identity().Expires)
+	}
+	if other := open(all["p256"], Identity{UserID: who.UserID, Created: birth.Add(time.Second)}); other.Fingerprint() == first.Fingerprint() {
+		t.Error("another birth, the same fingerprint")
+	}
+	if _, err := Open(all["rsa"], first.Ring()); !errors.Is(err, ErrOtherKey) {
+		t.Errorf("another key: %v", err)
+	}
+	if _, err := renewed.ClearSign(text, birth.AddDate(4, 0, 0)); err == nil {
+		t.Error("an expired key signs")
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	weak, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]crypto.Signer{"RSA 2048": weak, "Ed25519": ed, "P-384": p384} {
+		if _, err := NewRing(key, who); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, id := range map[string]Identity{
+		"no user id": {Created: birth}, "two lines": {UserID: "a\nb", Created: birth}, "no birth": {UserID: "a"},
+		"expired before": {UserID: "a", Created: birth, Expires: birth.Add(-time.Hour)},
+	} {
+		if _, err := NewRing(key, id); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	for name, ring := range map[string][]byte{"empty": nil, "junk": []byte("junk")} {
+		if _, err := Open(key, ring); !errors.Is(err, ErrRing) {
+			t.Errorf("%s ring: %v", name, err)
+		}
+	}
+}
