@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -192,6 +193,10 @@ func TestRotation(t *testing.T) {
 	}
 	rotateRoot(t, l)
 	eventually(t, "every rotation is done", func() bool { return allDone(t, l, len(kinds)) })
+	eventually(t, "the service has looked", func() bool {
+		keys, err := publishedKeys(t.Context(), l)
+		return err == nil && !slices.ContainsFunc(keys, func(k publishedKey) bool { return k.State == "retiring" })
+	})
 	// What is signed with nothing but new keys.
 	before := w.looks.Load()
 	eventually(t, "clients look once more", func() bool { return w.looks.Load() >= before+12 })
