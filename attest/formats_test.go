@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -310,5 +311,22 @@ func TestAbout(t *testing.T) {
 	}
 	if err := read(t, trivyReport).Evidence.About(a); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPredicateTypesOf: what a document becomes is among what its kind becomes.
+func TestPredicateTypesOf(t *testing.T) {
+	for _, s := range reports() {
+		if s.predicate == "" {
+			continue
+		}
+		for _, kind := range []attest.EvidenceKind{s.kind, ""} {
+			if types := attest.PredicateTypesOf(kind); !slices.Contains(types, s.predicate) {
+				t.Errorf("%s: %s is not in %v", s.name, s.predicate, types)
+			}
+		}
+	}
+	if types := attest.PredicateTypesOf("nonsense"); types != nil {
+		t.Error(types)
 	}
 }
