@@ -24,6 +24,7 @@ import (
 
 // TestCharts walks a chart from its package to a cluster.
 func TestCharts(t *testing.T) {
+	t.Parallel()
 	kube := make(chan *cluster.Cluster, 1)
 	l := newLab(t)
 	go func() { // the slowest part begins at once

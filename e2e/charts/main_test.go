@@ -47,12 +47,13 @@ rules:
   require: {chartImages: {}}
 `
 
-// newLab starts a service that makes provenance files.
-func newLab(t *testing.T) *lab.Lab {
+// newLab starts a service that makes provenance files. more are members of its
+// charts, each with a comma before it.
+func newLab(t *testing.T, more ...string) *lab.Lab {
 	t.Helper()
 	return lab.Start(t, lab.Options{
 		Registry: stock.Registry(t).Host, Policy: []byte(signingPolicy), Signing: "keys: [{name: release, signatures: file, attestations: file}]",
-		RootKeys: true, Config: `charts: {pgpKey: file, userID: "Acme charts <charts@acme.example>", expires: "2036-12-31"}`,
+		RootKeys: true, Config: `charts: {pgpKey: file, userID: "Acme charts <charts@acme.example>", expires: "2036-12-31"` + strings.Join(more, "") + "}",
 	})
 }
 
