@@ -16,7 +16,7 @@ const endOfChart = "\n...\n"
 // gives it. Source: helm.sh/helm/v3/pkg/provenance.
 func (r ChartReport) ProvenanceMessage(archive Digest) (string, error) {
 	if strings.Contains("\n"+r.Message, endOfChart) {
-		return "", errors.New("Chart.yaml has a line that ends it") // cannot be: it was written anew
+		return "", errors.New("a line of Chart.yaml ends it") // cannot be: it was written anew
 	}
 	return r.Message + endOfChart + fmt.Sprintf("files:\n  %s-%s.tgz: %s\n", r.Name, r.Version, archive), nil
 }

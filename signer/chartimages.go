@@ -119,22 +119,28 @@ func (s *Service) lookUp(ctx context.Context, images []attest.ChartImage) error 
 	return group.Wait()
 }
 
-func (s *Service) lookUpOne(ctx context.Context, image *attest.ChartImage) error {
-	ref, err := oci.ParseReference(image.Canonical)
+// notOurs says why an image cannot be signed by this service, or nothing.
+func (s *Service) notOurs(canonical string) string {
+	ref, err := oci.ParseReference(canonical)
 	switch {
-	case image.Canonical == "" || err != nil:
-		image.Problem = "it is no reference in its canonical form"
-		return nil
+	case err != nil:
+		return "it is no reference in its canonical form"
 	case s.cfg.Charts.Registry.Central(ref.Registry) != nil:
-		image.Problem = "it is not in the central registry"
+		return "it is not in the central registry"
+	}
+	return ""
+}
+
+func (s *Service) lookUpOne(ctx context.Context, image *attest.ChartImage) error {
+	if image.Problem = s.notOurs(image.Canonical); image.Problem != "" {
 		return nil
 	}
 	artifact, err := s.resolve(ctx, image.Canonical)
-	if isNo(err) {
+	switch {
+	case isNo(err):
 		image.Problem = clip(err.Error())
-		return nil
-	}
-	if err != nil {
+		return nil //nolint:nilerr // a finding
+	case err != nil:
 		return fmt.Errorf("image %s: %w", image.Canonical, err)
 	}
 	image.Digest = artifact.Digest

@@ -133,7 +133,7 @@ func chartRequest(change ...func(*signer.ChartRequest)) signer.ChartRequest {
 }
 
 // ask asks once, and survives a power cut.
-func (w *chartWorld) ask(s *signer.Service) (r signer.ChartReceipt, err error, cut bool) { //nolint:revive // the cut is no error
+func (w *chartWorld) ask(s *signer.Service) (r signer.ChartReceipt, err error, cut bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			if _, ok := p.(powerCut); !ok {

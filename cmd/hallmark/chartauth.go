@@ -24,16 +24,16 @@ type helmKeychain struct{ env environment }
 func (k helmKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	f, err := os.Open(k.file())
 	if err != nil {
-		return authn.Anonymous, nil //nolint:nilerr // see above
+		return authn.Anonymous, nil
 	}
 	defer func() { _ = f.Close() }() // read only
 	file, err := config.LoadFromReader(f)
 	if err != nil {
-		return authn.Anonymous, nil //nolint:nilerr // see above
+		return authn.Anonymous, nil
 	}
 	found, err := file.GetAuthConfig(target.RegistryStr())
 	if err != nil || found.Username+found.Password+found.IdentityToken+found.RegistryToken+found.Auth == "" {
-		return authn.Anonymous, nil //nolint:nilerr // see above
+		return authn.Anonymous, nil
 	}
 	return authn.FromConfig(authn.AuthConfig{
 		Username: found.Username, Password: found.Password, Auth: found.Auth, IdentityToken: found.IdentityToken, RegistryToken: found.RegistryToken,

@@ -24,6 +24,7 @@ import (
 
 // TestCharts walks a chart from its package to a cluster.
 func TestCharts(t *testing.T) {
+	t.Parallel()
 	kube := make(chan *cluster.Cluster, 1)
 	l := newLab(t)
 	go func() { // the slowest part begins at once
@@ -49,7 +50,7 @@ func TestCharts(t *testing.T) {
 		again.Provenance.LogIndex != first.Provenance.LogIndex || !again.Provenance.Repeated || first.Signature.Kind != "chart" {
 		t.Errorf("pushed %+v\nand again %+v", first, again)
 	}
-	checkImages(t, l, first)
+	checkImages(t, first)
 
 	ring := filepath.Join(t.TempDir(), "pubring.gpg")
 	writeFile(t, ring, l.Hallmark(t, "", "chart", "keyring").Stdout)
@@ -69,7 +70,7 @@ func writeFile(t *testing.T, path, content string) {
 }
 
 // checkImages looks at what was attested of the chart's images.
-func checkImages(t *testing.T, l *lab.Lab, p pushResult) {
+func checkImages(t *testing.T, p pushResult) {
 	t.Helper()
 	b, err := attest.ParseBundle(p.Images.Bundle)
 	if err != nil {

@@ -47,12 +47,13 @@ rules:
   require: {chartImages: {}}
 `
 
-// newLab starts a service that makes provenance files.
-func newLab(t *testing.T) *lab.Lab {
+// newLab starts a service that makes provenance files. more are members of its
+// charts, each with a comma before it.
+func newLab(t *testing.T, more ...string) *lab.Lab {
 	t.Helper()
 	return lab.Start(t, lab.Options{
 		Registry: stock.Registry(t).Host, Policy: []byte(signingPolicy), Signing: "keys: [{name: release, signatures: file, attestations: file}]",
-		RootKeys: true, Config: `charts: {pgpKey: file, userID: "Acme charts <charts@acme.example>", expires: "2036-12-31"}`,
+		RootKeys: true, Config: `charts: {pgpKey: file, userID: "Acme charts <charts@acme.example>", expires: "2036-12-31"` + strings.Join(more, "") + "}",
 	})
 }
 
@@ -72,18 +73,20 @@ func packaged(t *testing.T, registry string, changes ...string) string {
 		t.Fatal(err)
 	}
 	replace := strings.NewReplacer(append([]string{"REGISTRY", registry}, changes...)...)
-	err := filepath.WalkDir(source, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
+	var files []string
+	for _, pattern := range []string{"*", "*/*", "*/*/*", "*/*/*/*"} {
+		found, err := filepath.Glob(filepath.Join(source, pattern))
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		return os.WriteFile(path, []byte(replace.Replace(string(text))), 0o600)
-	})
-	if err != nil {
-		t.Fatal(err)
+		files = append(files, found...)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // a folder
+		}
+		writeFile(t, file, replace.Replace(string(text)))
 	}
 	r := helm(t, "package", source, "-d", dir)
 	if r.Code != 0 {

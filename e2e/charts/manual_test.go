@@ -15,6 +15,7 @@ import (
 
 // TestManual runs every command of docs/CHARTS.md, in order.
 func TestManual(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	token := appToken(t, l)
 	signImages(t, l, token, []string{"app", "cache"}, nil)

@@ -78,6 +78,7 @@ func ask(t *testing.T, l *lab.Lab, token, repository, file string, archive []byt
 // TestRefusals: who may not, where not, and what not. Nothing of it leaves an
 // entry in the log.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	charts := l.Registry + "/acme/charts"
 	good := hostile(t, "")
@@ -132,7 +133,8 @@ func TestRefusals(t *testing.T) {
 // TestHostileCharts: templates that do not end by themselves are ended, and the
 // service goes on.
 func TestHostileCharts(t *testing.T) {
-	l := newLab(t)
+	t.Parallel()
+	l := newLab(t, ", timeout: 8s")
 	var wide strings.Builder
 	for i := range 300 {
 		fmt.Fprintf(&wide, "---\napiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'i:%d'}]}\n", i)

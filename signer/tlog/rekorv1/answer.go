@@ -109,7 +109,7 @@ func appendBase64(b, data []byte) []byte {
 }
 
 // logEntry is a record as a bundle carries it.
-func (rec record) logEntry(kind, version string) (attest.LogEntry, error) {
+func (rec record) logEntry(kind string) (attest.LogEntry, error) {
 	set, err := rec.timestamp()
 	if err != nil {
 		return attest.LogEntry{}, err
@@ -119,7 +119,7 @@ func (rec record) logEntry(kind, version string) (attest.LogEntry, error) {
 		proof[i] = rec.in.Proof[i][:]
 	}
 	return attest.LogEntry{
-		LogIndex: rec.globalIndex(), LogID: rec.log.ID(), Kind: kind, Version: version,
+		LogIndex: rec.globalIndex(), LogID: rec.log.ID(), Kind: kind, Version: version001,
 		IntegratedTime: rec.in.Time, SignedEntryTimestamp: set,
 		TreeSize: rec.in.TreeSize, ProofIndex: rec.in.Index, RootHash: rec.in.Root[:], Hashes: proof,
 		Checkpoint: string(rec.in.Checkpoint), CanonicalizedBody: rec.body,

@@ -62,7 +62,7 @@ func (s *Service) Append(ctx context.Context, e Envelope) (attest.LogEntry, erro
 	if err != nil {
 		return attest.LogEntry{}, err
 	}
-	return rec.logEntry(kindDSSE, version001)
+	return rec.logEntry(kindDSSE)
 }
 
 // Message is a signature over bytes that are no envelope, made in this process
@@ -90,7 +90,7 @@ func (s *Service) AppendMessage(ctx context.Context, m Message) (attest.LogEntry
 	if err != nil {
 		return attest.LogEntry{}, err
 	}
-	return rec.logEntry(kindHashedRekord, version001)
+	return rec.logEntry(kindHashedRekord)
 }
 
 // ownVerifier reads what verifies a signature made in this process, and writes

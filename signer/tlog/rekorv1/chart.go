@@ -47,7 +47,7 @@ func (s *Service) AppendProvenance(ctx context.Context, p Provenance) (attest.Lo
 	if err != nil {
 		return attest.LogEntry{}, err
 	}
-	return rec.logEntry(kindHelm, version001)
+	return rec.logEntry(kindHelm)
 }
 
 // LoggedSignature is the signature of a provenance file, as a log keeps it.
@@ -100,7 +100,7 @@ func (s *Service) ProvenanceSignatures(ctx context.Context, archive attest.Diges
 		if !ok {
 			continue // of another kind
 		}
-		entry, err := rec.logEntry(kindHelm, version001)
+		entry, err := rec.logEntry(kindHelm)
 		if err != nil {
 			return nil, err
 		}

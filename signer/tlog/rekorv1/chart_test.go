@@ -16,9 +16,19 @@ import (
 func TestProvenance(t *testing.T) {
 	e := newEnv(t, options{})
 	proposal := helm(t, "app-1.0.0.tgz")
-	spec := proposal["spec"].(obj)
-	content := decode64(t, spec["chart"].(obj)["provenance"].(obj)["content"])
-	key := decode64(t, spec["publicKey"].(obj)["content"])
+	inside := func(names ...string) []byte {
+		t.Helper()
+		var v any = proposal
+		for _, name := range names {
+			o, ok := v.(obj)
+			if !ok {
+				t.Fatalf("no %s in it", name)
+			}
+			v = o[name]
+		}
+		return decode64(t, v)
+	}
+	content, key := inside("spec", "chart", "provenance", "content"), inside("spec", "publicKey", "content")
 	p := rekorv1.Provenance{Content: content, PublicKey: key}
 	first, err := e.service.AppendProvenance(t.Context(), p)
 	e.must(err)
