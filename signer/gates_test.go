@@ -145,7 +145,8 @@ const allTypes = "Document attestation/vuln/v1 provenance/v1 cosign/sign/v1"
 func TestEvidenceInOneCall(t *testing.T) {
 	g := &gatedWorld{world: newWorld(t)}
 	s := g.start(gatedPolicy)
-	receipt, err := s.Sign(t.Context(), bring("LOW"))
+	brought := bring("LOW") // its report says when it was made
+	receipt, err := s.Sign(t.Context(), brought)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +165,7 @@ func TestEvidenceInOneCall(t *testing.T) {
 	}
 	// Again, the same receipt and nothing new in the log; and without documents,
 	// since what is attested stays.
-	for _, req := range []signer.Request{bring("LOW"), goodRequest()} {
+	for _, req := range []signer.Request{brought, goodRequest()} {
 		again, err := s.Sign(t.Context(), req)
 		if err != nil || again.ID != receipt.ID || g.types() != allTypes {
 			t.Errorf("again: %s (%v), logged %s", again.ID, err, g.types())
