@@ -39,7 +39,8 @@ func strangersWorld(t *testing.T, q signer.Quotas) (*world, *hand, *signer.Servi
 	return w, clock, s
 }
 
-// TestStrangers: a job that no rule speaks of learns nothing, whatever it asks and however, and costs the registry nothing.
+// TestStrangers: a job that no rule speaks of learns nothing, whatever it asks
+// and however, and costs the registry nothing.
 func TestStrangers(t *testing.T) {
 	w, _, s := strangersWorld(t, signer.Quotas{})
 	asStranger(w, "7")
@@ -102,7 +103,8 @@ func TestCertifyStrangers(t *testing.T) {
 	}
 }
 
-// TestStrangersAreRecordedOnceAMinute: with the number of the others, and bounded over all of them.
+// TestStrangersAreRecordedOnceAMinute: with the number of the others, and bounded
+// over all of them.
 func TestStrangersAreRecordedOnceAMinute(t *testing.T) {
 	w, clock, s := strangersWorld(t, signer.Quotas{})
 	ask := func(project string) {
@@ -161,7 +163,8 @@ func TestStrangersAreRecordedOnceAMinute(t *testing.T) {
 	}
 }
 
-// TestStrangersStarveNobody: they have a bucket each, and take nothing from the quotas of others.
+// TestStrangersStarveNobody: they have a bucket each, and take nothing from the
+// quotas of others.
 func TestStrangersStarveNobody(t *testing.T) {
 	w, clock, s := quotaWorld(t, signer.Quotas{
 		Identity: signer.Quota{PerSecond: 1. / 3600, Burst: 3}, Project: signer.Quota{PerSecond: 1, Burst: 3}, Stranger: signer.Quota{PerSecond: 1, Burst: 5},
@@ -212,8 +215,9 @@ func TestStrangersRowsAreBounded(t *testing.T) {
 	}
 }
 
-// TestHopelessRequests: what no artifact could change is refused in full, for those that policy speaks of, and the registry is not asked;
-// a dry run gives it as its answer.
+// TestHopelessRequests: what no artifact could change is refused in full, for
+// those that policy speaks of, and the registry is not asked; a dry run gives it
+// as its answer.
 func TestHopelessRequests(t *testing.T) {
 	w, _, s := strangersWorld(t, signer.Quotas{})
 	req := goodRequest()
