@@ -64,9 +64,9 @@ type signingCondition struct {
 	// Message is what a developer should do when the condition fails.
 	Message string `json:"message"`
 	// Who says whether the condition is about who asks: the job is one that the rule speaks of if all of those hold. A job that no rule
-	// speaks of is refused without being told the rules. Default, unless another
-	// condition of the rule says true: a condition that reads nothing but claims which name an organisation;
-	// in a rule without such, one that reads nothing but those of a project, the subject or the SAN.
+	// speaks of is refused without being told the rules. Default, unless another condition of the rule says true: a condition that reads
+	// nothing but claims which name an organisation; in a rule without such, one that reads nothing but those of a project, the subject
+	// or the SAN.
 	Who *bool `json:"who"`
 }
 

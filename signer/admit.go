@@ -12,10 +12,10 @@ type Admission struct {
 }
 
 // Admit tells whether run would go beyond its first step: whether the token of
-// req is good, some rule speaks of who has it, and its quotas have room, so that a body which would be refused is
-// not even read. It needs neither image nor predicate. A refusal is recorded as
-// run records it. What Admit returns goes into the request, which is then not
-// asked and not counted again.
+// req is good, some rule speaks of who has it, and its quotas have room, so that
+// a body which would be refused is not even read. It needs neither image nor
+// predicate. A refusal is recorded as run records it. What Admit returns goes
+// into the request, which is then not asked and not counted again.
 func (s *Service) Admit(ctx context.Context, req Request) (*Admission, error) {
 	p, err := s.admit(ctx, req)
 	if err != nil {

@@ -193,7 +193,7 @@ func TestCertifyIsRecordedFirst(t *testing.T) {
 	}
 }
 
-// TestCertifyFlood: strangers at this door share the bound of the other one.
+// TestCertifyFlood: bad tokens at this door share the bound of the other one.
 func TestCertifyFlood(t *testing.T) {
 	d := newDesk(t, certifyingPolicy)
 	told := 0

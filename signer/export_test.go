@@ -5,8 +5,8 @@ package signer
 // Projects is how many projects' buckets are kept.
 func (s *Service) Projects() int { return s.buckets.recent.Len() }
 
-// Outsiders is how many buckets of outsiders are kept.
-func (s *Service) Outsiders() int { return s.outsiders.recent.Len() }
+// Strangers is how many buckets of strangers are kept.
+func (s *Service) Strangers() int { return s.strangers.recent.Len() }
 
 // Waiting is how many requests wait for what another one asks of a registry.
 func (s *Service) Waiting(image string) int {

@@ -193,9 +193,9 @@ func TestPowerCutByKey(t *testing.T) {
 		ask    func(*signer.Service) (signer.Receipt, error)
 		places int
 	}{
-		// Resolve, room, begin; certificate, timestamp twice; by key: two signatures, two
-		// timestamps; keep; log and check twice, and for tags twice; attach twice
-		// and the tag; finish.
+		// Resolve, room, begin; certificate, timestamp twice; by key: two
+		// signatures, two timestamps; keep; log and check twice, and for tags
+		// twice; attach twice and the tag; finish.
 		"sign": {byBoth, sign, 3 + 3 + 4 + 1 + 4 + 4 + 3 + 1},
 		// One signature by key, for both: two timestamps.
 		"attest": {byBoth, attestIt, 3 + 3 + 3 + 1 + 4 + 4 + 3 + 1},

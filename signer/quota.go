@@ -56,9 +56,9 @@ type Quotas struct {
 	// name of the source; Project is that of projects of other sources.
 	Projects map[string]Quota
 	Project  Quota
-	// Outsider is the quota of each project of which no rule speaks. They take
+	// Stranger is the quota of each project of which no rule speaks. They take
 	// nothing from the quotas above.
-	Outsider Quota
+	Stranger Quota
 }
 
 // OverQuota says that an identity source or a project has asked for more than

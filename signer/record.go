@@ -33,12 +33,12 @@ func eventOf(in Intent, now time.Time) AuditEvent {
 // refuse records why nothing was granted and returns the error that the caller
 // sees. A refusal that cannot be recorded is an error of its own: the service
 // does not run unaudited. Refusals before anybody is known to ask are bounded:
-// see strangers.
+// see anonymous.
 func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause error) error {
 	ev.Stage, ev.Reasons = stage, []string{cause.Error()}
 	ev.Decision = DecisionFailed
 	if stage == stageAuthenticate {
-		if !s.strangers.admit(ctx, ev.Time, s.cfg.Logger) {
+		if !s.anonymous.admit(ctx, ev.Time, s.cfg.Logger) {
 			return overflow(cause)
 		}
 		ev.Reasons = []string{clip(cause.Error())}
@@ -60,9 +60,9 @@ func (s *Service) refuse(ctx context.Context, ev AuditEvent, stage string, cause
 		ev.Decision = DecisionRefused
 	}
 	// The client may be gone; the record is written all the same.
-	ev.Unrecorded = s.strangers.take()
+	ev.Unrecorded = s.anonymous.take()
 	if err := s.cfg.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
-		s.strangers.giveBack(ev.Unrecorded)
+		s.anonymous.giveBack(ev.Unrecorded)
 		return fmt.Errorf("record refusal: %w", err)
 	}
 	return cause

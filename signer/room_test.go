@@ -12,7 +12,8 @@ import (
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
-// TestNoRoom: what could not be attached is not signed: no intent, no log entry, no use of the token, and the refusal says what to delete.
+// TestNoRoom: what could not be attached is not signed: no intent, no log entry,
+// no use of the token, and the refusal says what to delete.
 func TestNoRoom(t *testing.T) {
 	w := newWorld(t).withTwoLogs()
 	w.full = fmt.Errorf("tag: %w layers (hint: delete the tag)", oci.ErrTooMany)
@@ -50,7 +51,8 @@ func TestNoRoom(t *testing.T) {
 	w.check()
 }
 
-// TestNoRoomForWhatIsThere: a request that was signed before gets its receipt, however full it is now: its own place is one of those taken.
+// TestNoRoomForWhatIsThere: a request that was signed before gets its receipt,
+// however full it is now: its own place is one of those taken.
 func TestNoRoomForWhatIsThere(t *testing.T) {
 	w := newWorld(t)
 	s := w.start()

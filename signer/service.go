@@ -68,11 +68,11 @@ type Service struct {
 	// inflight serialises requests with one RequestKey, so that the second of
 	// two identical requests waits for the first one's receipt.
 	inflight keyedMutex
-	// strangers bounds what callers without a valid token make it record.
-	strangers *strangers
-	// outsiders bounds what callers with a valid token make it do of whom no
+	// anonymous bounds what callers without a valid token make it record.
+	anonymous *anonymous
+	// strangers bounds what callers with a valid token make it do of whom no
 	// rule speaks.
-	outsiders *outsiders
+	strangers *strangers
 	// buckets bounds what each identity source and project makes it do.
 	buckets *buckets
 	// resolves spares the registry the same question at the same time.
@@ -121,7 +121,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	return &Service{cfg: cfg, strangers: newStrangers(), outsiders: newOutsiders(cfg.Quotas.Outsider), buckets: newBuckets(cfg.Quotas), retries: newRetries()}, nil
+	return &Service{cfg: cfg, anonymous: newAnonymous(), strangers: newStrangers(cfg.Quotas.Stranger), buckets: newBuckets(cfg.Quotas), retries: newRetries()}, nil
 }
 
 // AttestorSAN is the identity of attestations made by the service at origin.

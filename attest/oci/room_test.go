@@ -73,7 +73,11 @@ func TestRoom(t *testing.T) {
 		f := newFake(t, false)
 		subject := f.subject()
 		c.prepare(t, f, subject)
-		err := f.client().Room(t.Context(), subject, c.want)
+		client := f.client()
+		err := client.Room(t.Context(), subject, c.want)
+		if !client.Idle() {
+			t.Errorf("%s: what was read is reserved for ever", name)
+		}
 		if !errors.Is(err, c.is) || (c.is != nil && (!strings.Contains(err.Error(), "hint") || !strings.Contains(err.Error(), c.hint))) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -5,11 +5,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/store"
@@ -25,8 +28,8 @@ func auditCommand() *cobra.Command {
 	}
 	format := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if q.Limit < 1 || q.Limit > store.MaxEvents || q.After < 0 {
-			return usageError{fmt.Errorf("--limit is 1 to %d, and --after not negative", store.MaxEvents)}
+		if err := checkEventQuery(q); err != nil {
+			return usageError{err}
 		}
 		cfg, err := openConfig(cmd, dir)
 		if err != nil {
@@ -41,17 +44,45 @@ func auditCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printAs(*format, cmd.OutOrStdout(), struct {
+		err = printAs(*format, cmd.OutOrStdout(), struct {
 			Events []store.Event `json:"events"`
 		}{append([]store.Event{}, events...)}, func(w io.Writer) { printEvents(w, events) })
+		if n := len(events); err == nil && n == q.Limit {
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "There may be more (hint: --after %d)\n", events[n-1].Seq)
+		}
+		return err
 	}
 	dirFlag(cmd, &dir)
 	flags := cmd.Flags()
-	flags.StringVar(&q.Decision, "decision", "", "only one kind: granted, refused, signed, issued, voided, dry-run, failed, rotation, revocation")
+	flags.StringVar(&q.Decision, "decision", "", "only one kind: "+strings.Join(decisions(), ", "))
 	flags.StringVar(&q.Digest, "digest", "", "only what is about this artifact, sha256:HEX")
 	flags.Int64Var(&q.After, "after", 0, "only what follows the event with this number")
 	flags.IntVar(&q.Limit, "limit", store.MaxEvents, "how many at most")
 	return cmd
+}
+
+// decisions are the kinds of events.
+func decisions() []string {
+	return []string{
+		signer.DecisionGranted, signer.DecisionRefused, signer.DecisionSigned, signer.DecisionIssued, signer.DecisionVoided,
+		signer.DecisionDryRun, signer.DecisionFailed, signer.DecisionRotation, signer.DecisionRevocation,
+	}
+}
+
+// checkEventQuery refuses what selects nothing whatever the record holds: who
+// mistypes must not read that nothing happened.
+func checkEventQuery(q store.EventQuery) error {
+	switch {
+	case q.Limit < 1 || q.Limit > store.MaxEvents || q.After < 0:
+		return fmt.Errorf("--limit is 1 to %d, and --after not negative", store.MaxEvents)
+	case q.Decision != "" && !slices.Contains(decisions(), q.Decision):
+		return fmt.Errorf("--decision %q: there is no such kind (hint: %s)", q.Decision, strings.Join(decisions(), ", "))
+	case q.Digest != "":
+		if _, err := attest.ParseDigest(q.Digest); err != nil {
+			return fmt.Errorf("--digest: %w", err)
+		}
+	}
+	return nil
 }
 
 func printEvents(w io.Writer, events []store.Event) {

@@ -159,7 +159,7 @@ func (q QuotasConfig) quotas() signer.Quotas {
 	all := signer.Quotas{
 		Identity: q.Identity.or(defaultIdentityQuota).share(servers), Identities: map[string]signer.Quota{},
 		Project: q.Project.or(defaultProjectQuota).share(servers), Projects: map[string]signer.Quota{},
-		Outsider: q.Strangers.or(defaultStrangerQuota).share(servers),
+		Stranger: q.Strangers.or(defaultStrangerQuota).share(servers),
 	}
 	for name, of := range q.Identities {
 		if of.Identity != nil {

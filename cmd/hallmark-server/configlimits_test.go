@@ -41,7 +41,7 @@ func TestQuotaConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	if q := cfg.Quotas.quotas(); q.Identity != (signer.Quota{PerSecond: 100, Burst: 12_000}) || q.Project != (signer.Quota{PerSecond: 10, Burst: 1200}) ||
-		q.Outsider != (signer.Quota{PerSecond: 1. / 6, Burst: 20}) {
+		q.Stranger != (signer.Quota{PerSecond: 1. / 6, Burst: 20}) {
 		t.Errorf("without quotas: %+v", q)
 	}
 	if uses := cfg.maxUses(); uses["github"] != 0 || uses["gitlab"] != 50 {
@@ -55,7 +55,7 @@ func TestQuotaConfig(t *testing.T) {
 	for what, ok := range map[string]bool{
 		"project":          q.Project == signer.Quota{PerSecond: 1, Burst: 5},
 		"identity":         q.Identity == signer.Quota{PerSecond: 50, Burst: 6000},
-		"strangers":        q.Outsider == signer.Quota{PerSecond: 1. / 12, Burst: 10},
+		"strangers":        q.Stranger == signer.Quota{PerSecond: 1. / 12, Burst: 10},
 		"gitlab":           q.Identities["gitlab"] == signer.Quota{PerSecond: 0.5, Burst: 30},
 		"gitlab's project": q.Projects["gitlab"] == signer.Quota{},
 	} {
@@ -74,7 +74,7 @@ func TestUnlimited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if q := cfg.Quotas.quotas(); q.Identity != (signer.Quota{}) || q.Project != (signer.Quota{}) || q.Outsider != (signer.Quota{}) {
+	if q := cfg.Quotas.quotas(); q.Identity != (signer.Quota{}) || q.Project != (signer.Quota{}) || q.Stranger != (signer.Quota{}) {
 		t.Errorf("unlimited is %+v", q)
 	}
 	for _, bounded := range []string{"{}", "{unlimited: false}", "{project: {perMinute: 0}}"} {
@@ -83,7 +83,7 @@ func TestUnlimited(t *testing.T) {
 			t.Fatal(err)
 		}
 		q := cfg.Quotas.quotas()
-		if q.Identity == (signer.Quota{}) || q.Outsider == (signer.Quota{}) || (q.Project == signer.Quota{}) != strings.Contains(bounded, "project") {
+		if q.Identity == (signer.Quota{}) || q.Stranger == (signer.Quota{}) || (q.Project == signer.Quota{}) != strings.Contains(bounded, "project") {
 			t.Errorf("%s is %+v", bounded, q)
 		}
 	}

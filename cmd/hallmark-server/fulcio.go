@@ -75,8 +75,9 @@ func addAuthority(m trustroot.Material, origin string, chain []*x509.Certificate
 	return m, nil
 }
 
-// checkAuthority looks at the authority of the Fulcio API if that is on. It must be there and
-// published: certificates that no verifier knows are worse than none.
+// checkAuthority looks at the authority of the Fulcio API if that is on. It must
+// be there and published: certificates that no verifier knows are worse than
+// none.
 func (c *Config) checkAuthority() error {
 	if c.Fulcio == nil {
 		return nil

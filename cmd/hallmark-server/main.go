@@ -9,6 +9,7 @@
 //	hallmark-server log list|add|activate|freeze --dir DIR
 //	hallmark-server fulcio enable --dir DIR
 //	hallmark-server revoke digest|identity|key --dir DIR --reason TEXT VALUE
+//	hallmark-server audit --dir DIR
 //	hallmark-server tuf init --dir DIR
 //	hallmark-server backup --dir DIR --to FOLDER
 //	hallmark-server keys list|create|rotate|status --dir DIR

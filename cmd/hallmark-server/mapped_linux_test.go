@@ -51,7 +51,7 @@ func TestForgetStart(t *testing.T) {
 	read := func() (all []byte) {
 		for _, r := range ranges {
 			part := make([]byte, r.to-r.from)
-			if _, err := memory.ReadAt(part, int64(r.from)); err != nil { //nolint:gosec // of user space
+			if _, err := memory.ReadAt(part, int64(r.from)); err != nil {
 				t.Fatal(err)
 			}
 			all = append(all, part...)

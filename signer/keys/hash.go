@@ -44,6 +44,8 @@ var hashes struct {
 	done map[[sha256.Size]byte][]byte
 }
 
+// The table of hashes by OID is the pkcs8 package's, for the whole process:
+// there is no other way to hand it one.
 func init() {
 	pkcs8.RegisterKDF(oidScrypt, func() pkcs8.KDFParameters { return new(scryptParameters) })
 }

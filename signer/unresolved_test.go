@@ -16,8 +16,8 @@ import (
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
-// asOutsider makes holders of good tokens a project of which no rule speaks.
-func asOutsider(w *world, project string) {
+// asStranger makes holders of good tokens a project of which no rule speaks.
+func asStranger(w *world, project string) {
 	w.principal = func(p *signer.Principal) {
 		p.Extensions.SourceRepositoryIdentifier, p.Subject = project, "repo:evil/app:ref:refs/heads/main"
 		p.Claims = map[string]any{"repository": "evil/app", "repository_id": project}
@@ -27,8 +27,8 @@ func asOutsider(w *world, project string) {
 // asInsider makes them one that policy speaks of.
 func asInsider(w *world) { w.principal = nil }
 
-// outsidersWorld has a clock that stands still and a registry that nobody may ask.
-func outsidersWorld(t *testing.T, q signer.Quotas) (*world, *hand, *signer.Service) {
+// strangersWorld has a clock that stands still and a registry that nobody may ask.
+func strangersWorld(t *testing.T, q signer.Quotas) (*world, *hand, *signer.Service) {
 	t.Helper()
 	w, clock, s := quotaWorld(t, q)
 	w.before = func(port string) {
@@ -39,10 +39,11 @@ func outsidersWorld(t *testing.T, q signer.Quotas) (*world, *hand, *signer.Servi
 	return w, clock, s
 }
 
-// TestOutsiders: a job that no rule speaks of learns nothing, whatever it asks and however, and costs the registry nothing.
-func TestOutsiders(t *testing.T) {
-	w, _, s := outsidersWorld(t, signer.Quotas{})
-	asOutsider(w, "7")
+// TestStrangers: a job that no rule speaks of learns nothing, whatever it asks
+// and however, and costs the registry nothing.
+func TestStrangers(t *testing.T) {
+	w, _, s := strangersWorld(t, signer.Quotas{})
+	asStranger(w, "7")
 	asked := map[string]signer.Request{
 		"an image":                  goodRequest(),
 		"one that is not there":     {Token: "good", Image: "registry.example/acme/app@" + string(attest.DigestOf(nil))},
@@ -84,10 +85,10 @@ func TestOutsiders(t *testing.T) {
 	}
 }
 
-// TestCertifyOutsiders: the other door is the same: nobody looks at the key of a stranger.
-func TestCertifyOutsiders(t *testing.T) {
+// TestCertifyStrangers: the other door is the same: nobody looks at the key of a stranger.
+func TestCertifyStrangers(t *testing.T) {
 	d := newDesk(t, certifyingPolicy)
-	asOutsider(d.world, "7")
+	asStranger(d.world, "7")
 	for range 3 {
 		_, err := d.ask(t, "good", func(signer.Principal) (crypto.PublicKey, error) {
 			t.Error("a stranger's key was looked at")
@@ -102,12 +103,13 @@ func TestCertifyOutsiders(t *testing.T) {
 	}
 }
 
-// TestOutsidersAreRecordedOnceAMinute: with the number of the others, and bounded over all of them.
-func TestOutsidersAreRecordedOnceAMinute(t *testing.T) {
-	w, clock, s := outsidersWorld(t, signer.Quotas{})
+// TestStrangersAreRecordedOnceAMinute: with the number of the others, and bounded
+// over all of them.
+func TestStrangersAreRecordedOnceAMinute(t *testing.T) {
+	w, clock, s := strangersWorld(t, signer.Quotas{})
 	ask := func(project string) {
 		t.Helper()
-		asOutsider(w, project)
+		asStranger(w, project)
 		var refused *signer.Refused
 		if _, err := s.Sign(t.Context(), goodRequest()); !errors.As(err, &refused) {
 			t.Fatalf("got %v", err)
@@ -128,7 +130,7 @@ func TestOutsidersAreRecordedOnceAMinute(t *testing.T) {
 	// A record that cannot be written is an error, and the count is not lost.
 	clock.forward(time.Minute)
 	w.down["audit"] = errors.New("the disk is full")
-	asOutsider(w, "1")
+	asStranger(w, "1")
 	if _, err := s.Sign(t.Context(), goodRequest()); !errors.Is(err, w.down["audit"]) {
 		t.Errorf("unrecorded: %v", err)
 	}
@@ -156,18 +158,19 @@ func TestOutsidersAreRecordedOnceAMinute(t *testing.T) {
 	if recorded < 10_000-4096 {
 		t.Errorf("%d of ten thousand refusals are on record", recorded)
 	}
-	if got := s.Outsiders(); got > 4096 {
+	if got := s.Strangers(); got > 4096 {
 		t.Errorf("%d projects are kept", got)
 	}
 }
 
-// TestOutsidersStarveNobody: they have a bucket each, and take nothing from the quotas of others.
-func TestOutsidersStarveNobody(t *testing.T) {
+// TestStrangersStarveNobody: they have a bucket each, and take nothing from the
+// quotas of others.
+func TestStrangersStarveNobody(t *testing.T) {
 	w, clock, s := quotaWorld(t, signer.Quotas{
-		Identity: signer.Quota{PerSecond: 1. / 3600, Burst: 3}, Project: signer.Quota{PerSecond: 1, Burst: 3}, Outsider: signer.Quota{PerSecond: 1, Burst: 5},
+		Identity: signer.Quota{PerSecond: 1. / 3600, Burst: 3}, Project: signer.Quota{PerSecond: 1, Burst: 3}, Stranger: signer.Quota{PerSecond: 1, Burst: 5},
 	})
 	for i := range 20 {
-		asOutsider(w, "7")
+		asStranger(w, "7")
 		_, err := s.Sign(t.Context(), goodRequest())
 		var over *signer.OverQuota
 		if errors.As(err, &over) != (i >= 5) {
@@ -177,13 +180,13 @@ func TestOutsidersStarveNobody(t *testing.T) {
 			t.Errorf("come again in %d s for %s", over.Seconds(), over.Of)
 		}
 	}
-	asOutsider(w, "8")
+	asStranger(w, "8")
 	var refused *signer.Refused
 	if _, err := s.Sign(t.Context(), goodRequest()); !errors.As(err, &refused) {
-		t.Errorf("another outsider: %v", err)
+		t.Errorf("another stranger: %v", err)
 	}
 	clock.forward(time.Second)
-	asOutsider(w, "7")
+	asStranger(w, "7")
 	if _, err := s.Sign(t.Context(), goodRequest()); !errors.As(err, &refused) {
 		t.Errorf("after as long as it was told: %v", err)
 	}
@@ -195,8 +198,8 @@ func TestOutsidersStarveNobody(t *testing.T) {
 	}
 }
 
-// TestOutsidersRowsAreBounded: whatever the token holds.
-func TestOutsidersRowsAreBounded(t *testing.T) {
+// TestStrangersRowsAreBounded: whatever the token holds.
+func TestStrangersRowsAreBounded(t *testing.T) {
 	long := strings.Repeat("\x00", 4000)
 	w := newWorld(t)
 	w.principal = func(p *signer.Principal) {
@@ -212,10 +215,11 @@ func TestOutsidersRowsAreBounded(t *testing.T) {
 	}
 }
 
-// TestHopelessRequests: what no artifact could change is refused in full, for those that policy speaks of, and the registry is not asked;
-// a dry run gives it as its answer.
+// TestHopelessRequests: what no artifact could change is refused in full, for
+// those that policy speaks of, and the registry is not asked; a dry run gives it
+// as its answer.
 func TestHopelessRequests(t *testing.T) {
-	w, _, s := outsidersWorld(t, signer.Quotas{})
+	w, _, s := strangersWorld(t, signer.Quotas{})
 	req := goodRequest()
 	req.Image = "registry.example/other/app@" + string(theImage)
 	_, err := s.Sign(t.Context(), req)

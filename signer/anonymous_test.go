@@ -14,7 +14,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
-// burst is how many refusals of strangers are recorded in a row.
+// burst is how many refusals without a valid token are recorded in a row.
 const burst = 100
 
 // hand is a clock that the test moves.
@@ -42,8 +42,8 @@ func flood(t *testing.T, s *signer.Service, n int) (told int) {
 	return told
 }
 
-// TestFlood: what strangers make the service write is bounded, nothing of it
-// disappears, and jobs do not notice.
+// TestFlood: what callers without a valid token make the service write is
+// bounded, nothing of it disappears, and jobs do not notice.
 func TestFlood(t *testing.T) {
 	w, clock, logged := newWorld(t), newHand(), new(bytes.Buffer)
 	w.clock, w.logger = clock.now, slog.New(slog.NewTextHandler(logged, nil))
@@ -97,8 +97,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestFloodOfRequests: a request that is bad whoever asks is a stranger's as
-// long as nobody knows who asks.
+// TestFloodOfRequests: a request that is bad whoever asks counts as one without
+// a token as long as nobody knows who asks.
 func TestFloodOfRequests(t *testing.T) {
 	w := newWorld(t)
 	w.clock = newHand().now
@@ -108,7 +108,7 @@ func TestFloodOfRequests(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 		if _, err := s.Admit(t.Context(), signer.Request{Token: "bad"}); err == nil {
-			t.Fatal("a stranger was admitted")
+			t.Fatal("a bad token was admitted")
 		}
 	}
 	if len(w.audit) != burst {
@@ -116,7 +116,7 @@ func TestFloodOfRequests(t *testing.T) {
 	}
 }
 
-// TestFloodWithoutKeys: while nobody can tell who is a stranger, the rows are
+// TestFloodWithoutKeys: while nobody can tell whose token is good, the rows are
 // bounded and a job hears of the issuer, not of a flood.
 func TestFloodWithoutKeys(t *testing.T) {
 	w := newWorld(t)
@@ -133,8 +133,8 @@ func TestFloodWithoutKeys(t *testing.T) {
 	}
 }
 
-// TestRowsAreBounded: characters that JSON writes as six bytes do not make a
-// stranger's row larger.
+// TestRowsAreBounded: characters that JSON writes as six bytes do not make the
+// row of a bad token larger.
 func TestRowsAreBounded(t *testing.T) {
 	const maxRow = 3 << 10
 	for _, letter := range []string{"\x00", "\x1b", "<", "&", `"`, `\`, "\xff", "\u2028", "\ufffd", "é", "\U0001f512", "\x7f"} {

@@ -19,19 +19,20 @@ import (
 // their network addresses cost nothing. Callers with a valid token never meet
 // this bound.
 const (
-	// strangerRate is how many of their refusals are recorded, per second. A
+	// anonymousRate is how many of their refusals are recorded, per second. A
 	// row is at most 3 KiB: a flood adds less than 300 MB a day, so that the
 	// warnings are read long before the disk is full.
-	strangerRate = 1
-	// strangerBurst is how many are recorded in a row. A misconfigured
+	anonymousRate = 1
+	// anonymousBurst is how many are recorded in a row. A misconfigured
 	// pipeline, or somebody who tries ways in, is recorded in full.
-	strangerBurst = 100
-	// strangerWarnEvery is the least time between two warnings in the log.
-	strangerWarnEvery = time.Second
+	anonymousBurst = 100
+	// anonymousWarnEvery is the least time between two warnings in the log.
+	anonymousWarnEvery = time.Second
 )
 
-// strangers counts the refusals that are not recorded one by one.
-type strangers struct {
+// anonymous counts the refusals of callers without a valid token that are not
+// recorded one by one.
+type anonymous struct {
 	bucket *rate.Limiter // safe for concurrent use
 
 	mu         sync.Mutex // guards the rest
@@ -39,46 +40,46 @@ type strangers struct {
 	warned     time.Time
 }
 
-func newStrangers() *strangers {
-	return &strangers{bucket: rate.NewLimiter(strangerRate, strangerBurst)}
+func newAnonymous() *anonymous {
+	return &anonymous{bucket: rate.NewLimiter(anonymousRate, anonymousBurst)}
 }
 
 // admit tells whether a refusal is recorded. If it is not, it is counted, and
 // every now and then warned about.
-func (g *strangers) admit(ctx context.Context, now time.Time, logger *slog.Logger) bool {
-	if g.bucket.AllowN(now, 1) {
+func (a *anonymous) admit(ctx context.Context, now time.Time, logger *slog.Logger) bool {
+	if a.bucket.AllowN(now, 1) {
 		return true
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.unrecorded++
-	if now.Sub(g.warned) >= strangerWarnEvery {
-		g.warned = now
-		logger.WarnContext(ctx, "too many requests without a valid token: their refusals are counted, not recorded", "unrecorded", g.unrecorded)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unrecorded++
+	if now.Sub(a.warned) >= anonymousWarnEvery {
+		a.warned = now
+		logger.WarnContext(ctx, "too many requests without a valid token: their refusals are counted, not recorded", "unrecorded", a.unrecorded)
 	}
 	return false
 }
 
 // take returns the count for the refusal that will carry it; the counting
 // begins anew.
-func (g *strangers) take() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := g.unrecorded
-	g.unrecorded = 0
+func (a *anonymous) take() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := a.unrecorded
+	a.unrecorded = 0
 	return n
 }
 
 // giveBack takes a count back that could not be recorded.
-func (g *strangers) giveBack(n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.unrecorded += n
+func (a *anonymous) giveBack(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unrecorded += n
 }
 
-// overflow is what a stranger gets whose refusal is not recorded. Without the
-// issuer's keys nobody knows who is a stranger: a job with a valid token must
-// not be told otherwise, and gets the same answer as always.
+// overflow is what such a caller gets whose refusal is not recorded. Without the
+// issuer's keys nobody knows whose token is valid: a job must not be told
+// otherwise, and gets the same answer as always.
 func overflow(cause error) error {
 	if errors.Is(cause, ErrNoKeys) {
 		return cause

@@ -13,46 +13,46 @@ import (
 )
 
 // A token of a hosted CI proves that somebody has an account there, which
-// anybody can have. Jobs of which no rule of the policy speaks are outsiders:
+// anybody can have. Jobs of which no rule of the policy speaks are strangers:
 // they are refused before anything of the request is looked at, so that they
 // neither cost the registry a question nor learn from the answer; they have
 // buckets of their own, so that they take nothing from the quota of the
 // identity source that they share with others; and what they make the service
 // write is bounded as it is of callers without a token.
 
-// outsiders counts the requests of jobs of which no rule speaks.
-type outsiders struct {
+// strangers counts the requests of jobs of which no rule speaks.
+type strangers struct {
 	*buckets // of projects only
 	// rows bounds what is recorded of all of them together: projects cost
-	// nothing either. Its figures are those of strangers.
+	// nothing either. Its figures are those of callers without a token.
 	rows *rate.Limiter // guarded by buckets.mu
 }
 
-func newOutsiders(each Quota) *outsiders {
-	return &outsiders{buckets: newBuckets(Quotas{Project: each}), rows: rate.NewLimiter(strangerRate, strangerBurst)}
+func newStrangers(each Quota) *strangers {
+	return &strangers{buckets: newBuckets(Quotas{Project: each}), rows: rate.NewLimiter(anonymousRate, anonymousBurst)}
 }
 
-// take takes a request out of the bucket of an outsider. over is not nil if it
+// take takes a request out of the bucket of a stranger. over is not nil if it
 // was empty. Like the refusals above a quota, one row a minute of each project
 // is to be recorded, with the number of those before it that were not.
-func (o *outsiders) take(p Principal, now time.Time) (over *OverQuota, record bool, unrecorded int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	project := o.project(p)
+func (g *strangers) take(p Principal, now time.Time) (over *OverQuota, record bool, unrecorded int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	project := g.project(p)
 	if _, wait := reserve(project.bucket, now); wait > 0 {
 		over = &OverQuota{Of: fmt.Sprintf("project %s of %s, of which no rule speaks,", clip(Project(p)), p.Identity), RetryAfter: wait}
 	}
 	recently := !project.recorded.IsZero() && now.Sub(project.recorded) < recordEvery
-	if recently || !o.rows.AllowN(now, 1) {
+	if recently || !g.rows.AllowN(now, 1) {
 		project.unrecorded++
 		return over, false, 0
 	}
-	unrecorded = project.unrecorded + o.lost
-	project.recorded, project.unrecorded, o.lost = now, 0, 0
+	unrecorded = project.unrecorded + g.lost
+	project.recorded, project.unrecorded, g.lost = now, 0, 0
 	return over, true, unrecorded
 }
 
-// refuseStranger refuses an outsider and records it, if it is its turn. It
+// refuseStranger refuses a stranger and records it, if it is its turn. It
 // returns nil for everybody else.
 func (s *Service) refuseStranger(ctx context.Context, ev AuditEvent, p Principal) error {
 	refusal := s.cfg.Policy.Stranger(policy.Input{
@@ -61,7 +61,7 @@ func (s *Service) refuseStranger(ctx context.Context, ev AuditEvent, p Principal
 	if refusal == nil {
 		return nil
 	}
-	over, record, unrecorded := s.outsiders.take(p, ev.Time)
+	over, record, unrecorded := s.strangers.take(p, ev.Time)
 	var answer error = &Refused{Stage: stagePolicy, Reasons: refusal.Reasons}
 	if over != nil {
 		answer = over
@@ -75,7 +75,7 @@ func (s *Service) refuseStranger(ctx context.Context, ev AuditEvent, p Principal
 		ev.Reasons = append(ev.Reasons, clip(reason))
 	}
 	if err := s.cfg.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
-		s.outsiders.giveBack(unrecorded)
+		s.strangers.giveBack(unrecorded)
 		return fmt.Errorf("record refusal: %w", err)
 	}
 	return answer
