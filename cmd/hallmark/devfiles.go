@@ -20,6 +20,7 @@ import (
 
 	policyfiles "github.com/hallmark-dev/hallmark/deploy/policy"
 	"github.com/hallmark-dev/hallmark/internal/devissuer"
+	"github.com/hallmark-dev/hallmark/internal/freeport"
 )
 
 // devAddresses are kept in DIR/dev.json: the trusted root, the signatures and
@@ -87,7 +88,7 @@ func (d *devDeployment) readOrMakeAddresses(ctx context.Context) error {
 		return err
 	}
 	for _, addr := range []*string{&d.addr.Server, &d.addr.Admin, &d.addr.Registry, &d.addr.Issuer} {
-		if *addr, err = freeAddress(ctx); err != nil {
+		if *addr, err = freeport.Address(ctx); err != nil {
 			return err
 		}
 	}
@@ -96,15 +97,6 @@ func (d *devDeployment) readOrMakeAddresses(ctx context.Context) error {
 		return err
 	}
 	return os.WriteFile(path, raw, 0o600)
-}
-
-// freeAddress returns a loopback address that was free a moment ago.
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // openIssuer opens DIR/issuer.key, or makes it. The key is in the clear: it

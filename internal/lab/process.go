@@ -3,14 +3,16 @@
 package lab
 
 import (
+	"context"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hallmark-dev/hallmark/internal/freeport"
 )
 
 // startTimeout is how long the service may take to get ready on a busy
@@ -123,10 +125,9 @@ func (l *Lab) Fsck(t testing.TB) string {
 // FreeAddress returns a loopback address that was free a moment ago.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback, immediate
+	address, err := freeport.Address(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }() // the address is what counts
-	return l.Addr().String()
+	return address
 }
