@@ -151,16 +151,19 @@ func (o opened) reopen(pg *pglab.Server) func(t *testing.T, st tlog.Storage) tlo
 }
 
 func TestStorage(t *testing.T) {
+	t.Parallel() // a server of its own, which the disk keeps waiting
 	pg, o := pglab.Start(t), opened{}
 	storagetest.Run(t, o.open(pg), o.reopen(pg))
 }
 
 func TestEngine(t *testing.T) {
+	t.Parallel() // a server of its own, which the disk keeps waiting
 	pg, o := pglab.Start(t), opened{}
 	storagetest.RunEngine(t, o.open(pg), o.reopen(pg))
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel() // a server of its own, which the disk keeps waiting
 	pg := pglab.Start(t)
 	many := copies{pg: pg}
 	configs := map[store.Database]postgres.Config{}
@@ -196,6 +199,7 @@ func TestStore(t *testing.T) {
 }
 
 func TestModel(t *testing.T) {
+	t.Parallel() // a server of its own, which the disk keeps waiting
 	pg, o := pglab.Start(t), opened{}
 	storagetest.RunModel(t, o.open(pg), o.reopen(pg))
 }
