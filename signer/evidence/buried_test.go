@@ -136,6 +136,35 @@ func TestLateReceipt(t *testing.T) {
 	}
 }
 
+// TestReceiptByASlowClock: a statement whose server died has its receipt from
+// another one, whose clock is behind, and so before its own proven time. As far
+// as a time from ahead is believed (policy), it is looked for.
+func TestReceiptByASlowClock(t *testing.T) {
+	p := newPile(t)
+	p.add(vulnType, scanBy("grype"))
+	newest := p.add(vulnType, scanBy("grype"))
+	all := p.receipts[image]
+	all[1].SignedAt = all[1].SignedAt.Add(-14 * time.Minute)
+	all[0].SignedAt = all[1].SignedAt.Add(time.Minute)
+	s, err := evidence.New(evidence.Config{
+		Registry: p.places, Receipts: p.places, Origin: origin, Logger: slog.New(slog.DiscardHandler),
+		Clock: func() time.Time { return time.Unix(3*3600, 0) },
+		Facts: func(ctx context.Context, digest attest.Digest, raw []byte) (policy.Fact, error) {
+			f, err := facts(ctx, digest, raw)
+			if f.SignedAt = time.Unix(2*3600-1, 0); f.LogIndex != newest {
+				f.SignedAt = time.Unix(2*3600-5*60, 0)
+			}
+			return f, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Gather(t.Context(), oci.Artifact{Digest: image}, everything); err != nil || !slices.Equal(indexes(got), []int64{newest}) {
+		t.Errorf("gathered %v, %v, want %d", indexes(got), err, newest)
+	}
+}
+
 // TestTooMuchEvidence: what is more than is looked at is an error that names the
 // limit, for whoever signs that image; another image is none the worse.
 func TestTooMuchEvidence(t *testing.T) {
