@@ -50,7 +50,7 @@ func TestReceiptsOfBefore(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	alter(t, path, `DROP TABLE receipts; DELETE FROM goose_db_version WHERE version_id >= 6`)
+	alter(t, path, `DROP TABLE receipts; DROP TABLE operations; DELETE FROM goose_db_version WHERE version_id >= 6`)
 	opened := open(t, path)
 	for i := range want { // the record has the time of the beginning
 		want[i].Finished = want[i].Finished.Add(time.Hour)
