@@ -61,7 +61,7 @@ func TestForgetStart(t *testing.T) {
 	read := func() (all []byte) {
 		for _, r := range ranges {
 			part := make([]byte, r.to-r.from)
-			if _, err := memory.ReadAt(part, int64(r.from)); err != nil { //nolint:gosec // of user space
+			if _, err := memory.ReadAt(part, int64(r.from)); err != nil {
 				t.Fatal(err)
 			}
 			all = append(all, part...)
@@ -89,7 +89,7 @@ func TestForgetRelocated(t *testing.T) {
 	}
 	defer func() { _ = program.Close() }()
 	page := os.Getpagesize()
-	data, err := unix.Mmap(int(program.Fd()), 0, 2*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE) //nolint:gosec // a descriptor
+	data, err := unix.Mmap(int(program.Fd()), 0, 2*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}
