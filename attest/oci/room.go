@@ -74,7 +74,7 @@ func (c *Client) roomForLayers(ctx context.Context, t target, subject attest.Dig
 	if err != nil {
 		return fmt.Errorf("tag %s: %w", tag, err)
 	}
-	now.release() // only lengths are looked at
+	defer now.release()
 	n, size := len(now.layers)+want.Layers, len(now.raw)+want.Layers*layerRoom
 	switch {
 	case n > maxTagLayers:
@@ -105,7 +105,7 @@ func (c *Client) roomForBundles(ctx context.Context, t target, subject attest.Di
 	if err != nil {
 		return err
 	}
-	index.release() // only lengths are looked at
+	defer index.release()
 	n, size := len(index.manifests)+bundles, len(index.raw)+bundles*referrerRoom
 	switch {
 	case n > maxReferrers || size > maxManifest:

@@ -78,7 +78,7 @@ func TestRoom(t *testing.T) {
 		client := f.client()
 		err := client.Room(t.Context(), subject, c.want)
 		if !client.Idle() {
-			t.Errorf("%s: memory stays reserved", name)
+			t.Errorf("%s: what was read is reserved for ever", name)
 		}
 		if !errors.Is(err, c.is) || (c.is != nil && (!strings.Contains(err.Error(), "hint") || !strings.Contains(err.Error(), c.hint))) {
 			t.Errorf("%s: %v", name, err)
