@@ -5,6 +5,7 @@ package signer
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
 )
@@ -21,13 +22,13 @@ func (e *noRoom) Unwrap() error { return e.cause }
 // nobody, and each new try would be another. A request that was signed already
 // goes on where it stopped: its place may be among those that are taken.
 func (s *Service) refuseFull(ctx context.Context, in Intent) error {
-	modes := len(in.Modes)
-	want := oci.Attachments{Bundles: modes * len(s.cfg.Logs), Kind: oci.SignatureTag}
+	signatures := s.signatures(in)
+	want := oci.Attachments{Bundles: signatures * len(s.cfg.Logs), Kind: oci.SignatureTag}
 	if in.Action == ActionAttest {
 		want.Kind = oci.AttestationTag
 	}
 	if s.cfg.Tags != nil {
-		want.Layers = modes
+		want.Layers = signatures
 	}
 	full := s.cfg.Registry.Room(ctx, in.Artifact, want)
 	if full == nil {
@@ -41,4 +42,16 @@ func (s *Service) refuseFull(ctx context.Context, in Intent) error {
 		return errors.Join(full, err)
 	}
 	return &noRoom{full}
+}
+
+// signatures is how many an intent will have: one in each mode, and one more
+// where a long-lived key is rotated and the one before signs as well.
+func (s *Service) signatures(in Intent) int {
+	n := len(in.Modes)
+	for _, mode := range in.Modes {
+		if name, byKey := strings.CutPrefix(mode, modeKeyPrefix); byKey && s.signingKey(name).retiring(in.Action) != nil {
+			n++
+		}
+	}
+	return n
 }

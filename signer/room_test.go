@@ -89,3 +89,23 @@ func TestNoRoomForWhatIsThere(t *testing.T) {
 	}
 	w.check()
 }
+
+// TestRoomForTwoKeys: while a long-lived key is rotated the one before signs as well, and what it signs needs room, too.
+func TestRoomForTwoKeys(t *testing.T) {
+	for _, retiring := range []bool{false, true} {
+		w := newWorld(t).withKeys("  modes: [certificate, key]\n")
+		w.withTags()
+		pair := w.keys["release"]
+		if retiring {
+			pair.RetiringSignatures = newKey(t)
+		}
+		w.keys["release"] = pair
+		r, err := w.start().Sign(t.Context(), goodRequest())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made := (oci.Attachments{Bundles: 1 + len(r.Others), Layers: len(r.Tags), Kind: oci.SignatureTag}); w.roomFor != made {
+			t.Errorf("with a retiring key %t: room for %+v was looked for, attached were %+v", retiring, w.roomFor, made)
+		}
+	}
+}

@@ -43,14 +43,15 @@ type world struct {
 	t  *testing.T
 	mu sync.Mutex
 
-	calls  int // since the last start
-	listed int // calls of Unfinished
-	cutAt  int // the call at which the power fails; 0: never
-	after  bool
-	down   map[string]error // ports that answer with an error
-	before func(string)     // what happens before each call
-	full   error            // what there is instead of room for attachments
-	hangUp func()           // what the client does once its artifact is resolved
+	calls   int // since the last start
+	listed  int // calls of Unfinished
+	cutAt   int // the call at which the power fails; 0: never
+	after   bool
+	down    map[string]error // ports that answer with an error
+	before  func(string)     // what happens before each call
+	full    error            // what there is instead of room for attachments
+	roomFor oci.Attachments  // what room was last asked for
+	hangUp  func()           // what the client does once its artifact is resolved
 
 	subject string           // what bad tokens say of themselves
 	clock   func() time.Time // nil: the real one
@@ -177,8 +178,8 @@ func (w *world) Resolve(_ context.Context, ref string) (a oci.Artifact, err erro
 	return a, err
 }
 
-func (w *world) Room(context.Context, oci.Artifact, oci.Attachments) error {
-	return w.do("registry", func() error { return w.full })
+func (w *world) Room(_ context.Context, _ oci.Artifact, want oci.Attachments) error {
+	return w.do("registry", func() error { w.roomFor = want; return w.full })
 }
 
 func (w *world) AttachBundle(_ context.Context, _ oci.Artifact, b oci.BundleBlob) (d attest.Digest, err error) {

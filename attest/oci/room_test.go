@@ -4,11 +4,13 @@ package oci_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -80,6 +82,22 @@ func TestRoom(t *testing.T) {
 		}
 		if !errors.Is(err, c.is) || (c.is != nil && (!strings.Contains(err.Error(), "hint") || !strings.Contains(err.Error(), c.hint))) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestRoomTakesNoMemory: looking for room at large manifests, which whoever can
+// push can make, leaves the memory for those of others.
+func TestRoomTakesNoMemory(t *testing.T) {
+	f := newFake(t, false)
+	c, subject := f.client(), f.subject()
+	large := bytes.Replace(tagOf(200), []byte(`"schemaVersion"`), fmt.Appendf(nil, `"annotations":{"x":%q},"schemaVersion"`, strings.Repeat("x", 3<<20)), 1)
+	f.push(sigTag(subject), ociManifest, large)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for i := range 16 {
+		if err := c.Room(ctx, subject, oneOfEach); err != nil {
+			t.Fatalf("look %d: %v", i, err)
 		}
 	}
 }

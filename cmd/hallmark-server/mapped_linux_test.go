@@ -9,18 +9,28 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestReadOnly(t *testing.T) {
+	const (
+		clean   = "Size:               100 kB\nPrivate_Dirty:       12 kB\nAnonymous:             0 kB\nSwap:                  0 kB\nVmFlags: rd ex mr mw me\n"
+		changed = "Size:               100 kB\nPrivate_Dirty:       12 kB\nAnonymous:            12 kB\nSwap:                  0 kB\nVmFlags: rd ex mr mw me\n"
+		swapped = "Size:               100 kB\nPrivate_Dirty:       12 kB\nAnonymous:             0 kB\nSwap:                 12 kB\nVmFlags: rd ex mr mw me\n"
+	)
 	const maps = `00400000-01c67000 r-xp 00000000 fe:00 10019074                           /usr/bin/hallmark-server
-01c67000-037a7000 r--p 01867000 fe:00 10019074                           /usr/bin/hallmark-server
-037a7000-038b1000 rw-p 033a7000 fe:00 10019074                           /usr/bin/hallmark-server
-038b1000-05908000 rw-p 00000000 00:00 0
-7f0000000000-7f0000008000 rw-s 00000000 fe:00 4                          /data/hallmark.db-shm
-7f0000010000-7f0000020000 r--p 00000000 fe:00 5                          /opt/usr/bin/hallmark-server.old
-7f0000030000-7f0000020000 r--p 00000000 fe:00 10019074                   /usr/bin/hallmark-server
-none-7f0000020000 r--p 00000000 fe:00 10019074                           /usr/bin/hallmark-server
-r--p /usr/bin/hallmark-server
+` + clean + `01c67000-037a7000 r--p 01867000 fe:00 10019074                           /usr/bin/hallmark-server
+` + clean + `037a7000-038b1000 rw-p 033a7000 fe:00 10019074                           /usr/bin/hallmark-server
+` + clean + `038b1000-05908000 rw-p 00000000 00:00 0
+` + clean + `05908000-05909000 r--p 033a7000 fe:00 10019074                           /usr/bin/hallmark-server
+` + changed + `05909000-0590a000 r--p 033a7000 fe:00 10019074                           /usr/bin/hallmark-server
+` + swapped + `7f0000000000-7f0000008000 rw-s 00000000 fe:00 4                          /data/hallmark.db-shm
+` + clean + `7f0000010000-7f0000020000 r--p 00000000 fe:00 5                          /opt/usr/bin/hallmark-server.old
+` + clean + `7f0000030000-7f0000020000 r--p 00000000 fe:00 10019074                   /usr/bin/hallmark-server
+` + clean + `none-7f0000020000 r--p 00000000 fe:00 10019074                           /usr/bin/hallmark-server
+` + clean + `r--p /usr/bin/hallmark-server
+` + clean + `7f0000040000-7f0000050000 r--p 00000000 fe:00 10019074                   /usr/bin/hallmark-server
 `
 	want := []mapped{{0x400000, 0x1c67000}, {0x1c67000, 0x37a7000}}
 	if got := readOnly(strings.NewReader(maps), "/usr/bin/hallmark-server"); !slices.Equal(got, want) {
@@ -35,7 +45,7 @@ func TestForgetStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	maps, err := os.ReadFile("/proc/self/maps")
+	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +76,31 @@ func TestForgetStart(t *testing.T) {
 	}
 	if !bytes.Equal(before, read()) {
 		t.Error("the program is another one")
+	}
+}
+
+// TestForgetRelocated: what the loader of a position-independent program has
+// written into its read-only data, as distributions build programs, is not
+// forgotten. Here it is written by hand.
+func TestForgetRelocated(t *testing.T) {
+	program, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = program.Close() }()
+	page := os.Getpagesize()
+	data, err := unix.Mmap(int(program.Fd()), 0, 2*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(data) }()
+	copy(data[page:], "an address")
+	if err := unix.Mprotect(data, unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	forgetStart()
+	if got := string(data[page : page+len("an address")]); got != "an address" {
+		t.Errorf("the page has %q", got)
 	}
 }
 

@@ -37,6 +37,9 @@ const (
 	operationsName = "operations.json"
 	// operationsKeep is how long a line stays that has been recorded.
 	operationsKeep = 7 * 24 * time.Hour
+	// operationsRoom is how large the file stays, bytes, once a service has recorded
+	// what is in it.
+	operationsRoom = maxTrust / 2
 	// maxOperator bounds what the operating system says about an operator, bytes.
 	maxOperator = 128
 )
@@ -176,10 +179,23 @@ func (t *tender) recordOperations(ctx context.Context, now time.Time) error {
 		}
 		t.recorded[ev.Operation.ID] = true
 	}
-	if kept := written.since(now.Add(-operationsKeep)); len(kept) < len(written.Operations) {
+	kept := written.since(now.Add(-operationsKeep))
+	for size := written.size(kept); size > operationsRoom; size = written.size(kept) {
+		kept = kept[(len(kept)+1)/2:] // so many in a week: the next ones need room
+	}
+	if len(kept) < len(written.Operations) {
 		return (&operations{kept}).write(t.cfg)
 	}
 	return nil
+}
+
+// size is that of the file with some of its lines; one line always fits.
+func (*operations) size(kept []signer.AuditEvent) int {
+	doc, err := json.MarshalIndent(operations{kept}, "", "  ")
+	if err != nil || len(kept) <= 1 {
+		return 0 // write says what is wrong
+	}
+	return len(doc)
 }
 
 // since are the operations after a time, and the last one: it may not be done.
@@ -194,7 +210,9 @@ func (a *operations) since(begin time.Time) []signer.AuditEvent {
 }
 
 // finishRevocation does what the last line says, if the power failed before it
-// was done. All lines before it were done when it was written.
+// was done. All lines before it were done when it was written. To revoke once
+// more does no harm, to withdraw does: a list that was issued since, by whatever
+// means, has that behind it.
 func (c *Config) finishRevocation(now time.Time) error {
 	written, err := readOperations(c)
 	if err != nil || len(written.Operations) == 0 {
@@ -204,7 +222,11 @@ func (c *Config) finishRevocation(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	next, changed, err := revocationOf(written.Operations[len(written.Operations)-1], list, now)
+	last := written.Operations[len(written.Operations)-1]
+	if last.Action == signer.ActionWithdraw && list.Issued.After(last.Time) {
+		return nil
+	}
+	next, changed, err := revocationOf(last, list, now)
 	if err != nil || !changed {
 		return err
 	}

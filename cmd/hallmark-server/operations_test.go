@@ -89,6 +89,36 @@ func TestOperations(t *testing.T) {
 	revocationInterrupted(t, cfg, care)
 }
 
+// TestManyOperations: a service that has recorded what operators did leaves room
+// for more, however much they do in a week.
+func TestManyOperations(t *testing.T) {
+	cfg, care := tended(t)
+	db, err := openDatabase(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	check(t, err)
+	defer func() { check(t, db.Close()) }()
+	now := time.Now().UTC().Truncate(time.Second)
+	all := &operations{}
+	for i := range 2400 {
+		ev, err := named(revocationEvent(trustroot.Revocation{Kind: trustroot.RevokedIdentity, Value: "https://ci.example/a", Reason: strings.Repeat("r", 1024)}), now)
+		check(t, err)
+		ev.Decision = signer.DecisionRevocation
+		all.Operations = append(all.Operations, ev)
+		care.recorded[ev.Operation.ID] = i < 2390 // the rest of the test does not need them in the database
+	}
+	check(t, all.write(cfg))
+	last := all.Operations[len(all.Operations)-1]
+	care.db = db
+	check(t, care.tend(t.Context(), now))
+	if n := len(audited(t, db)); n != 10 {
+		t.Errorf("%d operations in the audit", n)
+	}
+	written, err := readOperations(cfg)
+	check(t, err)
+	if n := len(written.Operations); n == 0 || n > 1200 || written.Operations[n-1].Operation.ID != last.Operation.ID {
+		t.Errorf("%d lines are left", n)
+	}
+}
+
 // revocationInterrupted: the power fails when it is written down who revokes
 // what, and not done yet. The next look does it, and one that was done is not done
 // again.
@@ -121,6 +151,22 @@ func revocationInterrupted(t *testing.T, cfg *Config, care *tender) {
 		if again, err := cfg.readRevocations(); err != nil || again.Version != done.Version {
 			t.Errorf("%d: version %d, then %d, %v", i, done.Version, again.Version, err)
 		}
+	}
+	// What was revoked again since then, by an older program or with a list from
+	// elsewhere, stays revoked; and a clock that was set back keeps nobody from
+	// withdrawing.
+	elsewhere, err := cfg.readRevocations()
+	check(t, err)
+	elsewhere, err = elsewhere.With(trustroot.Revocation{Kind: trustroot.RevokedDigest, Value: digest, Reason: "again", Revoked: now}, now.Add(time.Minute))
+	check(t, err)
+	check(t, cfg.writeRevocations(elsewhere))
+	check(t, care.tend(ctx, now.Add(2*time.Minute)))
+	if done, err := cfg.readRevocations(); err != nil || len(done.Revocations) != 3 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	check(t, storeRevocations(ctx, cfg, now, signer.AuditEvent{Action: signer.ActionWithdraw, Operation: &signer.Operation{Kind: "digest", Value: digest}}, func(trustroot.Revocations) error { return nil }))
+	if done, err := cfg.readRevocations(); err != nil || len(done.Revocations) != 2 {
+		t.Errorf("%+v, %v", done, err)
 	}
 	// The next command does what the one before was kept from.
 	written, err := readOperations(cfg)

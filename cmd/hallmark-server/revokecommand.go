@@ -171,6 +171,10 @@ func storeRevocations(ctx context.Context, cfg *Config, now time.Time, ev signer
 	if err := check(list); err != nil {
 		return err
 	}
+	// Not before the list that it changes, should the clock have been set back.
+	if now.Before(list.Issued) {
+		now = list.Issued
+	}
 	if ev, err = named(ev, now); err != nil {
 		return err
 	}

@@ -136,6 +136,35 @@ func TestLateReceipt(t *testing.T) {
 	}
 }
 
+// TestReceiptByASlowClock: a statement whose server died has its receipt from
+// another one, whose clock is behind, and so before its own proven time. As far
+// as a time from ahead is believed (policy), it is looked for.
+func TestReceiptByASlowClock(t *testing.T) {
+	p := newPile(t)
+	p.add(vulnType, scanBy("grype"))
+	newest := p.add(vulnType, scanBy("grype"))
+	all := p.receipts[image]
+	all[1].SignedAt = all[1].SignedAt.Add(-14 * time.Minute)
+	all[0].SignedAt = all[1].SignedAt.Add(time.Minute)
+	s, err := evidence.New(evidence.Config{
+		Registry: p.places, Receipts: p.places, Origin: origin, Logger: slog.New(slog.DiscardHandler),
+		Clock: func() time.Time { return time.Unix(3*3600, 0) },
+		Facts: func(ctx context.Context, digest attest.Digest, raw []byte) (policy.Fact, error) {
+			f, err := facts(ctx, digest, raw)
+			if f.SignedAt = time.Unix(2*3600-1, 0); f.LogIndex != newest {
+				f.SignedAt = time.Unix(2*3600-5*60, 0)
+			}
+			return f, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Gather(t.Context(), oci.Artifact{Digest: image}, everything); err != nil || !slices.Equal(indexes(got), []int64{newest}) {
+		t.Errorf("gathered %v, %v, want %d", indexes(got), err, newest)
+	}
+}
+
 // TestTooMuchEvidence: what is more than is looked at is an error that names the
 // limit, for whoever signs that image; another image is none the worse.
 func TestTooMuchEvidence(t *testing.T) {
@@ -262,5 +291,44 @@ func TestKeptDocumentsWait(t *testing.T) {
 	held[0].Release()
 	if _, err := source.Gather(t.Context(), oci.Artifact{Digest: image}, everything); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLargeDecisionsQueueAlone: whoever attests a lot about their own image, and
+// asks for many decisions about it, makes nobody wait whose image is ordinary.
+func TestLargeDecisionsQueueAlone(t *testing.T) {
+	p := newPile(t)
+	p.large = 12 << 20
+	p.receipts[image] = []signer.Receipt{{PredicateType: vulnType}}
+	m := made{about: platform, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType}
+	p.receipts[platform] = []signer.Receipt{receipt(t, m)}
+	source := p.places.source(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	const asked = 20
+	got := make(chan error, asked)
+	for range asked { // none gives its memory back
+		go func() {
+			_, err := source.Gather(ctx, oci.Artifact{Digest: image}, everything)
+			got <- err
+		}()
+	}
+	for range 3 {
+		if err := <-got; err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(10 * time.Millisecond) // the others wait; if they do not yet, the test sees less
+	small, done := context.WithTimeout(t.Context(), 20*time.Second)
+	defer done()
+	if found, err := source.Gather(small, oci.Artifact{Digest: platform}, everything); err != nil {
+		t.Errorf("an ordinary one: %v", err)
+	} else {
+		found.Release()
+	}
+	cancel()
+	for range asked - 3 {
+		if err := <-got; !errors.Is(err, context.Canceled) {
+			t.Errorf("another large one: %v", err)
+		}
 	}
 }

@@ -30,9 +30,12 @@ const (
 	// scans and VEX documents that decide, or those that cannot be read and are
 	// newer than what decides.
 	maxRead = 256 << 20
-	// clockSkew is how far the clocks of timestamp authority, logs and replicas
-	// may be apart. A receipt is from behind its signature by any clock within it.
-	clockSkew = 2 * time.Minute
+	// clockSkew is how far the clocks of timestamp authority, logs, database and
+	// replicas may be apart, or one was set back: who finishes what another one has
+	// signed gives a receipt from before the signature. As far ahead a time is
+	// believed (verifier.FutureTolerance, and policy's), so that beyond it a
+	// statement does not count anyway.
+	clockSkew = 15 * time.Minute
 )
 
 // place is what there is about one digest.

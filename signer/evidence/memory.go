@@ -22,9 +22,14 @@ const (
 	// keptCost is how many bytes a byte of a bundle can take as a document: the
 	// shortest finding that a scanner can write becomes four times its size.
 	keptCost = 6
-	// maxKept bounds the documents of one decision: four decisions about as much
-	// as there can be go side by side, and others about ordinary images in between.
+	// maxKept bounds the documents of one decision.
 	maxKept = 48 << 20
+	// largeKept is where a decision is a large one. maxLarge of them go side by
+	// side, and leave as much as one takes to all others: who waits for memory
+	// waits in order, and nobody whose image is ordinary stands behind somebody who
+	// attests a lot about theirs and asks again and again.
+	largeKept = 8 << 20
+	maxLarge  = 3
 	// small is counted for any bundle, and for any decision.
 	small = 64 << 10
 )
@@ -32,11 +37,11 @@ const (
 // memory is what all gatherings share. Whoever has room to keep documents waits
 // for room to read one bundle at a time; whoever reads waits for nothing.
 type memory struct {
-	reading, kept *semaphore.Weighted
+	reading, kept, large *semaphore.Weighted
 }
 
 func newMemory() memory {
-	return memory{reading: semaphore.NewWeighted(readMemory), kept: semaphore.NewWeighted(keptMemory)}
+	return memory{reading: semaphore.NewWeighted(readMemory), kept: semaphore.NewWeighted(keptMemory), large: semaphore.NewWeighted(maxLarge)}
 }
 
 // forReading waits for room to read a bundle.
@@ -56,8 +61,18 @@ func (m memory) keep(ctx context.Context, places []place) (room int64, release f
 			room = min(room+keptCost*b.Size+small, maxKept)
 		}
 	}
-	release, err = acquire(ctx, m.kept, room)
-	return room, release, err
+	leave := func() {}
+	if room > largeKept {
+		if leave, err = acquire(ctx, m.large, 1); err != nil {
+			return room, nil, err
+		}
+	}
+	giveBack, err := acquire(ctx, m.kept, room)
+	if err != nil {
+		leave()
+		return room, nil, err
+	}
+	return room, func() { giveBack(); leave() }, nil
 }
 
 func acquire(ctx context.Context, from *semaphore.Weighted, n int64) (release func(), err error) {

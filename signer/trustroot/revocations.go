@@ -40,6 +40,9 @@ const (
 const (
 	// maxRevocations bounds the list. Verifiers read all of it.
 	maxRevocations = 10000
+	// maxRevocationsFile bounds the file, bytes: trust.MaxBytes, and a little less,
+	// because the same list said again later has another version and time.
+	maxRevocationsFile = 4<<20 - 256
 	// maxRevocationText bounds value and reason, bytes.
 	maxRevocationText = 1024
 )
@@ -123,18 +126,28 @@ func (l Revocations) With(r Revocation, now time.Time) (Revocations, error) {
 	if err := r.Check(); err != nil {
 		return l, err
 	}
-	if len(l.Revocations) >= maxRevocations {
-		return l, fmt.Errorf("%d revocations are the most that verifiers read", maxRevocations)
-	}
 	for _, known := range l.Revocations {
 		if known.Kind == r.Kind && known.Value == r.Value && covers(known.Since, r.Since) {
 			return l, fmt.Errorf("%w: %s %s since %s: %s", ErrRevoked, r.Kind, r.Value, known.Revoked.Format(time.RFC3339), known.Reason)
 		}
 	}
+	if len(l.Revocations) >= maxRevocations {
+		return l, fmt.Errorf("%d revocations are the most that verifiers read%s", maxRevocations, fullHint)
+	}
 	next := l.Reissued(now)
 	next.Revocations = append(slices.Clone(l.Revocations), r)
+	doc, err := encode(next)
+	if err != nil {
+		return l, err
+	}
+	if len(doc) > maxRevocationsFile {
+		return l, fmt.Errorf("the list of revocations would have %d bytes, and %d are the most that verifiers read%s", len(doc), maxRevocationsFile, fullHint)
+	}
 	return next, nil
 }
+
+// fullHint is for whoever meets a list that is full.
+const fullHint = " (hint: one identity that ends in /* takes the place of many, and shorter reasons leave room)"
 
 // ErrRevoked says that something is revoked already.
 var ErrRevoked = errors.New("revoked already")

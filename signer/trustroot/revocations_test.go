@@ -4,6 +4,7 @@ package trustroot
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,43 @@ func TestRevocationRefuses(t *testing.T) {
 	first.Since = nil // all, not only since: that is more
 	if _, err := list.With(first, epoch); err != nil {
 		t.Errorf("more: %v", err)
+	}
+}
+
+// TestFullRevocations: a list that is full, of lines or of bytes, takes no more;
+// what it has is still known to be there, and verifiers read it.
+func TestFullRevocations(t *testing.T) {
+	for name, text := range map[string]string{"lines": "r", "bytes": strings.Repeat("r", maxRevocationText)} {
+		line := func(i int) Revocation {
+			return Revocation{Kind: RevokedDigest, Value: fmt.Sprintf("sha256:%064x", i), Reason: text, Revoked: epoch}
+		}
+		list, err := (Revocations{}).With(line(0), epoch)
+		check(t, err)
+		one, err := list.Encode()
+		check(t, err)
+		list.Revocations = append(list.Revocations, line(1))
+		two, err := list.Encode()
+		check(t, err)
+		for n := min(maxRevocations, maxRevocationsFile/(len(two)-len(one))) - 2; len(list.Revocations) < n; {
+			list.Revocations = append(list.Revocations, line(len(list.Revocations)))
+		}
+		for err == nil {
+			var next Revocations
+			if next, err = list.With(line(len(list.Revocations)), epoch); err == nil {
+				list = next
+			}
+		}
+		if !strings.Contains(err.Error(), "are the most that verifiers read") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := list.With(line(len(list.Revocations)-1), epoch); !errors.Is(err, ErrRevoked) {
+			t.Errorf("%s: the last one again: %v", name, err)
+		}
+		doc, err := list.Reissued(epoch.Add(time.Hour)).Encode()
+		check(t, err)
+		if read, err := trust.ParseRevocations(doc); err != nil || len(read.All()) != len(list.Revocations) {
+			t.Errorf("%s: verifiers: %v", name, err)
+		}
 	}
 }
 

@@ -99,3 +99,12 @@ func BackupOld(ctx context.Context, cfg Config, version int64, file string) erro
 	defer db.reads.Close()
 	return db.Backup(ctx, file)
 }
+
+// MakeOld makes an older schema in an empty database, as an older program would.
+func MakeOld(ctx context.Context, cfg Config, version int64) error {
+	c, err := newConnector(cfg)
+	if err != nil {
+		return err
+	}
+	return c.migrate(ctx, mustBeEmpty, version)
+}

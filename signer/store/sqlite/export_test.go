@@ -10,6 +10,9 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
+// Seal ends a backup.
+func Seal(ctx context.Context, path string) error { return seal(ctx, path) }
+
 // Exec runs SQL as the writer does, for tests that play another program.
 func (db *DB) Exec(ctx context.Context, query string, args ...any) error {
 	return db.write(ctx, func(t *tx) error { return t.exec(query, args...) })

@@ -131,9 +131,16 @@ func (db *DB) Unfinished(ctx context.Context, after int64) (page []signer.Intent
 	return page, store.NextPage(len(page), last), nil
 }
 
-// receiptDamage compares the list of receipts with the intents.
+// receiptDamage compares the list of receipts with the intents. A backup of an
+// older schema has no list.
 func (db *DB) receiptDamage(ctx context.Context) (problems []string, err error) {
+	const sinceReceipts = 6
+	var schema int64
 	err = db.read(ctx, func(q queryer) error {
+		err := q.each(`SELECT max(version_id) FROM goose_db_version`, nil, func(scan func(...any) error) error { return scan(&schema) })
+		if err != nil || schema < sinceReceipts {
+			return err
+		}
 		return q.each(`SELECT 'intent ' || id || ': its receipt is not in the list of receipts' FROM intents i
 				WHERE state = 'finished' AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.id = i.id AND r.digest = i.digest AND r.predicate_type = i.predicate_type)
 			UNION ALL SELECT 'receipt ' || id || ': there is no finished intent of that name' FROM receipts r

@@ -4,7 +4,9 @@
 -- told again, after a crash or by another server, makes no second event. The
 -- role of serve needs, beside the grants of 00001 and 00005:
 --
---     GRANT INSERT ON operations TO hallmark_serve;
+--     GRANT SELECT, INSERT ON operations TO hallmark_serve;
+--
+-- One that serves already is given it below.
 
 CREATE TABLE operations (
     id  text   PRIMARY KEY,
@@ -13,3 +15,15 @@ CREATE TABLE operations (
 
 CREATE TRIGGER operations_kept BEFORE UPDATE OR DELETE ON operations FOR EACH ROW EXECUTE FUNCTION hallmark_kept();
 CREATE TRIGGER operations_whole BEFORE TRUNCATE ON operations EXECUTE FUNCTION hallmark_kept();
+
+-- +goose StatementBegin
+DO $$
+DECLARE who text;
+BEGIN
+    FOR who IN SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+        FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = 'audit'::regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE 'GRANT SELECT, INSERT ON operations TO ' || who;
+    END LOOP;
+END $$;
+-- +goose StatementEnd
