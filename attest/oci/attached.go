@@ -160,25 +160,34 @@ func silence(err error) error {
 func (c *Client) legacyTags(ctx context.Context, t target, subject attest.Digest) ([]LegacyTag, error) {
 	var tags []LegacyTag
 	for _, kind := range []TagKind{SignatureTag, AttestationTag} {
-		tag := LegacyTag{Kind: kind, TagManifest: TagManifest{Tag: fallbackTag(subject) + "." + string(kind)}}
-		m, err := c.tagManifest(ctx, t, tag.Tag)
-		if silence(err) != nil {
+		tag, err := c.legacyTag(ctx, t, subject, kind)
+		if err != nil {
 			return nil, err
 		}
-		if err == nil && m.digest == "" {
-			continue // there is none
+		if tag.Digest != "" || tag.Err != nil {
+			tags = append(tags, tag)
 		}
-		if tag.Digest, tag.Err = m.digest, err; err == nil {
-			if tag.Layers, err = c.tagLayers(ctx, t, m.layers); err != nil {
-				tag.Err = junk(err)
-			}
-			if err := silence(err); err != nil {
-				return nil, err
-			}
-		}
-		tags = append(tags, tag)
 	}
 	return tags, nil
+}
+
+// legacyTag reads one tag. It has neither a digest nor an error if there is
+// none.
+func (c *Client) legacyTag(ctx context.Context, t target, subject attest.Digest, kind TagKind) (LegacyTag, error) {
+	tag := LegacyTag{Kind: kind, TagManifest: TagManifest{Tag: fallbackTag(subject) + "." + string(kind)}}
+	m, err := c.tagManifest(ctx, t, tag.Tag)
+	if err != nil {
+		tag.Err = err
+		return tag, silence(err)
+	}
+	defer m.release()
+	if tag.Digest = m.digest; tag.Digest == "" {
+		return tag, nil
+	}
+	if tag.Layers, err = c.tagLayers(ctx, t, m.layers); err != nil {
+		tag.Err = junk(err)
+	}
+	return tag, silence(err)
 }
 
 // tagLayers reads what lies under a tag, with what proves it.

@@ -44,8 +44,8 @@ func TestAttached(t *testing.T) {
 			t.Fatal(err)
 		}
 		found, tags, err := c.Attached(t.Context(), subject)
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || !c.Idle() {
+			t.Fatalf("%v; nothing is reserved afterwards: %v", err, c.Idle())
 		}
 		got := map[string]oci.Attachment{}
 		for _, a := range found {

@@ -40,7 +40,7 @@ func makePool(pages int) error {
 		return err
 	}
 	size := pageBytes + int(libc.AtomicLoadPInt32(header))
-	memory := libc.Xmalloc(tls, libc.Tsize_t(size*pages)) // is never given back
+	memory := libc.Xmalloc(tls, libc.Tsize_t(size*pages)) //nolint:gosec // both are small; never given back
 	if memory == 0 {
 		return fmt.Errorf("no memory for %d pages of SQLite", pages)
 	}
