@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/hallmark-dev/hallmark/attest"
 )
@@ -14,10 +15,10 @@ import (
 // replacing it. Each try reads their work first, so a second one is rare.
 const maxFallbackWrites = 8
 
-// addToFallback adds d to the list under the subject's fallback tag. The list
-// is read, changed and written, so writers of one subject take turns, and each
-// reads the list again until it is in it.
-func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Digest, d descriptor) error {
+// addToFallback adds all of add to the list under the subject's fallback tag,
+// at once. The list is read, changed and written, so writers of one subject take turns, and each
+// reads the list again until they are in it.
+func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Digest, add []descriptor) error {
 	tag := fallbackTag(subject)
 	unlock, err := c.subjects.lock(ctx, t.String()+"@"+string(subject))
 	if err != nil {
@@ -36,7 +37,8 @@ func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Dig
 		if err != nil {
 			return err
 		}
-		if lists(index.manifests, attest.Digest(d.Digest)) {
+		missing := slices.DeleteFunc(slices.Clone(add), func(d descriptor) bool { return lists(index.manifests, attest.Digest(d.Digest)) })
+		if len(missing) == 0 {
 			return nil
 		}
 		if writes == maxFallbackWrites {
@@ -46,10 +48,10 @@ func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Dig
 		if writes > 0 {
 			c.log.WarnContext(ctx, "referrers tag was replaced by another writer", "repository", t.String(), "tag", tag, "try", writes)
 		}
-		if _, err := checkReferrers(t, subject, append(index.manifests, d)); err != nil {
+		if _, err := checkReferrers(t, subject, append(index.manifests, missing...)); err != nil {
 			return err
 		}
-		b, err := appendReferrer(index.raw, d)
+		b, err := appendReferrers(index.raw, missing)
 		if err != nil {
 			return fmt.Errorf("referrers tag %s:%s: %w", t, tag, err)
 		}
@@ -59,9 +61,9 @@ func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Dig
 	}
 }
 
-// appendReferrer adds a descriptor to an index, or to an empty one for nil.
+// appendReferrers adds descriptors to an index, or to an empty one for nil.
 // Everything that others wrote into it is kept, known to us or not.
-func appendReferrer(index []byte, d descriptor) ([]byte, error) {
+func appendReferrers(index []byte, add []descriptor) ([]byte, error) {
 	top := members{
 		"schemaVersion": json.RawMessage(`2`),
 		"mediaType":     json.RawMessage(`"` + ociIndex + `"`),
@@ -76,11 +78,15 @@ func appendReferrer(index []byte, d descriptor) ([]byte, error) {
 			return nil, fmt.Errorf("%w: %w", ErrBadManifest, err)
 		}
 	}
-	entry, err := json.Marshal(d)
-	if err != nil {
-		return nil, err
+	for _, d := range add {
+		entry, err := json.Marshal(d)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, entry)
 	}
-	if top["manifests"], err = json.Marshal(append(list, entry)); err != nil {
+	var err error
+	if top["manifests"], err = json.Marshal(list); err != nil {
 		return nil, err
 	}
 	b, err := json.Marshal(top)
