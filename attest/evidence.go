@@ -32,6 +32,10 @@ const (
 	EvidenceVEX EvidenceKind = "vex"
 	// EvidenceTest is the result of tests.
 	EvidenceTest EvidenceKind = "test"
+	// EvidenceCheck is what linters and code, configuration and secret scanners
+	// found: not a scan of packages for vulnerabilities, and no test of the
+	// program either.
+	EvidenceCheck EvidenceKind = "check"
 	// EvidenceProvenance says where an artifact comes from.
 	EvidenceProvenance EvidenceKind = "provenance"
 )
@@ -46,6 +50,9 @@ type Evidence struct {
 	VEX        *VEX
 	Test       *TestResult
 	Provenance *Provenance
+	// Named is the document that was read, if the predicate names it and does not
+	// hold it. Only the service makes such predicates.
+	Named *Original
 }
 
 // SBOM is what a gate asks of a bill of materials.
@@ -144,6 +151,7 @@ func formats() []format {
 	return []format{
 		cosignVulnFormat(), vulnsFormat(), trivyFormat(), grypeFormat(),
 		spdxFormat(), cyclonedxFormat(), openvexFormat(), testResultFormat(), provenanceFormat(),
+		sbomReferenceFormat(),
 	}
 }
 
@@ -206,6 +214,11 @@ func (f format) evidence(top members) (Evidence, error) {
 	if err != nil {
 		return Evidence{}, named(err, f.name)
 	}
+	if ev.Named == nil {
+		if ev.Named, err = namedOriginal(top); err != nil {
+			return Evidence{}, named(err, f.name)
+		}
+	}
 	ev.Kind = f.kind
 	if ev.Format == "" {
 		ev.Format = f.name
@@ -229,8 +242,13 @@ func named(err error, format string) error {
 // what it says.
 type Document struct {
 	PredicateType string
-	Predicate     []byte
-	Evidence      Evidence
+	// Predicate is nil if the file was read as a stream: then it is the file
+	// itself that would be the predicate.
+	Predicate []byte
+	Evidence  Evidence
+	// Original is the file. Whether Predicate holds it byte for byte is Embedded.
+	Original Original
+	Embedded bool
 }
 
 // ReadDocument recognises a file by its content: Trivy and Grype JSON, SPDX

@@ -208,6 +208,7 @@ func (r vulnsResult) finding(place, tool string) (Finding, error) {
 				*to = keep(text)
 			}
 		}
+		f.readNormalised(a)
 	}
 	return f, err
 }
