@@ -309,3 +309,15 @@ func readTop(document []byte) (members, error) {
 	}
 	return top, nil
 }
+
+// PredicateTypesOf are the types of statements that documents of a kind become;
+// "" is every kind.
+func PredicateTypesOf(kind EvidenceKind) []string {
+	var types []string
+	for _, f := range formats() {
+		if (kind == "" || f.kind == kind) && !slices.Contains(types, f.types[0]) {
+			types = append(types, f.types[0])
+		}
+	}
+	return types
+}

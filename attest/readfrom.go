@@ -57,6 +57,13 @@ func mediaTypeOf(ev Evidence) string {
 // SBOMs are read in constant memory; the document's Predicate is nil then.
 func ReadFrom(name, want string, r io.Reader, limit int64) (Document, error) {
 	limit = min(limit, MaxStreamBytes)
+	if want != string(EvidenceSBOM) {
+		raw, err := io.ReadAll(io.LimitReader(r, min(limit, MaxEvidenceBytes)+1))
+		if err != nil {
+			return Document{}, err
+		}
+		return ReadDocumentAs(want, name, raw)
+	}
 	hash, counter := sha256.New(), &countingWriter{}
 	limited := io.LimitReader(r, limit+1)
 	tee := io.TeeReader(limited, io.MultiWriter(hash, counter))

@@ -90,7 +90,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 	needs := s.cfg.Policy.Needs(in)
 	x.Allowed = true
 	if needs.Allowed {
-		documents, err := recognise(req.Documents)
+		charges, err := s.charges(ctx, a, req)
 		if err != nil {
 			return err
 		}
@@ -101,16 +101,16 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 			}
 			in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
 		}
-		for _, d := range documents {
-			s.explainDocument(x, p, a, req, d)
-			in.Evidence = append(in.Evidence, s.asAttested(d, p.SAN, in))
+		for _, c := range charges {
+			s.explainDocument(x, p, c.artifact, req, c.carried)
+			in.Evidence = append(in.Evidence, s.asAttested(c.carried, p.SAN, c.artifact, in))
 		}
 		if needs.Provenance {
 			d, err := s.provenance(p)
 			if err != nil {
 				return err
 			}
-			in.Evidence = append(in.Evidence, s.asAttested(d, AttestorSAN(s.cfg.Origin), in))
+			in.Evidence = append(in.Evidence, s.asAttested(d, AttestorSAN(s.cfg.Origin), a, in))
 		}
 	}
 	decision := s.cfg.Policy.Explain(in)
@@ -153,9 +153,9 @@ func (s *Service) explainDocument(x *Explanation, p Principal, a oci.Artifact, r
 }
 
 // asAttested is the document that a statement made now would be.
-func (s *Service) asAttested(d carried, author string, in policy.Input) policy.Document {
+func (s *Service) asAttested(d carried, author string, about oci.Artifact, in policy.Input) policy.Document {
 	out := policy.Document{
-		PredicateType: d.PredicateType, Digest: in.Digest, Signer: AttestorSAN(s.cfg.Origin), Issuer: s.cfg.Origin, Author: author, At: in.Now,
+		PredicateType: d.PredicateType, Digest: string(about.Digest), Signer: AttestorSAN(s.cfg.Origin), Issuer: s.cfg.Origin, Author: author, At: in.Now,
 	}
 	document.Fill(&out, d.Evidence)
 	return out

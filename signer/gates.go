@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/policy"
 )
@@ -32,17 +31,6 @@ const (
 	maxAuditChecks = 64
 )
 
-// Document is evidence that a sign request brings: a file as a scanner, an SBOM
-// generator or a test runner writes it. It is recognised by its content.
-type Document struct {
-	// Name is for messages.
-	Name string
-	// Kind is what the caller takes it for; a document of another kind is
-	// refused. "" for whatever it is.
-	Kind    attest.EvidenceKind
-	Content []byte
-}
-
 // Evidence finds what is proven about an artifact.
 type Evidence interface {
 	// Gather returns the verified statements of this deployment's attestor
@@ -59,12 +47,6 @@ type Gathered struct {
 	Platforms []string
 }
 
-// carried is a document of the request, recognised.
-type carried struct {
-	name string
-	attest.Document
-}
-
 // decide asks the policy. An error means that the evidence was no good or could
 // not be had.
 func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req Request) (policy.Decision, error) {
@@ -76,14 +58,12 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 	if !needs.Allowed { // whatever the evidence is: nothing is attested
 		return s.cfg.Policy.Decide(in), nil
 	}
-	documents, err := recognise(req.Documents)
+	charges, err := s.charges(ctx, a, req)
 	if err != nil {
 		return policy.Decision{}, err
 	}
-	for _, d := range documents {
-		if _, err := s.attestFor(ctx, p, a, req, d, false); err != nil {
-			return policy.Decision{}, err
-		}
+	if _, err := s.attestAll(ctx, p, req, charges); err != nil {
+		return policy.Decision{}, err
 	}
 	if !needs.Evidence {
 		return s.cfg.Policy.Decide(in), nil
@@ -108,16 +88,17 @@ func (s *Service) decideWithProvenance(ctx context.Context, p Principal, a oci.A
 		return policy.Decision{}, err
 	}
 	others := in.Evidence
-	made := s.asAttested(d, AttestorSAN(s.cfg.Origin), in)
+	made := s.asAttested(d, AttestorSAN(s.cfg.Origin), a, in)
 	in.Evidence = append(slices.Clone(others), made)
 	tried := s.cfg.Policy.Decide(in)
 	if _, granted := tried.Grant(); !granted {
 		return tried, nil
 	}
-	receipt, err := s.attestFor(ctx, p, a, req, d, true)
+	receipts, err := s.attestAll(ctx, p, req, []*charge{{carried: d, artifact: a, own: true}})
 	if err != nil {
 		return policy.Decision{}, err
 	}
+	receipt := receipts[0]
 	// finish has verified this bundle with the published trusted root.
 	made.LogIndex, made.LogID, made.Bundle, made.At = receipt.LogIndex, receipt.LogID, string(receipt.BundleDigest), receipt.SignedAt
 	in.Evidence = append(slices.Clone(others), made)
@@ -129,38 +110,6 @@ func (s *Service) decideWithProvenance(ctx context.Context, p Principal, a oci.A
 // the run that asks.
 func withoutProvenance(documents []policy.Document) []policy.Document {
 	return slices.DeleteFunc(slices.Clone(documents), func(d policy.Document) bool { return d.Kind == policy.EvidenceProvenance })
-}
-
-// recognise reads all documents before the first of them is attested.
-func recognise(documents []Document) ([]carried, error) {
-	if len(documents) > maxDocuments {
-		return nil, fmt.Errorf("%w: %d documents, at most %d in one request (hint: attest them one by one)", ErrBadRequest, len(documents), maxDocuments)
-	}
-	var all []carried
-	for _, d := range documents {
-		name := clip(d.Name)
-		read, err := attest.ReadDocument(name, d.Content)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
-		}
-		if d.Kind != "" && read.Evidence.Kind != d.Kind {
-			return nil, fmt.Errorf("%w: %s: is a document of kind %s (%s), not %s", ErrBadRequest, name, read.Evidence.Kind, read.Evidence.Format, d.Kind)
-		}
-		all = append(all, carried{name, read})
-	}
-	return all, nil
-}
-
-// attestFor attests one document in the course of another request: the same
-// principal and artifact, a decision, an intent and a receipt of its own.
-func (s *Service) attestFor(ctx context.Context, p Principal, a oci.Artifact, req Request, d carried, own bool) (Receipt, error) {
-	inner := Request{
-		Action: ActionAttest, Image: req.Image, PredicateType: d.PredicateType, Predicate: d.Predicate, Origin: req.Origin, own: own,
-	}
-	ev := s.newEvent(inner)
-	ev.Requester, ev.Digest = requesterOf(p), string(a.Digest)
-	receipt, err := s.carryOut(ctx, ev, p, a, inner, s.draftAttestation)
-	return receipt, about(d.name, err)
 }
 
 // about says which document an error is about.

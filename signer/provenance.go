@@ -27,8 +27,10 @@ type (
 		ResolvedDependencies []dependencyJSON `json:"resolvedDependencies,omitempty"`
 	}
 	dependencyJSON struct {
-		URI    string            `json:"uri"`
-		Digest map[string]string `json:"digest,omitempty"`
+		Name        string            `json:"name,omitempty"`
+		URI         string            `json:"uri,omitempty"`
+		Digest      map[string]string `json:"digest,omitempty"`
+		Annotations map[string]bool   `json:"annotations,omitempty"`
 	}
 	runDetailsJSON struct {
 		Builder struct {
@@ -85,7 +87,7 @@ func (s *Service) provenance(p Principal) (carried, error) {
 	if err != nil {
 		return carried{}, fmt.Errorf("make provenance: %w", err)
 	}
-	return carried{"provenance", attest.Document{PredicateType: attest.PredicateProvenance, Predicate: predicate, Evidence: ev}}, nil
+	return carried{name: "provenance", Document: attest.Document{PredicateType: attest.PredicateProvenance, Predicate: predicate, Evidence: ev}}, nil
 }
 
 // known keeps what is known.

@@ -19,7 +19,7 @@ import (
 const finishTimeout = 30 * time.Second
 
 // Config is what a Service is made of. Every member is compulsory but Keys,
-// Tags, MaxUses, Quotas, OnRequest, Revocations, Logger and Clock.
+// Tags, MaxUses, Quotas, OnRequest, Revocations, Embed, Logger and Clock.
 type Config struct {
 	// Origin is the service's public URL without a path, for example
 	// https://hallmark.corp.example. Attestations are made by the identity
@@ -55,8 +55,11 @@ type Config struct {
 	OnRequest *OnRequest
 	// Revocations is what must not be signed any more; nil: nothing is revoked.
 	Revocations Revocations
-	Logger      *slog.Logger
-	Clock       func() time.Time
+	// Embed is up to how many bytes a document is embedded in its statement;
+	// default DefaultEmbed, at most HighestEmbed.
+	Embed  int64
+	Logger *slog.Logger
+	Clock  func() time.Time
 }
 
 // Service signs. It is safe for concurrent use.

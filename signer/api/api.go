@@ -17,6 +17,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
@@ -38,6 +39,8 @@ type Signer interface {
 	Sign(ctx context.Context, req signer.Request) (signer.Receipt, error)
 	Attest(ctx context.Context, req signer.Request) (signer.Receipt, error)
 	DryRun(ctx context.Context, req signer.Request) (signer.Explanation, error)
+	Expect(ctx context.Context, req signer.Request) (*signer.Admission, error)
+	AttestDocuments(ctx context.Context, req signer.Request) ([]signer.Receipt, error)
 }
 
 // Receipts looks receipts up for people who ask where something came from,
@@ -55,6 +58,8 @@ type Config struct {
 	// Trust returns the trust material that is served as it is. It may change
 	// while the service runs.
 	Trust func(ctx context.Context) (trustedRoot, signingConfig []byte)
+	// Spool keeps large documents while they come; nil: they are not taken.
+	Spool Spool
 	// Keys are the long-lived keys that are published.
 	Keys []PublicKey
 	// RequestID names the request in answers and records; it is also in the
@@ -66,6 +71,7 @@ type Config struct {
 type server struct {
 	Config
 	turns *turns
+	parts *parts
 }
 
 // New returns the handler of everything under /hallmark/v1/.
@@ -74,6 +80,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, errors.New("new API: Signer, Receipts, Logs, Trust, RequestID and Logger are compulsory")
 	}
 	s := &server{Config: cfg, turns: newTurns()}
+	s.parts = &parts{server: s, receiving: semaphore.NewWeighted(maxReceiving)}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Hallmark", cfg.Version)
 	config.OpenAPIPath = "/hallmark/v1/openapi"

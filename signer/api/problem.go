@@ -28,6 +28,8 @@ var problemTypes = []struct {
 	{signer.ErrNoKeys, http.StatusServiceUnavailable, "issuer-unavailable"},
 	{ErrNotFound, http.StatusNotFound, "not-found"},
 	{ErrBadQuery, http.StatusBadRequest, "bad-query"},
+	{ErrSlow, http.StatusRequestTimeout, "too-slow"},
+	{ErrEncoded, http.StatusUnsupportedMediaType, "encoded-body"},
 	{ErrTooLarge, http.StatusRequestEntityTooLarge, "request-too-large"},
 	{attest.ErrTooLarge, http.StatusRequestEntityTooLarge, "document-too-large"},
 	{attest.ErrEvidence, http.StatusUnprocessableEntity, "unreadable-evidence"},
