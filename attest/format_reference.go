@@ -21,6 +21,8 @@ import (
 // Source: github.com/in-toto/attestation/spec/predicates/reference.md
 
 const (
+	// PredicateSummary is the type of SLSA verification summaries.
+	PredicateSummary = "https://slsa.dev/verification_summary/v1"
 	// PredicateSBOMReference is the type of a statement about an SBOM that is kept
 	// elsewhere. Only the service makes such.
 	PredicateSBOMReference = "https://hallmark.dev/attestation/sbom-reference/v1"
@@ -123,7 +125,10 @@ func marshal(v any) ([]byte, error) {
 // CheckForeign refuses a predicate that somebody else wrote and that has members
 // which only the service writes. The predicate is one that CheckJSON accepts.
 func CheckForeign(predicateType string, predicate []byte) error {
-	if predicateType == PredicateSBOMReference {
+	switch predicateType {
+	case PredicateSummary, "https://slsa.dev/verification_summary/v0.2":
+		return fmt.Errorf("%w: the service makes statements of type %s itself, when a gate is passed", ErrPredicateType, predicateType)
+	case PredicateSBOMReference:
 		return fmt.Errorf("%w: the service makes statements of type %s itself, of the document (hint: hand in the SBOM)", ErrPredicateType, predicateType)
 	}
 	// Most documents have no such text anywhere, and no escape that could hide it.

@@ -89,7 +89,7 @@ func variables(in Input) (map[string]any, error) {
 		return nil, fmt.Errorf("digest %s is not sha256 and 64 lower-case hex digits", shown(in.Digest))
 	case len(in.Evidence) > maxDocuments:
 		return nil, fmt.Errorf("%d statements about the artifact are more than %d", len(in.Evidence), maxDocuments)
-	case in.Own && (in.Action != ActionAttest || in.PredicateType != PredicateProvenance):
+	case in.Own && (in.Action != ActionAttest || !isOwn(in.PredicateType)):
 		return nil, fmt.Errorf("the service makes no %s of its own", shown(in.PredicateType))
 	case in.Action == ActionAttest && in.PredicateType == PredicateSignature:
 		// Whoever may attest could otherwise approve, even by a rule with anyPredicateType.
@@ -176,7 +176,7 @@ func (r *signingRule) scope(in Input) []Check {
 	case r.makes(in):
 		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, nil, true))
 	case in.Own:
-		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, []string{"what jobs attest: it requires no provenance"}, false))
+		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, []string{"what jobs attest: it does not require what the service makes"}, false))
 	case in.Action == ActionAttest:
 		checks = append(checks, r.predicateTypeCheck(in.PredicateType))
 	}
@@ -185,7 +185,7 @@ func (r *signingRule) scope(in Input) []Check {
 
 // makes reports whether the statement is the service's own and the rule requires it of signatures.
 func (r *signingRule) makes(in Input) bool {
-	return in.Own && r.Require != nil && r.Require.Provenance && slices.Contains(r.Actions, ActionSign)
+	return in.Own && r.Require != nil && (r.Require.Provenance || in.PredicateType == PredicateSummary) && slices.Contains(r.Actions, ActionSign)
 }
 
 func (r *signingRule) predicateTypeCheck(predicateType string) Check {

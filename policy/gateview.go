@@ -51,6 +51,7 @@ func (g *gate) scanView(s gateSubject, scans []*Document, documents []Document, 
 	for _, d := range scans {
 		view.tools = append(view.tools, d.Scan.Tool)
 		view.age = max(view.age, d.scanAge(now))
+		view.referenced = view.referenced || d.Scan.Original != ""
 		for i := range d.Scan.Findings {
 			f := &d.Scan.Findings[i]
 			all = append(all, judged{f, severityRank(f.Severity), x.of(f)})

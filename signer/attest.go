@@ -54,6 +54,11 @@ func foreign(predicateType string, predicate []byte) error {
 }
 
 func (s *Service) draftAttestation(p Principal, a oci.Artifact, req Request) (draft, error) {
+	if s.cfg.Schemas != nil {
+		if err := s.cfg.Schemas.Check(req.PredicateType, req.Predicate); err != nil {
+			return draft{}, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		}
+	}
 	st, err := attest.NewStatement(a.Digest, req.PredicateType, req.Predicate)
 	if err != nil {
 		return draft{}, fmt.Errorf("%w: %w", ErrBadRequest, err)

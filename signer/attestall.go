@@ -116,7 +116,9 @@ func (s *Service) prepare(ctx context.Context, p Principal, req Request, c *char
 	}
 	c.ev = s.newEvent(c.req)
 	c.ev.Requester, c.ev.Digest = requesterOf(p), string(c.artifact.Digest)
-	decision := s.cfg.Policy.Decide(s.policyInput(p, c.artifact, c.req))
+	asked := c.req
+	asked.PredicateType = c.permitted()
+	decision := s.cfg.Policy.Decide(s.policyInput(p, c.artifact, asked))
 	grant, ok := decision.Grant()
 	if !ok {
 		return s.refuse(ctx, c.ev, stagePolicy, refusedBy(decision))

@@ -27,8 +27,7 @@ rules:
   actions: [sign, attest]
   kinds: [image, index]
   repositories: [acme/]
-  predicateTypes: [https://spdx.dev/Document, https://hallmark.dev/attestation/sbom-reference/v1, https://cosign.sigstore.dev/attestation/vuln/v1,
-    https://in-toto.io/attestation/vulns/v0.2, https://in-toto.io/attestation/test-result/v0.1]
+  predicateTypes: [https://spdx.dev/Document, https://cosign.sigstore.dev/attestation/vuln/v1, https://in-toto.io/attestation/test-result/v0.1]
   conditions:
   - {name: own-repository, expression: claims.repository == "acme/app", message: sign your own repository}
 `

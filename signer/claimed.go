@@ -40,6 +40,8 @@ const (
 	claimedAnnotation = "hallmark_claimed"
 )
 
+func (c Claimed) any() bool { return len(c.Dependencies)+len(c.Byproducts) > 0 }
+
 // Check wants every resource to be one: with a name or a URI, and with a digest
 // that identifies it.
 func (c Claimed) Check() error {

@@ -68,6 +68,17 @@ type carried struct {
 	// original is what is pushed to the registry beside the statement; nil: the
 	// statement holds it.
 	original *oci.DocumentBlob
+	// asked is the type that the document has where it is embedded; "" where it
+	// is. What a job may attest does not depend on how large it is.
+	asked string
+}
+
+// permitted is the predicate type that policy is asked about.
+func (c carried) permitted() string {
+	if c.asked != "" {
+		return c.asked
+	}
+	return c.PredicateType
 }
 
 // recognise reads all documents before anything is done with the first of them.
@@ -151,6 +162,7 @@ func (s *Service) recogniseLarge(a oci.Artifact, name string, d Document) (carri
 	blob, kept := s.original(a, name, d, read.Original)
 	blob.From = from
 	ev, whole := read.Evidence, carried{name: name, Document: read}
+	asked := read.PredicateType
 	switch {
 	case ev.SBOM != nil:
 		read.PredicateType = attest.PredicateSBOMReference
@@ -170,7 +182,7 @@ func (s *Service) recogniseLarge(a oci.Artifact, name string, d Document) (carri
 	if err != nil {
 		return carried{}, fmt.Errorf("%s: %w", name, err)
 	}
-	c := carried{name: name, Document: read, original: blob}
+	c := carried{name: name, Document: read, original: blob, asked: asked}
 	if read.Original.Secret {
 		c.original = nil
 	}

@@ -106,7 +106,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 			in.Evidence = append(in.Evidence, s.asAttested(c.carried, p.SAN, c.artifact, in))
 		}
 		if needs.Provenance {
-			d, err := s.provenance(p)
+			d, err := s.provenance(p, req.Claimed)
 			if err != nil {
 				return err
 			}
@@ -138,7 +138,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 
 // explainDocument says whether policy would let the document be attested.
 func (s *Service) explainDocument(x *Explanation, p Principal, a oci.Artifact, req Request, d carried) {
-	req.Action, req.PredicateType = ActionAttest, d.PredicateType
+	req.Action, req.PredicateType = ActionAttest, d.permitted()
 	decision := s.cfg.Policy.Decide(s.policyInput(p, a, req))
 	refusal := decision.Refusal()
 	if refusal == nil {

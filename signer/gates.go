@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/policy"
 )
@@ -66,6 +67,9 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 		return policy.Decision{}, err
 	}
 	if !needs.Evidence {
+		if req.Claimed.any() {
+			return policy.Decision{}, errNoProvenance
+		}
 		return s.cfg.Policy.Decide(in), nil
 	}
 	found, err := s.cfg.Evidence.Gather(ctx, a, needs.Platforms)
@@ -75,7 +79,11 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 	in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
 	in.Now = s.cfg.Clock() // what was attested meanwhile is not from the future
 	if !needs.Provenance {
-		return s.cfg.Policy.Decide(in), nil
+		if req.Claimed.any() {
+			return policy.Decision{}, errNoProvenance
+		}
+		decision := s.cfg.Policy.Decide(in)
+		return decision, s.summarise(ctx, p, a, req, in, decision)
 	}
 	return s.decideWithProvenance(ctx, p, a, req, in)
 }
@@ -83,7 +91,7 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 // decideWithProvenance makes the service's own provenance, if that is all that
 // is missing: an image that is refused anyway needs none.
 func (s *Service) decideWithProvenance(ctx context.Context, p Principal, a oci.Artifact, req Request, in policy.Input) (policy.Decision, error) {
-	d, err := s.provenance(p)
+	d, err := s.provenance(p, req.Claimed)
 	if err != nil {
 		return policy.Decision{}, err
 	}
@@ -94,17 +102,23 @@ func (s *Service) decideWithProvenance(ctx context.Context, p Principal, a oci.A
 	if _, granted := tried.Grant(); !granted {
 		return tried, nil
 	}
-	receipts, err := s.attestAll(ctx, p, req, []*charge{{carried: d, artifact: a, own: true}})
+	own := &charge{carried: d, artifact: a, own: true}
+	receipts, err := s.attestAll(ctx, p, req, []*charge{own})
 	if err != nil {
 		return policy.Decision{}, err
 	}
 	receipt := receipts[0]
 	// finish has verified this bundle with the published trusted root.
+	made.Statement = string(attest.DigestOf(own.draft.statement))
 	made.LogIndex, made.LogID, made.Bundle, made.At = receipt.LogIndex, receipt.LogID, string(receipt.BundleDigest), receipt.SignedAt
 	in.Evidence = append(slices.Clone(others), made)
 	in.Now = s.cfg.Clock()
-	return s.cfg.Policy.Decide(in), nil
+	decision := s.cfg.Policy.Decide(in)
+	return decision, s.summarise(ctx, p, a, req, in, decision)
 }
+
+// errNoProvenance: what a job claims would be lost without a word.
+var errNoProvenance = fmt.Errorf("%w: dependencies and byproducts go into provenance, and no rule for this request requires any (hint: require: {provenance: true})", ErrBadRequest)
 
 // withoutProvenance leaves provenance of other runs out: what counts is that of
 // the run that asks.

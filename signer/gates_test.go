@@ -80,7 +80,7 @@ func (g *gatedWorld) Gather(_ context.Context, subject oci.Artifact, platforms b
 		}
 		fact := policy.Fact{
 			PredicateType: st.PredicateType, Bound: true, SAN: signer.AttestorSAN(origin), Issuer: origin, SignedAt: time.Now(), LogIndex: b.Entry.LogIndex,
-			Bundle: string(digest), Predicate: st.Predicate, Extensions: map[string]string{"buildSignerURI": workflow},
+			Bundle: string(digest), Statement: string(attest.DigestOf(b.Payload)), Predicate: st.Predicate, Extensions: map[string]string{"buildSignerURI": workflow},
 		}
 		if d, ok := document.Of(fact, subject.Digest); ok {
 			out.Documents = append(out.Documents, d)
@@ -90,15 +90,23 @@ func (g *gatedWorld) Gather(_ context.Context, subject oci.Artifact, platforms b
 }
 
 func (g *gatedWorld) start(text string) *signer.Service {
+	return g.startGated(text, func(*signer.Config) {})
+}
+
+// startGated is start with another configuration, as a new process.
+func (g *gatedWorld) startGated(text string, change func(*signer.Config)) *signer.Service {
 	g.t.Helper()
+	g.calls, g.cutAt = 0, 0
 	p, err := policy.ParseSigningPolicy([]byte(text))
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	s, err := signer.New(signer.Config{
+	cfg := signer.Config{
 		Origin: origin, Authenticator: g, Registry: g.world, Policy: p, Evidence: g, Certificates: g, Timestamper: g, Logs: []signer.Log{g.logs[0]},
 		Verifier: g, Journal: g, Audit: g,
-	})
+	}
+	change(&cfg)
+	s, err := signer.New(cfg)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -112,6 +120,9 @@ func (g *gatedWorld) Authenticate(ctx context.Context, token string) (signer.Pri
 		Issuer: ciIssuer, SourceRepositoryURI: "https://github.com/acme/app", SourceRepositoryRef: "refs/heads/main",
 		SourceRepositoryDigest: strings.Repeat("a", 40), BuildSignerURI: workflow, BuildConfigURI: workflow,
 		RunInvocationURI: "https://github.com/acme/app/actions/runs/1/attempts/1", BuildTrigger: "push", RunnerEnvironment: "github-hosted",
+	}
+	if g.principal != nil {
+		g.principal(&p)
 	}
 	return p, err
 }

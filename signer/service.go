@@ -19,7 +19,7 @@ import (
 const finishTimeout = 30 * time.Second
 
 // Config is what a Service is made of. Every member is compulsory but Keys,
-// Tags, MaxUses, Quotas, OnRequest, Revocations, Embed, Logger and Clock.
+// Tags, MaxUses, Quotas, OnRequest, Revocations, Embed, Summaries, Schemas, Logger and Clock.
 type Config struct {
 	// Origin is the service's public URL without a path, for example
 	// https://hallmark.corp.example. Attestations are made by the identity
@@ -57,9 +57,13 @@ type Config struct {
 	Revocations Revocations
 	// Embed is up to how many bytes a document is embedded in its statement;
 	// default DefaultEmbed, at most HighestEmbed.
-	Embed  int64
-	Logger *slog.Logger
-	Clock  func() time.Time
+	Embed int64
+	// Summaries has a verification summary made when the gate of a rule is passed.
+	Summaries bool
+	// Schemas hold predicates of some types against schemas; nil: none.
+	Schemas Schemas
+	Logger  *slog.Logger
+	Clock   func() time.Time
 }
 
 // Service signs. It is safe for concurrent use.

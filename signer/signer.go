@@ -131,6 +131,12 @@ type Registry interface {
 	Images(ctx context.Context, index oci.Artifact) ([]oci.PlatformImage, error)
 }
 
+// Schemas hold predicates against schemas. Check returns nil for a predicate that
+// fits, and for one of a type without a schema.
+type Schemas interface {
+	Check(predicateType string, predicate []byte) error
+}
+
 // Certificates issues certificates of the Fulcio profile with an embedded SCT,
 // and checks them before they leave.
 type Certificates interface {

@@ -114,7 +114,16 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err != nil {
 		return nil, err
 	}
+	room, err := cfg.openSpool()
+	if err != nil {
+		return nil, err
+	}
+	predicates, err := cfg.openSchemas()
+	if err != nil {
+		return nil, err
+	}
 	s, err := signer.New(signer.Config{
+		Embed: int64(cfg.Signing.EmbedEvidence), Summaries: cfg.Signing.VerificationSummary, Schemas: predicates,
 		Evidence: gates, Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
 		Certificates: d.online, Timestamper: d.online, Logs: logs.forSigner(cfg), Verifier: trust,
 		Keys: signingKeys, Tags: logs.tags(cfg, registry), Revocations: gone,
@@ -125,7 +134,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	}
 	own, err := api.New(api.Config{
 		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust, Keys: apiKeys(publicKeys),
-		RequestID: obs.RequestID, Logger: logger,
+		RequestID: obs.RequestID, Logger: logger, Spool: room,
 	})
 	if err != nil {
 		return nil, err

@@ -148,6 +148,7 @@ identities:
 signing:
   bundleLog: v1
   legacyTags: true
+  verificationSummary: true
 log:
   writers: issued
 `, c.Origin, c.Listen, c.Admin, c.Registry.Host, c.Password.File, c.Policy) + keysYAML(c.Keys)

@@ -100,6 +100,11 @@ func (c *client) call(ctx context.Context, path, token string, payload []byte, i
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+token)
+	return c.answer(req, into)
+}
+
+// answer makes the request and decodes the answer.
+func (c *client) answer(req *http.Request, into any) error {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return fmt.Errorf("call the signing service: %w", err)

@@ -49,7 +49,8 @@ type Area struct {
 }
 
 // Open makes the folder if it is not there, and removes what a process has left
-// in it that did not end in order. No other process uses the folder.
+// in it that did not end in order. Servers that share a folder do each other no
+// harm: a file in use has no name.
 func Open(dir string, limit int64) (*Area, error) {
 	if limit < step {
 		return nil, fmt.Errorf("open spool %s: a limit of %d bytes holds nothing", dir, limit)
@@ -63,7 +64,7 @@ func Open(dir string, limit int64) (*Area, error) {
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), prefix) {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return nil, fmt.Errorf("open spool: %w", err)
 			}
 		}
@@ -95,7 +96,8 @@ func (a *Area) Receive(r io.Reader, limit int64) (_ *File, err error) {
 			f.Close()
 		}
 	}()
-	if err := os.Remove(file.Name()); err != nil {
+	// A server that starts beside this one may have been faster.
+	if err := os.Remove(file.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("keep document: %w", err)
 	}
 	f.name = ""
@@ -126,6 +128,9 @@ func (a *Area) Receive(r io.Reader, limit int64) (_ *File, err error) {
 	f.From = file
 	return f, nil
 }
+
+// Document is what was received.
+func (f *File) Document() signer.Stored { return f.Stored }
 
 // take gets room for what the file has.
 func (f *File) take() error {
