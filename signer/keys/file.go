@@ -27,30 +27,16 @@ const (
 	maxKeyFile = 16 << 10
 )
 
-// Cost of the password hash in files that are written. OpenSSL refuses scrypt
-// with 32 MiB or more of memory, so that N is as large as a stock
-// `openssl pkcs8` can follow (16 MiB), and p makes up for it: together one of
-// the settings OWASP recommends, about a quarter of a second per guess.
-const (
-	scryptN = 1 << 14
-	scryptR = 8
-	scryptP = 5
-)
-
-// saltLength in bytes.
-const saltLength = 16
-
 // WriteEncrypted stores a private key, encrypted with the password, as PEM in
 // a new file that only its owner can read. The file and its folder's entry are
 // on disk when it returns. An existing file is never touched: the error is
 // fs.ErrExist then. An empty password is ErrNoPassword.
 func WriteEncrypted(path string, key crypto.Signer, password []byte) error {
-	block, err := encrypt(key, password, pkcs8.ScryptOpts{
-		SaltSize:                 saltLength,
-		CostParameter:            scryptN,
-		BlockSize:                scryptR,
-		ParallelizationParameter: scryptP,
-	})
+	hash, err := hashFor(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("write key %s: %w", path, err)
+	}
+	block, err := encrypt(key, password, hash)
 	if err != nil {
 		return fmt.Errorf("write key %s: %w", path, err)
 	}
@@ -64,7 +50,7 @@ func WriteEncrypted(path string, key crypto.Signer, password []byte) error {
 }
 
 // encrypt returns the PEM block of a key file.
-func encrypt(key crypto.Signer, password []byte, cost pkcs8.ScryptOpts) ([]byte, error) {
+func encrypt(key crypto.Signer, password []byte, hash pkcs8.KDFOpts) ([]byte, error) {
 	if len(password) == 0 {
 		// The encoder would write the key in the clear.
 		return nil, ErrNoPassword
@@ -72,7 +58,7 @@ func encrypt(key crypto.Signer, password []byte, cost pkcs8.ScryptOpts) ([]byte,
 	if _, err := KindOf(key); err != nil {
 		return nil, err
 	}
-	der, err := pkcs8.MarshalPrivateKey(key, password, &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: cost})
+	der, err := pkcs8.MarshalPrivateKey(key, password, &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: hash})
 	if err != nil {
 		return nil, err
 	}
