@@ -123,18 +123,50 @@ func (s *Service) recogniseOne(a oci.Artifact, d Document) (carried, error) {
 		}
 		return carried{name: name, Document: read}, nil
 	}
+	return s.besides(a, name, d, read, readerAt(content))
+}
+
+// besides makes the statement of a document that it names and does not hold.
+func (s *Service) besides(a oci.Artifact, name string, d Document, read attest.Document, from io.ReaderAt) (carried, error) {
+	c := carried{name: name, asked: embeddedType(read)}
 	blob, kept := s.original(a, name, d, read.Original)
-	if blob.From == nil {
-		blob.From = readerAt(content)
+	blob.From = from
+	if !read.Original.Secret { // which is named, and never kept
+		c.original = blob
 	}
-	if read.Predicate, err = attest.NameOriginal(read.Predicate, read.Original, kept); err != nil {
+	ev, err := read.Evidence, error(nil)
+	switch {
+	case ev.SBOM != nil:
+		read.PredicateType = attest.PredicateSBOMReference
+		read.Predicate, err = attest.SBOMReference(AttestorSAN(s.cfg.Origin), read.Original, kept, *ev.SBOM)
+	case ev.Scan != nil && read.Embedded: // as the report is, it would hold it
+		if ev.Scan.Digest != "" && ev.Scan.Digest != string(a.Digest) {
+			return carried{}, fmt.Errorf("%s: the report is about %s, not about %s", name, clip(ev.Scan.Digest), a.Digest)
+		}
+		if read.PredicateType, read.Predicate, err = attest.NormalisedScan(*ev.Scan); err == nil {
+			read.Predicate, err = attest.NameOriginal(read.Predicate, read.Original, kept)
+		}
+	default:
+		read.Predicate, err = attest.NameOriginal(read.Predicate, read.Original, kept)
+	}
+	if err != nil {
 		return carried{}, fmt.Errorf("%s: %w", name, err)
 	}
-	c := carried{name: name, Document: read, original: blob}
-	if read.Original.Secret { // named, and never kept
-		c.original = nil
-	}
+	c.Document = read
 	return c, nil
+}
+
+// embeddedType is the predicate type of a document where it is embedded. SBOMs
+// that are no JSON never are; they are the same to policy as those that are.
+func embeddedType(read attest.Document) string {
+	switch sbom := read.Evidence.SBOM; {
+	case read.PredicateType != "" || sbom == nil:
+		return read.PredicateType
+	case sbom.Format == "SPDX":
+		return "https://spdx.dev/Document"
+	default:
+		return "https://cyclonedx.org/bom"
+	}
 }
 
 // recogniseLarge reads a document as a stream and makes the statement that names
@@ -159,34 +191,15 @@ func (s *Service) recogniseLarge(a oci.Artifact, name string, d Document) (carri
 	if err := d.fits(name, read); err != nil {
 		return carried{}, err
 	}
-	blob, kept := s.original(a, name, d, read.Original)
-	blob.From = from
-	ev, whole := read.Evidence, carried{name: name, Document: read}
-	asked := read.PredicateType
-	switch {
-	case ev.SBOM != nil:
-		read.PredicateType = attest.PredicateSBOMReference
-		read.Predicate, err = attest.SBOMReference(AttestorSAN(s.cfg.Origin), read.Original, kept, *ev.SBOM)
-	case ev.Scan != nil && ev.Scan.Nothing == "" && read.Embedded:
-		if ev.Scan.Digest != "" && ev.Scan.Digest != string(a.Digest) {
-			return carried{}, fmt.Errorf("%s: the report is about %s, not about %s", name, clip(ev.Scan.Digest), a.Digest)
+	// A kind that is its own statement and fits one (VEX, tests), and a scan of
+	// nothing, which has no findings to list.
+	if ev := read.Evidence; read.Embedded && ev.SBOM == nil && (ev.Scan == nil || ev.Scan.Nothing != "") {
+		if err := attest.CheckForeign(read.PredicateType, read.Predicate); err != nil {
+			return carried{}, fmt.Errorf("%s: %w", name, err)
 		}
-		if read.PredicateType, read.Predicate, err = attest.NormalisedScan(*ev.Scan); err == nil {
-			read.Predicate, err = attest.NameOriginal(read.Predicate, read.Original, kept)
-		}
-	case read.Embedded: // of a kind that is its own statement, and fits one
-		return whole, attest.CheckForeign(read.PredicateType, read.Predicate)
-	default:
-		read.Predicate, err = attest.NameOriginal(read.Predicate, read.Original, kept)
+		return carried{name: name, Document: read}, nil
 	}
-	if err != nil {
-		return carried{}, fmt.Errorf("%s: %w", name, err)
-	}
-	c := carried{name: name, Document: read, original: blob, asked: asked}
-	if read.Original.Secret {
-		c.original = nil
-	}
-	return c, nil
+	return s.besides(a, name, d, read, from)
 }
 
 // fits holds what a document is against what its owner takes it for.
