@@ -42,6 +42,9 @@ const (
 	// leastRate is how fast documents have to come, bytes a second, after the
 	// first bodyTimeout.
 	leastRate = 256 << 10
+	// workTimeout bounds what is done with the documents of a request: pushing them
+	// to a slow registry takes the longest.
+	workTimeout = 15 * time.Minute
 	// partWeight is the most that a document counts for of maxBodies: a larger one
 	// is read as a stream.
 	partWeight = 4 << 20
@@ -185,7 +188,9 @@ func (p *parts) answerTo(ctx context.Context, w http.ResponseWriter, r *http.Req
 		return nil, err
 	}
 	defer giveBack()
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // only recorders of tests have none
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(workTimeout))                      // only recorders of tests have none
+	defer func() { _ = control.SetWriteDeadline(time.Now().Add(answerTimeout)) }() // as above
 	switch {
 	case action == signer.ActionAttest:
 		receipts, err := p.Signer.AttestDocuments(ctx, req)

@@ -315,3 +315,25 @@ func TestPartsDescription(t *testing.T) {
 		t.Error("claims are not described")
 	}
 }
+
+// FuzzParts: whatever comes, nothing is left, nothing goes wrong inside, and what
+// is signed has the documents that were announced.
+func FuzzParts(f *testing.F) {
+	f.Add(part("request", twoDocuments) + part("a", "x") + part("b", "y") + theEnd)
+	f.Add(part("request", twoDocuments) + part("a", "x") + theEnd)
+	f.Add(part("request", `{"image": "i", "evidence": [{"part": "a", "size": 1}]}`) + part("a", "x", "Content-Type: text/plain") + theEnd + "\r\n")
+	f.Add("--" + boundary + "\r\n\r\n--" + boundary + "--")
+	f.Fuzz(func(t *testing.T, body string) {
+		w := newParts(t)
+		got := w.post(t, "sign", "good", strings.NewReader(body))
+		if w.open != 0 {
+			t.Errorf("%d documents are left", w.open)
+		}
+		if got.Code >= http.StatusInternalServerError {
+			t.Errorf("answer %d %s", got.Code, got.Body)
+		}
+		if got.Code == http.StatusOK && (w.got.Image == "" || len(w.read) == 0 || len(w.read) != len(w.got.Documents)) {
+			t.Errorf("signed %+v with %q", w.got, w.read)
+		}
+	})
+}
