@@ -97,8 +97,8 @@ func TestCheckForeign(t *testing.T) {
 	}
 }
 
-// TestNormalisedScan: nothing that a gate looks at gets lost.
-func TestNormalisedScan(t *testing.T) {
+// TestReferencedScan: nothing that a gate looks at gets lost.
+func TestReferencedScan(t *testing.T) {
 	scan := attest.Scan{
 		Tool: "trivy", ToolVersion: "0.60.0", FinishedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), DatabaseAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		Findings: []attest.Finding{

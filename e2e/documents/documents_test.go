@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package evidence tests statements about documents as their users see them: large
+// Package documents tests statements about documents as their users see them: large
 // ones in the registry, many in one call, of platforms, and each type as stock
 // cosign reads it.
-package evidence
+package documents
 
 import (
 	"encoding/json"
