@@ -86,7 +86,7 @@ func attestCommand(env environment) *cobra.Command {
 		case len(documents) > 0:
 			return flags.attestDocuments(cmd, env, evidence, args[0], documents)
 		case *predicateType == "" || *predicate == "":
-			return usage("documents, or --type and --predicate, are compulsory (hint: %s)", cmd.UseLine())
+			return usage("documents, or --type and --predicate are compulsory (hint: %s)", cmd.UseLine())
 		}
 		if *predicate == "-" && flags.token == "-" {
 			return usage("stdin cannot hold the token and the predicate")
