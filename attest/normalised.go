@@ -90,8 +90,8 @@ func (f *Finding) readNormalised(annotation map[string]any) {
 		}
 		return kept
 	}
-	if _, ours := annotation["severityAsSaid"].(string); ours {
-		f.SaidSeverity = keep(annotation["severityAsSaid"].(string)) //nolint:forcetypeassert // as it was just seen to be
+	if said, ours := annotation["severityAsSaid"].(string); ours {
+		f.SaidSeverity = keep(said)
 	}
 	if f.Aliases == nil {
 		f.Aliases = texts("aliases")

@@ -56,11 +56,12 @@ func TestSBOMReference(t *testing.T) {
 // TestNameOriginal: the predicate is as it was, and the reader tells which
 // document it is of.
 func TestNameOriginal(t *testing.T) {
-	for before, after := range map[string]string{
-		"{}":                                     `{"hallmark_document":`,
-		` { "a" : 1 } `:                          `{ "a" : 1,"hallmark_document":`,
-		`{"result":"PASSED","configuration":[]}`: `{"result":"PASSED","configuration":[],"hallmark_document":`,
+	for _, pair := range [][2]string{
+		{"{}", `{"hallmark_document":`},
+		{` { "a" : 1 } `, `{ "a" : 1,"hallmark_document":`},
+		{`{"result":"PASSED","configuration":[]}`, `{"result":"PASSED","configuration":[],"hallmark_document":`},
 	} {
+		before, after := pair[0], pair[1]
 		got, err := attest.NameOriginal([]byte(before), original, kept)
 		if err != nil || !strings.HasPrefix(string(got), after) || !json.Valid(got) {
 			t.Errorf("%s becomes %s, %v", before, got, err)
