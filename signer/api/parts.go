@@ -45,6 +45,8 @@ const (
 	// workTimeout bounds what is done with the documents of a request: pushing them
 	// to a slow registry takes the longest.
 	workTimeout = 15 * time.Minute
+	// patience is how often a request with parts waits for its turn, turnWait each.
+	patience = 6
 	// partWeight is the most that a document counts for of maxBodies: a larger one
 	// is read as a stream.
 	partWeight = 4 << 20
@@ -183,7 +185,7 @@ func (p *parts) answerTo(ctx context.Context, w http.ResponseWriter, r *http.Req
 		req.Documents[i].Stored = &document
 		weight += min(document.Size, partWeight)
 	}
-	giveBack, err := p.turns.take(ctx, weight)
+	giveBack, err := p.patiently(ctx, weight)
 	if err != nil {
 		return nil, err
 	}
@@ -200,6 +202,17 @@ func (p *parts) answerTo(ctx context.Context, w http.ResponseWriter, r *http.Req
 	default:
 		return p.Signer.Sign(ctx, req)
 	}
+}
+
+// patiently takes a turn. Who has sent so much waits longer than others: it costs
+// a file, and sending it again costs more.
+func (p *parts) patiently(ctx context.Context, weight int64) (giveBack func(), err error) {
+	for range patience {
+		if giveBack, err = p.turns.take(ctx, weight); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return giveBack, err
 }
 
 // receive reads the body. Whatever it returns has to be closed.
