@@ -54,7 +54,7 @@ func formats() []format {
 		spdxFormat(), spdx3Format(), cyclonedxFormat(), syftFormat(), openvexFormat(),
 		sarifFormat(), clairFormat(), gitlabFormat(), snykFormat(),
 		hadolintFormat(), dockleFormat(), kubebenchFormat(), gitleaksFormat(),
-		testResultFormat(), provenanceFormat(), chartImagesFormat(),
+		testResultFormat(), provenanceFormat(), chartImagesFormat(), sbomReferenceFormat(),
 	}
 }
 
@@ -159,6 +159,29 @@ func EvidenceKindsOf(predicateType string) []EvidenceKind {
 	return slices.Compact(all)
 }
 
+// PredicateTypesOf are the types of statements that documents of a kind can
+// become; "" is every kind.
+func PredicateTypesOf(kind EvidenceKind) []string {
+	var types []string
+	add := func(t string) {
+		if !slices.Contains(types, t) {
+			types = append(types, t)
+		}
+	}
+	for _, f := range formats() {
+		if len(f.types) > 0 && (kind == "" || f.kind == kind) {
+			add(f.types[0])
+		}
+	}
+	switch kind { // what a format of another kind can be, too
+	case EvidenceCheck:
+		add(testResultType)
+	case EvidenceVEX:
+		add(cyclonedxType)
+	}
+	return types
+}
+
 // has compares exactly; only SPDX and CycloneDX put a version behind their
 // type, and only numbers count as one.
 func (f format) has(predicateType string) bool {
@@ -203,6 +226,11 @@ func (f format) evidence(d *document) (Evidence, error) {
 	ev, err := f.read(d)
 	if err != nil {
 		return Evidence{}, named(err, f.name)
+	}
+	if ev.Named == nil {
+		if ev.Named, err = namedOriginal(d.members); err != nil {
+			return Evidence{}, named(err, f.name)
+		}
 	}
 	if ev.Kind == "" {
 		ev.Kind = f.kind

@@ -33,12 +33,82 @@ func (s *Service) refuseFull(ctx context.Context, in Intent) error {
 	if full == nil {
 		return nil
 	}
-	earlier, err := s.cfg.Journal.Requested(ctx, in.RequestKey)
-	if err == nil && (earlier.Signed != nil || earlier.Receipt != nil) {
-		return nil
-	}
-	if err != nil && !errors.Is(err, ErrNoIntent) {
+	begun, err := s.begun(ctx, in.RequestKey)
+	if err != nil {
 		return errors.Join(full, err)
 	}
+	if begun {
+		return nil
+	}
 	return &noRoom{full}
+}
+
+// begun says whether an identical request was signed already.
+func (s *Service) begun(ctx context.Context, key string) (bool, error) {
+	earlier, err := s.cfg.Journal.Requested(ctx, key)
+	if errors.Is(err, ErrNoIntent) {
+		return false, nil
+	}
+	return err == nil && (earlier.Signed != nil || earlier.Receipt != nil), err
+}
+
+// refuseFullFor is refuseFull of several statements, before the first of them is
+// recorded: each may have room, and all together none. Documents that are kept
+// beside them take a place, too.
+func (s *Service) refuseFullFor(ctx context.Context, charges []*charge) error {
+	if len(charges) == 1 && charges[0].original == nil {
+		return nil // begin looks
+	}
+	for _, same := range bySubject(charges) {
+		if s.cfg.Registry.Room(ctx, same[0].artifact, s.places(same)) == nil {
+			continue
+		}
+		var open []*charge
+		for _, c := range same {
+			begun, err := s.begun(ctx, c.key)
+			if err != nil {
+				return about(c.name, s.refuse(ctx, c.ev, stageIntent, err))
+			}
+			if !begun {
+				open = append(open, c)
+			}
+		}
+		if len(open) == 0 {
+			continue
+		}
+		if full := s.cfg.Registry.Room(ctx, open[0].artifact, s.places(open)); full != nil {
+			full = &noRoom{full}
+			return about(open[0].name, s.refuse(ctx, open[0].ev, stageOf(full, stageIntent), full))
+		}
+	}
+	return nil
+}
+
+// places are those that statements about one artifact take.
+func (s *Service) places(charges []*charge) oci.Attachments {
+	want := oci.Attachments{Kind: oci.AttestationTag}
+	for _, c := range charges {
+		want.Bundles += c.modes * len(s.cfg.Logs)
+		if c.original != nil {
+			want.Bundles++
+		}
+		if s.cfg.Tags != nil {
+			want.Layers += c.modes
+		}
+	}
+	return want
+}
+
+func bySubject(charges []*charge) [][]*charge {
+	var groups [][]*charge
+	at := map[string]int{}
+	for _, c := range charges {
+		name := c.artifact.String()
+		if _, known := at[name]; !known {
+			at[name] = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[at[name]] = append(groups[at[name]], c)
+	}
+	return groups
 }
