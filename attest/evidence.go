@@ -44,6 +44,9 @@ type Evidence struct {
 	Test       *TestResult
 	Check      *Check
 	Provenance *Provenance
+	// Named is the document that was read, if the predicate names it and does not
+	// hold it. Only the service makes such predicates.
+	Named *Original
 	// secret: the document says what a secret is, and not only where.
 	secret bool
 	// ChartImages are what a Helm chart refers to.

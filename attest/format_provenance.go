@@ -21,6 +21,8 @@ func readProvenance(d *document) (Evidence, error) {
 		ResolvedDependencies []struct {
 			URI    string
 			Digest map[string]string
+			// Annotations mark what a job says and nobody has proven.
+			Annotations map[string]any
 		}
 	}
 	var run struct {
@@ -40,9 +42,13 @@ func readProvenance(d *document) (Evidence, error) {
 		return Evidence{}, unreadable("$.runDetails.builder.id", "missing")
 	}
 	p := &Provenance{BuilderID: keep(run.Builder.ID), BuildType: keep(definition.BuildType), Invocation: keep(run.Metadata.InvocationID)}
-	if len(definition.ResolvedDependencies) > 0 {
+	if len(definition.ResolvedDependencies) > 0 && definition.ResolvedDependencies[0].Annotations[claimedAnnotation] == nil {
 		first := definition.ResolvedDependencies[0]
 		p.Source, p.Commit = keep(first.URI), keep(first.Digest["gitCommit"])
 	}
 	return Evidence{Provenance: p}, nil
 }
+
+// claimedAnnotation is on dependencies that a job has named: they are never the
+// source.
+const claimedAnnotation = "hallmark_claimed"

@@ -104,6 +104,7 @@ func readCosignVuln(d *document) (Evidence, error) {
 		if err != nil {
 			return Evidence{}, within(err, "$.scanner.result")
 		}
+		ev.Named = nil // what a report says of itself is not the service's word
 		s := ev.Scan
 		if ev.Check != nil {
 			s = &ev.Check.Scan

@@ -54,7 +54,7 @@ func formats() []format {
 		spdxFormat(), spdx3Format(), cyclonedxFormat(), syftFormat(), openvexFormat(),
 		sarifFormat(), clairFormat(), gitlabFormat(), snykFormat(),
 		hadolintFormat(), dockleFormat(), kubebenchFormat(), gitleaksFormat(),
-		testResultFormat(), provenanceFormat(), chartImagesFormat(),
+		testResultFormat(), provenanceFormat(), chartImagesFormat(), sbomReferenceFormat(),
 	}
 }
 
@@ -226,6 +226,11 @@ func (f format) evidence(d *document) (Evidence, error) {
 	ev, err := f.read(d)
 	if err != nil {
 		return Evidence{}, named(err, f.name)
+	}
+	if ev.Named == nil {
+		if ev.Named, err = namedOriginal(d.members); err != nil {
+			return Evidence{}, named(err, f.name)
+		}
 	}
 	if ev.Kind == "" {
 		ev.Kind = f.kind

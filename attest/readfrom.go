@@ -156,6 +156,7 @@ func (f format) document(file []byte, ev Evidence) (Document, error) {
 		d.PredicateType = f.types[0]
 		return d, nil
 	}
+	d.Evidence.Named = nil // what a report says of itself is not the service's word
 	predicateType, predicate, err := f.wrap(file, d)
 	if err != nil {
 		return Document{}, named(err, f.name)

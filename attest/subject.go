@@ -45,6 +45,9 @@ func checkDigests(digests map[string]string) error {
 	return nil
 }
 
+// CheckDigests is the check of the digests of a subject, for other resources.
+func CheckDigests(digests map[string]string) error { return checkDigests(digests) }
+
 func isPrintableASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {

@@ -46,7 +46,7 @@ type ChartImage struct {
 
 // makesItself reports whether statements of this type are the service's own.
 func makesItself(predicateType string) bool {
-	return predicateType == PredicateProvenance || predicateType == PredicateChartImages
+	return predicateType == PredicateProvenance || predicateType == PredicateSummary || predicateType == PredicateChartImages
 }
 
 // checkProvenanceRule holds a rule for provenance files to what can be decided about an archive that is in no registry yet.

@@ -187,7 +187,7 @@ func (r *signingRule) scope(in Input) []Check {
 	case in.Own && in.PredicateType == PredicateChartImages:
 		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, []string{"what jobs attest: it signs no charts"}, false))
 	case in.Own:
-		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, []string{"what jobs attest: it requires no provenance"}, false))
+		checks = append(checks, r.scopeCheck(checkPredicateType, in.PredicateType, []string{"what jobs attest: it does not require what the service makes"}, false))
 	case in.Action == ActionAttest:
 		checks = append(checks, r.predicateTypeCheck(in.PredicateType))
 	}
@@ -199,7 +199,7 @@ func (r *signingRule) makes(in Input) bool {
 	if in.PredicateType == PredicateChartImages { // facts about what the rule signs, whatever it requires
 		return in.Own && in.Kind == KindChart && slices.Contains(r.Actions, ActionSign)
 	}
-	return in.Own && r.Require != nil && r.Require.Provenance && slices.Contains(r.Actions, ActionSign)
+	return in.Own && r.Require != nil && (r.Require.Provenance || in.PredicateType == PredicateSummary) && slices.Contains(r.Actions, ActionSign)
 }
 
 func (r *signingRule) predicateTypeCheck(predicateType string) Check {

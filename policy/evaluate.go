@@ -33,6 +33,7 @@ type Fact struct {
 	LogID         string          // hex
 	Bundle        string          // "sha256:<hex>" of the bundle's bytes, for reference
 	Predicate     json.RawMessage // of the statement
+	Statement     string          // "sha256:<hex>" of its bytes
 	// Document is what the statement says, if it is evidence and somebody has read it: see [TrustPolicy.ReadsEvidence].
 	Document *Document
 }

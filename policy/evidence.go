@@ -19,6 +19,8 @@ type Document struct {
 	LogIndex      int64
 	LogID         string
 	Bundle        string // "sha256:<hex>" of the bundle
+	Statement     string // "sha256:<hex>" of the statement's bytes
+	Original      string // "sha256:<hex>" of the document that the service has read, if the statement names it and does not hold it
 	// Problem says why the document cannot be read; then it counts for nothing and everything below is nil.
 	Problem string
 
@@ -46,6 +48,7 @@ type SBOM struct {
 	Version  string
 	Packages int
 	Serial   string // "<uuid>/<version>" of a CycloneDX document, in lower case: what BOM-Links name; "" if it has none
+	Original string // as in Document
 }
 
 // Scan is one run of a scanner, or of another program that reports findings.
@@ -54,6 +57,7 @@ type Scan struct {
 	// FinishedAt and DatabaseAt are the report's own words; zero if it has none.
 	FinishedAt, DatabaseAt time.Time
 	Nothing                string // why nothing was looked at; "" if something was
+	Original               string // as in Document
 	Findings               []Finding
 }
 

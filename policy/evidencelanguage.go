@@ -83,11 +83,13 @@ var (
 		"tools":    field(types.NewListType(types.StringType), func(s *scanView) any { return s.tools }),
 		"age":      field(types.DurationType, func(s *scanView) any { return s.age }),
 		"findings": field(types.NewListType(findingType.celType), func(s *scanView) any { return s.list(s.findings) }),
+		"embedded": field(types.BoolType, func(s *scanView) any { return !s.referenced }),
 	})
 	sbomType = newObject("SBOM", map[string]*types.FieldType{
 		"format":   field(types.StringType, func(s *SBOM) any { return s.Format }),
 		"version":  field(types.StringType, func(s *SBOM) any { return s.Version }),
 		"packages": field(types.IntType, func(s *SBOM) any { return int64(s.Packages) }),
+		"embedded": field(types.BoolType, func(s *SBOM) any { return s.Original == "" }),
 	})
 	testsType = newObject("Tests", map[string]*types.FieldType{
 		"result": field(types.StringType, func(t *TestResult) any { return t.Result }),
@@ -230,6 +232,8 @@ type scanView struct {
 	tools    []string
 	age      time.Duration
 	findings []ref.Val // *judged
+	// referenced says that some report is kept beside its statement.
+	referenced bool
 }
 
 func (s *scanView) list(findings []ref.Val) ref.Val {

@@ -51,6 +51,7 @@ func (g *gate) newScanView(scans []counted, x *excuses, now time.Time) *scanView
 	for _, d := range scans {
 		if d.enough {
 			view.tools = append(view.tools, d.Scan.Tool)
+			view.referenced = view.referenced || d.Scan.Original != ""
 		}
 		for i := range d.Scan.Findings {
 			f := &d.Scan.Findings[i]

@@ -2,13 +2,20 @@
 
 package signer
 
-import "context"
+import (
+	"context"
+
+	"github.com/hallmark-dev/hallmark/attest/oci"
+)
 
 // Admission says that Admit has accepted a request's token and counted the
 // request. Only Admit makes one.
 type Admission struct {
 	token     string
 	principal Principal
+	// artifact is what Expect has resolved image to; "" if it was not asked.
+	image    string
+	artifact oci.Artifact
 }
 
 // Admit tells whether run would go beyond its first step: whether the token of

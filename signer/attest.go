@@ -18,6 +18,9 @@ import (
 func (s *Service) Attest(ctx context.Context, req Request) (Receipt, error) {
 	req.Action = ActionAttest
 	predicateType, err := attestationType(req.PredicateType)
+	if err == nil {
+		err = foreign(predicateType, req.Predicate)
+	}
 	if err != nil {
 		// Only callers with a valid token get a record of their own.
 		if _, refused := s.admit(ctx, req); refused != nil {
@@ -42,7 +45,20 @@ func attestationType(asked string) (string, error) {
 	return predicateType, nil
 }
 
+// foreign refuses what only the service may say.
+func foreign(predicateType string, predicate []byte) error {
+	if err := attest.CheckForeign(predicateType, predicate); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadRequest, err)
+	}
+	return nil
+}
+
 func (s *Service) draftAttestation(p Principal, a oci.Artifact, req Request) (draft, error) {
+	if s.cfg.Schemas != nil {
+		if err := s.cfg.Schemas.Check(req.PredicateType, req.Predicate); err != nil {
+			return draft{}, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		}
+	}
 	st, err := attest.NewStatement(a.Digest, req.PredicateType, req.Predicate)
 	if err != nil {
 		return draft{}, fmt.Errorf("%w: %w", ErrBadRequest, err)

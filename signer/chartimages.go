@@ -58,7 +58,8 @@ func (s *Service) ChartImages(ctx context.Context, req Request, q attest.ChartQu
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageEvidence, err)
 	}
-	return s.attestFor(ctx, principal, artifact, req, images, true)
+	receipt, _, err := s.attestOwn(ctx, principal, artifact, req, images)
+	return receipt, err
 }
 
 // registryImages reads the chart from the registry and looks at its images.
@@ -103,7 +104,7 @@ func (s *Service) imagesOf(ctx context.Context, a oci.Artifact, archive []byte, 
 	if err != nil {
 		return carried{}, fmt.Errorf("describe the chart's images: %w", err)
 	}
-	return carried{"chart images", attest.Document{PredicateType: attest.PredicateChartImages, Predicate: predicate, Evidence: ev}}, nil
+	return carried{name: "chart images", Document: attest.Document{PredicateType: attest.PredicateChartImages, Predicate: predicate, Evidence: ev}}, nil
 }
 
 // lookUp finds out about all images. An error means that something could not be
@@ -166,12 +167,12 @@ func (s *Service) withChartImages(ctx context.Context, p Principal, a oci.Artifa
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := s.attestFor(ctx, p, a, req, images, true)
+	receipt, statement, err := s.attestOwn(ctx, p, a, req, images)
 	if err != nil {
 		return nil, err
 	}
-	made := s.asAttested(images, AttestorSAN(s.cfg.Origin), in)
-	made.LogIndex, made.LogID, made.Bundle, made.At = receipt.LogIndex, receipt.LogID, string(receipt.BundleDigest), receipt.SignedAt
+	made := s.asAttested(images, AttestorSAN(s.cfg.Origin), a, in)
+	proven(&made, receipt, statement)
 	return append(slices.Clone(in.Evidence), made), nil
 }
 
@@ -184,7 +185,7 @@ func (s *Service) asIfChartImages(ctx context.Context, a oci.Artifact, in policy
 	if err != nil {
 		return nil, err
 	}
-	return append(slices.Clone(in.Evidence), s.asAttested(images, AttestorSAN(s.cfg.Origin), in)), nil
+	return append(slices.Clone(in.Evidence), s.asAttested(images, AttestorSAN(s.cfg.Origin), a, in)), nil
 }
 
 // wantsChartImages tells whether the chart has to be looked at anew.

@@ -188,7 +188,7 @@ func (s *Service) decideProvenance(ctx context.Context, p Principal, d chartDraf
 		if err != nil {
 			return policy.Terms{}, err
 		}
-		in.Evidence = []policy.Document{s.asAttested(images, AttestorSAN(s.cfg.Origin), in)}
+		in.Evidence = []policy.Document{s.asAttested(images, AttestorSAN(s.cfg.Origin), d.artifact, in)}
 	}
 	decision := s.cfg.Policy.Decide(in)
 	grant, ok := decision.Grant()

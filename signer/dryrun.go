@@ -115,7 +115,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 	needs := s.cfg.Policy.Needs(in)
 	x.Allowed = true
 	if needs.Allowed {
-		documents, err := recognise(req.Documents)
+		charges, err := s.charges(ctx, a, req)
 		if err != nil {
 			return err
 		}
@@ -130,18 +130,18 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 				return err
 			}
 		}
-		for _, d := range documents {
-			s.explainDocument(x, p, a, req, d)
-			made := s.asAttested(d, p.SAN, in)
+		for _, c := range charges {
+			s.explainDocument(x, p, c.artifact, req, c.carried)
+			made := s.asAttested(c.carried, p.SAN, c.artifact, in)
 			made.Run = p.Extensions.RunInvocationURI // as the certificate would say: documents of one run are judged together
 			in.Evidence = append(in.Evidence, made)
 		}
 		if needs.Provenance {
-			d, err := s.provenance(p)
+			d, err := s.provenance(p, req.Claimed)
 			if err != nil {
 				return err
 			}
-			in.Evidence = append(in.Evidence, s.asAttested(d, AttestorSAN(s.cfg.Origin), in))
+			in.Evidence = append(in.Evidence, s.asAttested(d, AttestorSAN(s.cfg.Origin), a, in))
 		}
 	}
 	decision := s.cfg.Policy.Explain(in)
@@ -176,7 +176,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 
 // explainDocument says whether policy would let the document be attested.
 func (s *Service) explainDocument(x *Explanation, p Principal, a oci.Artifact, req Request, d carried) {
-	req.Action, req.PredicateType = ActionAttest, d.PredicateType
+	req.Action, req.PredicateType = ActionAttest, d.permitted()
 	decision := s.cfg.Policy.Decide(s.policyInput(p, a, req))
 	refusal := decision.Refusal()
 	if refusal == nil {
@@ -191,9 +191,9 @@ func (s *Service) explainDocument(x *Explanation, p Principal, a oci.Artifact, r
 }
 
 // asAttested is the document that a statement made now would be.
-func (s *Service) asAttested(d carried, author string, in policy.Input) policy.Document {
+func (s *Service) asAttested(d carried, author string, about oci.Artifact, in policy.Input) policy.Document {
 	out := policy.Document{
-		PredicateType: d.PredicateType, Digest: in.Digest, Signer: AttestorSAN(s.cfg.Origin), Issuer: s.cfg.Origin, Author: author, At: in.Now,
+		PredicateType: d.PredicateType, Digest: string(about.Digest), Signer: AttestorSAN(s.cfg.Origin), Issuer: s.cfg.Origin, Author: author, At: in.Now,
 	}
 	document.Fill(&out, d.Evidence)
 	return out

@@ -32,17 +32,6 @@ const (
 	maxAuditChecks = 64
 )
 
-// Document is evidence that a sign request brings: a file as a scanner, an SBOM
-// generator or a test runner writes it. It is recognised by its content.
-type Document struct {
-	// Name is for messages.
-	Name string
-	// Kind is what the caller takes it for; a document of another kind is
-	// refused. "" for whatever it is.
-	Kind    attest.EvidenceKind
-	Content []byte
-}
-
 // Evidence finds what is proven about an artifact.
 type Evidence interface {
 	// Gather returns the verified statements of this deployment's attestor
@@ -70,12 +59,6 @@ func (g Gathered) release() {
 	}
 }
 
-// carried is a document of the request, recognised.
-type carried struct {
-	name string
-	attest.Document
-}
-
 // decide asks the policy. An error means that the evidence was no good or could
 // not be had.
 func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req Request) (policy.Decision, error) {
@@ -87,16 +70,17 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 	if !needs.Allowed { // whatever the evidence is: nothing is attested
 		return s.cfg.Policy.Decide(in), nil
 	}
-	documents, err := recognise(req.Documents)
+	charges, err := s.charges(ctx, a, req)
 	if err != nil {
 		return policy.Decision{}, err
 	}
-	for _, d := range documents {
-		if _, err := s.attestFor(ctx, p, a, req, d, false); err != nil {
-			return policy.Decision{}, err
-		}
+	if _, err := s.attestAll(ctx, p, req, charges); err != nil {
+		return policy.Decision{}, err
 	}
 	if !needs.Evidence {
+		if req.Claimed.any() {
+			return policy.Decision{}, errNoProvenance
+		}
 		return s.cfg.Policy.Decide(in), nil
 	}
 	found, err := s.cfg.Evidence.Gather(ctx, a, needs)
@@ -110,7 +94,11 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 	}
 	in.Now = s.cfg.Clock() // what was attested meanwhile is not from the future
 	if !needs.Provenance {
-		return s.cfg.Policy.Decide(in), nil
+		if req.Claimed.any() {
+			return policy.Decision{}, errNoProvenance
+		}
+		decision := s.cfg.Policy.Decide(in)
+		return decision, s.summarise(ctx, p, a, req, in, decision)
 	}
 	return s.decideWithProvenance(ctx, p, a, req, in)
 }
@@ -118,64 +106,42 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 // decideWithProvenance makes the service's own provenance, if that is all that
 // is missing: an image that is refused anyway needs none.
 func (s *Service) decideWithProvenance(ctx context.Context, p Principal, a oci.Artifact, req Request, in policy.Input) (policy.Decision, error) {
-	d, err := s.provenance(p)
+	d, err := s.provenance(p, req.Claimed)
 	if err != nil {
 		return policy.Decision{}, err
 	}
 	others := in.Evidence
-	made := s.asAttested(d, AttestorSAN(s.cfg.Origin), in)
+	made := s.asAttested(d, AttestorSAN(s.cfg.Origin), a, in)
 	in.Evidence = append(slices.Clone(others), made)
 	tried := s.cfg.Policy.Decide(in)
 	if _, granted := tried.Grant(); !granted {
 		return tried, nil
 	}
-	receipt, err := s.attestFor(ctx, p, a, req, d, true)
+	receipt, statement, err := s.attestOwn(ctx, p, a, req, d)
 	if err != nil {
 		return policy.Decision{}, err
 	}
-	// finish has verified this bundle with the published trusted root.
-	made.LogIndex, made.LogID, made.Bundle, made.At = receipt.LogIndex, receipt.LogID, string(receipt.BundleDigest), receipt.SignedAt
+	proven(&made, receipt, statement)
 	in.Evidence = append(slices.Clone(others), made)
 	in.Now = s.cfg.Clock()
-	return s.cfg.Policy.Decide(in), nil
+	decision := s.cfg.Policy.Decide(in)
+	return decision, s.summarise(ctx, p, a, req, in, decision)
 }
+
+// proven makes a document that was attested just now one that is proven: finish
+// has verified its bundle with the published trusted root.
+func proven(d *policy.Document, r Receipt, statement attest.Digest) {
+	d.Statement = string(statement)
+	d.LogIndex, d.LogID, d.Bundle, d.At = r.LogIndex, r.LogID, string(r.BundleDigest), r.SignedAt
+}
+
+// errNoProvenance: what a job claims would be lost without a word.
+var errNoProvenance = fmt.Errorf("%w: dependencies and byproducts go into provenance, and no rule for this request requires any (hint: require: {provenance: true})", ErrBadRequest)
 
 // withoutProvenance leaves provenance of other runs out: what counts is that of
 // the run that asks.
 func withoutProvenance(documents []policy.Document) []policy.Document {
 	return slices.DeleteFunc(slices.Clone(documents), func(d policy.Document) bool { return d.Kind == policy.EvidenceProvenance })
-}
-
-// recognise reads all documents before the first of them is attested.
-func recognise(documents []Document) ([]carried, error) {
-	if len(documents) > maxDocuments {
-		return nil, fmt.Errorf("%w: %d documents, at most %d in one request (hint: attest them one by one)", ErrBadRequest, len(documents), maxDocuments)
-	}
-	var all []carried
-	for _, d := range documents {
-		name := clip(d.Name)
-		read, err := attest.ReadDocument(name, d.Content)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
-		}
-		if d.Kind != "" && read.Evidence.Kind != d.Kind {
-			return nil, fmt.Errorf("%w: %s: is a document of kind %s (%s), not %s", ErrBadRequest, name, read.Evidence.Kind, read.Evidence.Format, d.Kind)
-		}
-		all = append(all, carried{name, read})
-	}
-	return all, nil
-}
-
-// attestFor attests one document in the course of another request: the same
-// principal and artifact, a decision, an intent and a receipt of its own.
-func (s *Service) attestFor(ctx context.Context, p Principal, a oci.Artifact, req Request, d carried, own bool) (Receipt, error) {
-	inner := Request{
-		Action: ActionAttest, Image: req.Image, PredicateType: d.PredicateType, Predicate: d.Predicate, Origin: req.Origin, own: own,
-	}
-	ev := s.newEvent(inner)
-	ev.Requester, ev.Digest = requesterOf(p), string(a.Digest)
-	receipt, err := s.carryOut(ctx, ev, p, a, inner, s.draftAttestation)
-	return receipt, about(d.name, err)
 }
 
 // about says which document an error is about.

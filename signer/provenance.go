@@ -5,7 +5,6 @@ package signer
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest"
 )
@@ -27,8 +26,10 @@ type (
 		ResolvedDependencies []dependencyJSON `json:"resolvedDependencies,omitempty"`
 	}
 	dependencyJSON struct {
-		URI    string            `json:"uri"`
-		Digest map[string]string `json:"digest,omitempty"`
+		Name        string            `json:"name,omitempty"`
+		URI         string            `json:"uri,omitempty"`
+		Digest      map[string]string `json:"digest,omitempty"`
+		Annotations map[string]bool   `json:"annotations,omitempty"`
 	}
 	runDetailsJSON struct {
 		Builder struct {
@@ -37,14 +38,13 @@ type (
 		Metadata struct {
 			InvocationID string `json:"invocationId,omitempty"`
 		} `json:"metadata"`
+		Byproducts []dependencyJSON `json:"byproducts,omitempty"`
 	}
 )
 
-// githubBuildType is GitHub's own, with the parameters that it defines.
-const githubBuildType = "https://actions.github.io/buildtypes/workflow/v1"
-
-// provenance makes the predicate of a run.
-func (s *Service) provenance(p Principal) (carried, error) {
+// provenance makes the predicate of a run. What the job claims stands behind what
+// its token proves.
+func (s *Service) provenance(p Principal, claims Claimed) (carried, error) {
 	e := p.Extensions
 	var pr provenanceJSON
 	pr.RunDetails.Builder.ID = p.SAN
@@ -60,15 +60,8 @@ func (s *Service) provenance(p Principal) (carried, error) {
 		"hallmark_sourceRepositoryId": e.SourceRepositoryIdentifier, "hallmark_sourceOwnerId": e.SourceRepositoryOwnerIdentifier,
 		"hallmark_issuer": p.Issuer,
 	})
-	if p.Provider == "github" {
-		d.BuildType = githubBuildType
-		d.ExternalParameters = map[string]any{"workflow": known(map[string]string{
-			"ref": e.SourceRepositoryRef, "repository": e.SourceRepositoryURI, "path": workflowPath(e.BuildConfigURI, e.SourceRepositoryURI),
-		})}
-		d.InternalParameters["github"] = known(map[string]string{
-			"event_name": e.BuildTrigger, "repository_id": e.SourceRepositoryIdentifier,
-			"repository_owner_id": e.SourceRepositoryOwnerIdentifier, "runner_environment": e.RunnerEnvironment,
-		})
+	if describe := describers[p.Provider]; describe != nil {
+		describe(p, &pr)
 	}
 	if e.SourceRepositoryURI != "" && e.SourceRepositoryDigest != "" {
 		uri := "git+" + e.SourceRepositoryURI
@@ -77,6 +70,8 @@ func (s *Service) provenance(p Principal) (carried, error) {
 		}
 		d.ResolvedDependencies = []dependencyJSON{{URI: uri, Digest: map[string]string{"gitCommit": e.SourceRepositoryDigest}}}
 	}
+	d.ResolvedDependencies = append(d.ResolvedDependencies, claims.dependencies()...)
+	pr.RunDetails.Byproducts = claims.byproducts()
 	predicate, err := json.Marshal(pr)
 	if err != nil {
 		return carried{}, fmt.Errorf("make provenance: %w", err)
@@ -85,7 +80,7 @@ func (s *Service) provenance(p Principal) (carried, error) {
 	if err != nil {
 		return carried{}, fmt.Errorf("make provenance: %w", err)
 	}
-	return carried{"provenance", attest.Document{PredicateType: attest.PredicateProvenance, Predicate: predicate, Evidence: ev}}, nil
+	return carried{name: "provenance", Document: attest.Document{PredicateType: attest.PredicateProvenance, Predicate: predicate, Evidence: ev}}, nil
 }
 
 // known keeps what is known.
@@ -97,15 +92,4 @@ func known(parameters map[string]string) map[string]any {
 		}
 	}
 	return out
-}
-
-// workflowPath is the file in "<repository>/<file>@<ref>". If the workflow is
-// another repository's, the whole URI says more.
-func workflowPath(uri, repository string) string {
-	path, ok := strings.CutPrefix(uri, repository+"/")
-	if !ok {
-		return uri
-	}
-	path, _, _ = strings.Cut(path, "@")
-	return path
 }

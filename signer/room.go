@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
 )
 
 // noRoom says that what would be signed cannot be attached, so that nothing is
@@ -34,24 +35,113 @@ func (s *Service) refuseFull(ctx context.Context, in Intent) error {
 	if full == nil {
 		return nil
 	}
-	earlier, err := s.cfg.Journal.Requested(ctx, in.RequestKey)
-	if err == nil && (earlier.Signed != nil || earlier.Receipt != nil) {
-		return nil
-	}
-	if err != nil && !errors.Is(err, ErrNoIntent) {
+	begun, err := s.begun(ctx, in.RequestKey)
+	if err != nil {
 		return errors.Join(full, err)
+	}
+	if begun {
+		return nil
 	}
 	return &noRoom{full}
 }
 
-// signatures is how many an intent will have: one in each mode, and one more
-// where a long-lived key is rotated and the one before signs as well.
+// signatures is how many an intent will have: one in each mode.
 func (s *Service) signatures(in Intent) int {
 	n := len(in.Modes)
 	for _, mode := range in.Modes {
-		if name, byKey := strings.CutPrefix(mode, modeKeyPrefix); byKey && s.signingKey(name).retiring(in.Action) != nil {
-			n++
+		if name, byKey := strings.CutPrefix(mode, modeKeyPrefix); byKey {
+			n += s.more(name, in.Action)
 		}
 	}
 	return n
+}
+
+// granted is how many a grant leads to.
+func (s *Service) granted(basis policy.Basis, action Action) int {
+	n := len(basis.Keys)
+	if basis.Certificate {
+		n++
+	}
+	for _, name := range basis.Keys {
+		n += s.more(name, action)
+	}
+	return n
+}
+
+// more is 1 where a long-lived key is rotated, and the one before signs as well.
+func (s *Service) more(key string, action Action) int {
+	if s.signingKey(key).retiring(action) != nil {
+		return 1
+	}
+	return 0
+}
+
+// begun says whether an identical request was signed already.
+func (s *Service) begun(ctx context.Context, key string) (bool, error) {
+	earlier, err := s.cfg.Journal.Requested(ctx, key)
+	if errors.Is(err, ErrNoIntent) {
+		return false, nil
+	}
+	return err == nil && (earlier.Signed != nil || earlier.Receipt != nil), err
+}
+
+// refuseFullFor is refuseFull of several statements, before the first of them is
+// recorded: each may have room, and all together none. Documents that are kept
+// beside them take a place, too.
+func (s *Service) refuseFullFor(ctx context.Context, charges []*charge) error {
+	if len(charges) == 1 && charges[0].original == nil {
+		return nil // begin looks
+	}
+	for _, same := range bySubject(charges) {
+		if s.cfg.Registry.Room(ctx, same[0].artifact, s.places(same)) == nil {
+			continue
+		}
+		var open []*charge
+		for _, c := range same {
+			begun, err := s.begun(ctx, c.key)
+			if err != nil {
+				return about(c.name, s.refuse(ctx, c.ev, stageIntent, err))
+			}
+			if !begun {
+				open = append(open, c)
+			}
+		}
+		if len(open) == 0 {
+			continue
+		}
+		if full := s.cfg.Registry.Room(ctx, open[0].artifact, s.places(open)); full != nil {
+			full = &noRoom{full}
+			return about(open[0].name, s.refuse(ctx, open[0].ev, stageOf(full, stageIntent), full))
+		}
+	}
+	return nil
+}
+
+// places are those that statements about one artifact take.
+func (s *Service) places(charges []*charge) oci.Attachments {
+	want := oci.Attachments{Kind: oci.AttestationTag}
+	for _, c := range charges {
+		want.Bundles += c.signatures * len(s.cfg.Logs)
+		if c.original != nil {
+			want.Bundles++
+		}
+		if s.cfg.Tags != nil {
+			want.Layers += c.signatures
+		}
+	}
+	return want
+}
+
+func bySubject(charges []*charge) [][]*charge {
+	var groups [][]*charge
+	at := map[string]int{}
+	for _, c := range charges {
+		name := c.artifact.String()
+		if _, known := at[name]; !known {
+			at[name] = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[at[name]] = append(groups[at[name]], c)
+	}
+	return groups
 }

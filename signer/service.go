@@ -19,7 +19,8 @@ import (
 const finishTimeout = 30 * time.Second
 
 // Config is what a Service is made of. Every member is compulsory but Keys,
-// Tags, MaxUses, Quotas, OnRequest, Revocations, Charts, Logger and Clock.
+// Tags, MaxUses, Quotas, OnRequest, Revocations, Charts, Embed, Summaries,
+// Schemas, Logger and Clock.
 type Config struct {
 	// Origin is the service's public URL without a path, for example
 	// https://hallmark.corp.example. Attestations are made by the identity
@@ -58,8 +59,15 @@ type Config struct {
 	// Charts reads Helm charts; nil: they are signed like anything else, and no
 	// more.
 	Charts *Charts
-	Logger *slog.Logger
-	Clock  func() time.Time
+	// Embed is up to how many bytes a document is embedded in its statement;
+	// default DefaultEmbed, at most HighestEmbed.
+	Embed int64
+	// Summaries has a verification summary made when the gate of a rule is passed.
+	Summaries bool
+	// Schemas hold predicates of some types against schemas; nil: none.
+	Schemas Schemas
+	Logger  *slog.Logger
+	Clock   func() time.Time
 }
 
 // Service signs. It is safe for concurrent use.

@@ -75,16 +75,9 @@ func (s *Service) run(ctx context.Context, req Request, compose func(Principal, 
 	// 2. About what? Who could be allowed nothing there, whatever it is, does not
 	// learn whether it is. Then the manifest's bytes are read from the central
 	// registry and re-hashed; from here on only the digest counts.
-	refusal, err := s.hopeless(principal, req)
+	artifact, err := s.find(ctx, ev, principal, req)
 	if err != nil {
-		return Receipt{}, s.refuse(ctx, ev, stageResolve, err)
-	}
-	if refusal != nil {
-		return Receipt{}, s.refuse(ctx, ev, stagePolicy, &Refused{Stage: stagePolicy, Reasons: refusal.Reasons})
-	}
-	artifact, err := s.resolve(ctx, req.Image)
-	if err != nil {
-		return Receipt{}, s.refuse(ctx, ev, stageResolve, err)
+		return Receipt{}, err
 	}
 	ev.Digest = string(artifact.Digest)
 	if err := s.refuseRevoked(ctx, principal, artifact.Digest); err != nil {
@@ -92,6 +85,23 @@ func (s *Service) run(ctx context.Context, req Request, compose func(Principal, 
 	}
 
 	return s.carryOut(ctx, ev, principal, artifact, req, compose)
+}
+
+// find is the second step of every request that asks for something to be made.
+// What it refuses is recorded.
+func (s *Service) find(ctx context.Context, ev AuditEvent, p Principal, req Request) (oci.Artifact, error) {
+	refusal, err := s.hopeless(p, req)
+	if err != nil {
+		return oci.Artifact{}, s.refuse(ctx, ev, stageResolve, err)
+	}
+	if refusal != nil {
+		return oci.Artifact{}, s.refuse(ctx, ev, stagePolicy, &Refused{Stage: stagePolicy, Reasons: refusal.Reasons})
+	}
+	artifact, err := s.resolved(ctx, req)
+	if err != nil {
+		return oci.Artifact{}, s.refuse(ctx, ev, stageResolve, err)
+	}
+	return artifact, nil
 }
 
 // carryOut is the flow from the decision on. Evidence that a request brings
@@ -143,47 +153,86 @@ func (s *Service) carryOut(ctx context.Context, ev AuditEvent, principal Princip
 // serve is the part of the flow that changes the world: one request at a time
 // of those with the same key.
 func (s *Service) serve(ctx context.Context, key string, ev AuditEvent, grant *policy.Grant, d draft, p Principal, a oci.Artifact) (Receipt, error) {
-	// 4. Look whether what will be signed can be attached, count the use of the
-	// token and record the intent. Power fails here: an
-	// intent without a signature, which start-up voids.
-	faultPoint("granted")
-	intent, err := s.begin(ctx, key, ev, grant, d, p, a)
+	intent, err := s.signedIntent(ctx, key, ev, grant, d, p, a)
 	if err != nil {
-		return Receipt{}, s.refuse(ctx, ev, stageOf(err, stageIntent), err)
+		return Receipt{}, err
 	}
-	faultPoint("intent recorded")
 	if intent.Receipt != nil {
 		return s.repeat(ctx, intent)
 	}
+	// 6. Log, check as a stranger would, attach, receipt.
+	return s.finish(ctx, intent)
+}
+
+// signedIntent is the part of serve before the log: what it returns is signed, or has
+// its receipt from an earlier request.
+func (s *Service) signedIntent(ctx context.Context, key string, ev AuditEvent, grant *policy.Grant, d draft, p Principal, a oci.Artifact) (Intent, error) {
+	// 4. Look whether what will be signed can be attached, count the use of the
+	// token and record the intent. Power fails here: an intent without a signature,
+	// which start-up voids.
+	faultPoint("granted")
+	intent, err := s.begin(ctx, key, ev, grant, d, p, a)
+	if err != nil {
+		return Intent{}, s.refuse(ctx, ev, stageOf(err, stageIntent), err)
+	}
+	faultPoint("intent recorded")
 
 	// 5. Sign in every mode that was granted, timestamp, and check what was
 	// signed. Power fails here: the signatures existed in memory only. (A KMS
 	// remembers that it was asked, and has no copy.)
-	if intent.Signed == nil {
+	if intent.Signed == nil && intent.Receipt == nil {
 		signed, err := s.sign(ctx, intent, d)
 		if err != nil {
-			return Receipt{}, s.void(ctx, intent, ev, err)
+			return Intent{}, s.void(ctx, intent, ev, err)
 		}
 		faultPoint("signed")
 		// Power fails here, before the write returns: as above. After it: the
 		// signature is kept, and finish brings it into the log exactly once.
 		if intent, err = s.keep(ctx, intent, signed); err != nil {
-			return Receipt{}, fmt.Errorf("record signature of intent %s: %w", intent.ID, err)
+			return Intent{}, fmt.Errorf("record signature of intent %s: %w", intent.ID, err)
 		}
 		faultPoint("signature kept")
 	}
-
-	// 6. Log, check as a stranger would, attach, receipt.
-	return s.finish(ctx, intent)
+	return intent, nil
 }
 
 // finish takes a signed intent to its receipt. The flow, a repeated request
 // and start-up recovery all call it; each step may be done any number of times
-// with the same result.
+// with the same result. Several intents about one artifact take the same steps
+// side by side: see finishAll.
 func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
-	ev := eventOf(in, s.cfg.Clock())
+	// 6a, 6b. Log and check.
+	l, err := s.logAndCheck(ctx, in)
+	if err != nil {
+		return Receipt{}, err
+	}
+	// 6c. Attach and read back: a bundle for each signature and log, and one tag.
+	// Power fails here: start-up attaches the same bytes again (a grown log gives
+	// another proof, hence a second referrer of the same signature and entry,
+	// which verifies as well). A layer that the tag has is not added again.
+	for i := range l.attached {
+		manifest, err := s.attach(ctx, in, l.attached[i].Bundle)
+		if err != nil {
+			return Receipt{}, s.fail(ctx, l.ev, stageAttach, err)
+		}
+		l.attached[i].Manifest = manifest
+		faultPoint("attached")
+	}
+	return s.conclude(ctx, l)
+}
 
-	var attached []Attached
+// logged is an intent whose signatures are in the logs and verify, with what is
+// to be attached.
+type logged struct {
+	in       Intent
+	ev       AuditEvent
+	attached []Attached
+	layers   []tagged
+}
+
+// logAndCheck is the part of finish before anything is attached.
+func (s *Service) logAndCheck(ctx context.Context, in Intent) (logged, error) {
+	l := logged{in: in, ev: eventOf(in, s.cfg.Clock())}
 	var entries [][]attest.LogEntry // of each signature, in each log
 	for _, signed := range in.Signed.all() {
 		made := make([]attest.LogEntry, len(s.cfg.Logs))
@@ -192,54 +241,45 @@ func (s *Service) finish(ctx context.Context, in Intent) (Receipt, error) {
 			// may be in the log; appending it again returns it.
 			var err error
 			if made[i], err = log.Append(ctx, signed.entry(in)); err != nil {
-				return Receipt{}, s.fail(ctx, ev, stageLog, err)
+				return l, s.fail(ctx, l.ev, stageLog, err)
 			}
 			faultPoint("logged")
 			// 6b. Check the whole bundle with the published trusted root.
 			encoded, err := s.bundle(ctx, in, signed, made[i])
 			if err != nil {
-				return Receipt{}, s.fail(ctx, ev, stageAttach, err)
+				return l, s.fail(ctx, l.ev, stageAttach, err)
 			}
-			attached = append(attached, attachedOf(signed, made[i], encoded))
+			l.attached = append(l.attached, attachedOf(signed, made[i], encoded))
 		}
 		entries = append(entries, made)
 	}
 	// The same for the layers of a legacy tag, if there are any. Power fails
 	// here: as in 6a.
-	layers, err := s.tagLayers(ctx, in, entries)
-	if err != nil {
-		return Receipt{}, s.fail(ctx, ev, stageLog, err)
+	var err error
+	if l.layers, err = s.tagLayers(ctx, in, entries); err != nil {
+		return l, s.fail(ctx, l.ev, stageLog, err)
 	}
 	faultPoint("checked")
+	return l, nil
+}
 
-	// 6c. Attach and read back: a bundle for each signature and log, and one tag.
-	// Power fails here: start-up attaches the same bytes again (a grown log gives
-	// another proof, hence a second referrer of the same signature and entry,
-	// which verifies as well). A layer that the tag has is not added again.
-	for i := range attached {
-		manifest, err := s.attach(ctx, in, attached[i].Bundle)
-		if err != nil {
-			return Receipt{}, s.fail(ctx, ev, stageAttach, err)
-		}
-		attached[i].Manifest = manifest
-		faultPoint("attached")
-	}
-	tags, err := s.attachTag(ctx, in, layers)
+// conclude is the part of finish after the bundles are attached.
+func (s *Service) conclude(ctx context.Context, l logged) (Receipt, error) {
+	tags, err := s.attachTag(ctx, l.in, l.layers)
 	if err != nil {
-		return Receipt{}, s.fail(ctx, ev, stageAttach, err)
+		return Receipt{}, s.fail(ctx, l.ev, stageAttach, err)
 	}
-
 	// 6d. Receipt and audit record in one transaction. Power fails here: the
 	// repeated request or start-up walks 6a to 6d again.
-	receipt := receiptOf(in, attached, tags)
-	ev.Decision, ev.LogIndex = DecisionSigned, receipt.LogIndex
-	ev.Time = s.cfg.Clock() // behind every proven time: who reads receipts newest first relies on it
-	err = s.cfg.Journal.Finish(ctx, in.ID, receipt, ev)
+	receipt := receiptOf(l.in, l.attached, tags)
+	l.ev.Decision, l.ev.LogIndex = DecisionSigned, receipt.LogIndex
+	l.ev.Time = s.cfg.Clock() // behind every proven time: who reads receipts newest first relies on it
+	err = s.cfg.Journal.Finish(ctx, l.in.ID, receipt, l.ev)
 	if errors.Is(err, ErrNoIntent) {
-		return s.finishedElsewhere(ctx, in)
+		return s.finishedElsewhere(ctx, l.in)
 	}
 	if err != nil {
-		return Receipt{}, fmt.Errorf("record receipt of intent %s: %w", in.ID, err)
+		return Receipt{}, fmt.Errorf("record receipt of intent %s: %w", l.in.ID, err)
 	}
 	faultPoint("finished")
 	return receipt, nil

@@ -59,9 +59,15 @@ type Request struct {
 	// JSON object, which is embedded byte for byte.
 	PredicateType string
 	Predicate     []byte
-	// Documents are evidence for ActionSign: they are attested before anything
-	// is decided, for the same principal and under the same policy.
+	// Documents are evidence: for ActionSign they are attested before anything is
+	// decided, for the same principal and under the same policy.
 	Documents []Document
+	// Platform says what of an index the statements about documents and
+	// predicate are about: "" or "index" the index itself, "all" each of its
+	// images, "linux/amd64" the one for that platform.
+	Platform string
+	// Claimed goes into the service's own provenance, marked as what it is.
+	Claimed Claimed
 	// own says that the statement is the service's own, made from the claims.
 	own bool
 	// Origin tells the audit record where the request came from.
@@ -121,6 +127,20 @@ type Registry interface {
 	// AttachBundle writes the bundle as a referrer and reads it back. The same
 	// input gives the same digest, any number of times.
 	AttachBundle(ctx context.Context, subject oci.Artifact, b oci.BundleBlob) (attest.Digest, error)
+	// AttachBundles is AttachBundle of several bundles about one artifact, with
+	// less to ask.
+	AttachBundles(ctx context.Context, subject oci.Artifact, all []oci.BundleBlob) ([]attest.Digest, error)
+	// AttachDocument writes a document as an artifact of its own about the
+	// subject. The same document gives the same digest, any number of times.
+	AttachDocument(ctx context.Context, subject oci.Artifact, d oci.DocumentBlob) (attest.Digest, error)
+	// Images returns the images of an index.
+	Images(ctx context.Context, index oci.Artifact) ([]oci.PlatformImage, error)
+}
+
+// Schemas hold predicates against schemas. Check returns nil for a predicate that
+// fits, and for one of a type without a schema.
+type Schemas interface {
+	Check(predicateType string, predicate []byte) error
 }
 
 // Certificates issues certificates of the Fulcio profile with an embedded SCT,

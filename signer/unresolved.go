@@ -99,8 +99,21 @@ func (s *Service) hopeless(p Principal, req Request) (*policy.Refusal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.cfg.Policy.RefuseUnresolved(policy.Input{
+	in := policy.Input{
 		Action: string(req.Action), Identity: p.Identity, Provider: p.Provider, Issuer: p.Issuer, Subject: p.Subject, SAN: p.SAN, Claims: p.Claims,
 		Repository: ref.Repository, PredicateType: req.PredicateType,
-	}), nil
+	}
+	if req.Action != ActionAttest || req.PredicateType != "" {
+		return s.cfg.Policy.RefuseUnresolved(in), nil
+	}
+	// Documents, whose types are not known before they are read: one that may be
+	// attested is enough.
+	var refusal *policy.Refusal
+	for _, t := range typesOf(req.Documents) {
+		in.PredicateType = t
+		if refusal = s.cfg.Policy.RefuseUnresolved(in); refusal == nil {
+			return nil, nil //nolint:nilnil // nothing is refused
+		}
+	}
+	return refusal, nil
 }

@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net/url"
@@ -70,6 +71,9 @@ type world struct {
 	audit    []signer.AuditEvent
 	logs     []*journaled
 	attached map[attest.Digest][]byte
+	// documents are the originals in the registry, images those of the index.
+	documents map[attest.Digest]oci.DocumentBlob
+	images    []oci.PlatformImage
 
 	policy string // testPolicy
 	keys   map[string]signer.SigningKey
@@ -107,7 +111,7 @@ type powerCut struct{}
 
 func newWorld(t *testing.T) *world {
 	w := &world{
-		t: t, subject: longSubject, down: map[string]error{}, uses: map[[32]byte][]counted{}, intents: map[string]signer.Intent{}, void: map[string]bool{}, attached: map[attest.Digest][]byte{}, policy: testPolicy,
+		t: t, subject: longSubject, down: map[string]error{}, uses: map[[32]byte][]counted{}, intents: map[string]signer.Intent{}, void: map[string]bool{}, attached: map[attest.Digest][]byte{}, documents: map[attest.Digest]oci.DocumentBlob{}, policy: testPolicy,
 	}
 	w.logs = []*journaled{{w: w, number: 1}}
 	return w
@@ -130,7 +134,7 @@ func (w *world) do(port string, effect func() error) error {
 		return err
 	}
 	w.calls++
-	if w.calls == w.cutAt && !w.after {
+	if w.cutAt > 0 && (w.calls > w.cutAt || (w.calls == w.cutAt && !w.after)) {
 		panic(powerCut{})
 	}
 	err := effect()
@@ -189,6 +193,35 @@ func (w *world) AttachBundle(_ context.Context, _ oci.Artifact, b oci.BundleBlob
 		return nil
 	})
 	return d, err
+}
+
+func (w *world) AttachBundles(ctx context.Context, a oci.Artifact, all []oci.BundleBlob) (digests []attest.Digest, err error) {
+	for _, b := range all {
+		d, err := w.AttachBundle(ctx, a, b)
+		if err != nil {
+			return nil, err
+		}
+		digests = append(digests, d)
+	}
+	return digests, nil
+}
+
+func (w *world) AttachDocument(_ context.Context, _ oci.Artifact, d oci.DocumentBlob) (attest.Digest, error) {
+	return d.Digest, w.do("registry", func() error {
+		content := make([]byte, d.Size)
+		if _, err := d.From.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if attest.DigestOf(content) != d.Digest {
+			return oci.ErrDigestMismatch
+		}
+		w.documents[d.Digest] = d
+		return nil
+	})
+}
+
+func (w *world) Images(context.Context, oci.Artifact) ([]oci.PlatformImage, error) {
+	return w.images, nil
 }
 
 func (w *world) Issue(_ context.Context, req signer.CertificateRequest) (c signer.Certificate, err error) {

@@ -174,6 +174,7 @@ func (c *Crypto) fact(ctx context.Context, blob Blob, bundle []byte, key *Key) (
 		LogID:         hex.EncodeToString([]byte(e.entries[0].LogKeyID())),
 		Bundle:        string(attest.DigestOf(bundle)),
 		Predicate:     e.statement.Predicate,
+		Statement:     string(attest.DigestOf(e.payload)),
 	}, nil
 }
 

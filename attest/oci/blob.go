@@ -65,18 +65,39 @@ func (c *Client) blob(ctx context.Context, t target, digest attest.Digest, size,
 	return b, nil
 }
 
-// putBlob uploads a blob. Uploading what is there already is harmless. Some
+// content is a blob to be uploaded. It is read as often as it is sent.
+type content struct {
+	digest attest.Digest
+	size   int64
+	from   io.ReaderAt
+}
+
+func contentOf(b []byte) content {
+	return content{digest: attest.DigestOf(b), size: int64(len(b)), from: bytes.NewReader(b)}
+}
+
+func (b content) reader() io.Reader { return io.NewSectionReader(b.from, 0, b.size) }
+
+// inOne is how large a blob may be that is offered to a registry in one request
+// before it is known whether it takes such: an offer costs the blob.
+const inOne = 1 << 20
+
+// putBlob is putContent of bytes.
+func (c *Client) putBlob(ctx context.Context, t target, b []byte) error {
+	return c.putContent(ctx, t, contentOf(b))
+}
+
+// putContent uploads a blob. Uploading what is there already is harmless. Some
 // registries take it in one request (OCI distribution specification, "Single
 // POST"); the others answer as if there were no blob in it and get it in a
 // second one, and from then on in that way at once.
-func (c *Client) putBlob(ctx context.Context, t target, b []byte) error {
-	digest := attest.DigestOf(b)
-	object := "upload of blob " + t.String() + "@" + string(digest)
+func (c *Client) putContent(ctx context.Context, t target, b content) error {
+	object := "upload of blob " + t.String() + "@" + string(b.digest)
 	start := request{method: http.MethodPost, url: t.url("blobs/uploads/"), object: object}
-	once := !c.shortcuts.known(twoRequests(t))
+	once := !c.shortcuts.known(twoRequests(t)) && (b.size <= inOne || c.shortcuts.known(oneRequest(t)))
 	if once {
-		start.url.RawQuery = url.Values{"digest": {string(digest)}}.Encode()
-		start.body, start.header = b, octets()
+		start.url.RawQuery = url.Values{"digest": {string(b.digest)}}.Encode()
+		start.content, start.header = b, octets()
 	}
 	resp, err := c.send(ctx, t, start)
 	if err != nil {
@@ -85,14 +106,17 @@ func (c *Client) putBlob(ctx context.Context, t target, b []byte) error {
 	defer closeBody(resp)
 	switch {
 	case once && resp.StatusCode == http.StatusCreated:
+		c.shortcuts.learn(oneRequest(t))
 		return nil
 	case once && resp.StatusCode != http.StatusAccepted && resp.StatusCode < 500 && !isDenied(resp.StatusCode):
 		c.shortcuts.learn(twoRequests(t))
-		return c.putBlob(ctx, t, b)
+		return c.putContent(ctx, t, b)
 	case resp.StatusCode != http.StatusAccepted:
 		return statusError(object, resp)
 	}
-	c.shortcuts.learn(twoRequests(t))
+	if once {
+		c.shortcuts.learn(twoRequests(t))
+	}
 	// The location is the registry's choice; send refuses other hosts.
 	location, err := url.Parse(resp.Header.Get("Location"))
 	if err != nil || resp.Header.Get("Location") == "" || location.User != nil {
@@ -101,13 +125,16 @@ func (c *Client) putBlob(ctx context.Context, t target, b []byte) error {
 	location = start.url.ResolveReference(location)
 	location.Fragment = ""
 	query := location.Query()
-	query.Set("digest", string(digest))
+	query.Set("digest", string(b.digest))
 	location.RawQuery = query.Encode()
-	return c.put(ctx, t, request{url: *location, object: object, body: b, header: octets()})
+	return c.put(ctx, t, request{url: *location, object: object, content: b, header: octets()})
 }
 
 // twoRequests is the fact that a registry does not take a blob in one request.
 func twoRequests(t target) string { return "two requests " + t.registry.Host }
+
+// oneRequest is the fact that it does.
+func oneRequest(t target) string { return "one request " + t.registry.Host }
 
 func octets() http.Header { return http.Header{"Content-Type": {"application/octet-stream"}} }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/hallmark-dev/hallmark/attest"
 )
@@ -14,10 +15,10 @@ import (
 // replacing it. Each try reads their work first, so a second one is rare.
 const maxFallbackWrites = 8
 
-// addToFallback adds d to the list under the subject's fallback tag. The list
-// is read, changed and written, so writers of one subject take turns, and each
-// reads the list again until it is in it.
-func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Digest, d descriptor) error {
+// addToFallback adds all of add to the list under the subject's fallback tag,
+// at once. The list is read, changed and written, so writers of one subject take turns, and each
+// reads the list again until they are in it.
+func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Digest, add []descriptor) error {
 	tag := fallbackTag(subject)
 	unlock, err := c.subjects.lock(ctx, t.String()+"@"+string(subject))
 	if err != nil {
@@ -32,22 +33,23 @@ func (c *Client) addToFallback(ctx context.Context, t target, subject attest.Dig
 		defer release()
 	}
 	for writes := 0; ; writes++ {
-		if done, err := c.addReferrer(ctx, t, subject, d, writes); done || err != nil {
+		if done, err := c.addReferrers(ctx, t, subject, add, writes); done || err != nil {
 			return err
 		}
 	}
 }
 
-// addReferrer reads the list, and writes it with d if d is not in it. It is done
-// when a list that was read has it. Meanwhile the list's memory is reserved.
-func (c *Client) addReferrer(ctx context.Context, t target, subject attest.Digest, d descriptor, writes int) (done bool, err error) {
+// addReferrers reads the list, and writes it with those of add that are not in
+// it. It is done when a list that was read has them all. Meanwhile the list's memory is reserved.
+func (c *Client) addReferrers(ctx context.Context, t target, subject attest.Digest, add []descriptor, writes int) (done bool, err error) {
 	tag := fallbackTag(subject)
 	index, err := c.fallbackIndex(ctx, t, subject)
 	if err != nil {
 		return false, err
 	}
 	defer index.release()
-	if lists(index.manifests, attest.Digest(d.Digest)) {
+	missing := slices.DeleteFunc(slices.Clone(add), func(d descriptor) bool { return lists(index.manifests, attest.Digest(d.Digest)) })
+	if len(missing) == 0 {
 		return true, nil
 	}
 	if writes == maxFallbackWrites {
@@ -57,19 +59,19 @@ func (c *Client) addReferrer(ctx context.Context, t target, subject attest.Diges
 	if writes > 0 {
 		c.log.WarnContext(ctx, "referrers tag was replaced by another writer", "repository", t.String(), "tag", tag, "try", writes)
 	}
-	if _, err := checkReferrers(t, subject, append(index.manifests, d)); err != nil {
+	if _, err := checkReferrers(t, subject, append(index.manifests, missing...)); err != nil {
 		return false, err
 	}
-	b, err := appendReferrer(index.raw, d)
+	b, err := appendReferrers(index.raw, missing)
 	if err != nil {
 		return false, fmt.Errorf("referrers tag %s:%s: %w", t, tag, err)
 	}
 	return false, c.putManifest(ctx, t, tag, ociIndex, b)
 }
 
-// appendReferrer adds a descriptor to an index, or to an empty one for nil.
+// appendReferrers adds descriptors to an index, or to an empty one for nil.
 // Everything that others wrote into it is kept, known to us or not.
-func appendReferrer(index []byte, d descriptor) ([]byte, error) {
+func appendReferrers(index []byte, add []descriptor) ([]byte, error) {
 	top := members{
 		"schemaVersion": json.RawMessage(`2`),
 		"mediaType":     json.RawMessage(`"` + ociIndex + `"`),
@@ -84,11 +86,15 @@ func appendReferrer(index []byte, d descriptor) ([]byte, error) {
 			return nil, fmt.Errorf("%w: %w", ErrBadManifest, err)
 		}
 	}
-	entry, err := json.Marshal(d)
-	if err != nil {
-		return nil, err
+	for _, d := range add {
+		entry, err := json.Marshal(d)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, entry)
 	}
-	if top["manifests"], err = json.Marshal(append(list, entry)); err != nil {
+	var err error
+	if top["manifests"], err = json.Marshal(list); err != nil {
 		return nil, err
 	}
 	b, err := json.Marshal(top)

@@ -21,7 +21,14 @@ const annotationReference = "vnd.docker.reference.type"
 // platformEntry is an entry of an index with what tells images from others.
 type platformEntry struct {
 	descriptor
-	os string
+	os, architecture, variant string
+}
+
+// PlatformImage is an image of an index and the platform that the index says it
+// is for, os/architecture[/variant].
+type PlatformImage struct {
+	Artifact
+	Platform string
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -31,23 +38,35 @@ func (e *platformEntry) UnmarshalJSON(b []byte) error {
 	}
 	var rest struct {
 		Platform struct {
-			OS string `json:"os"`
+			OS           string `json:"os"`
+			Architecture string `json:"architecture"`
+			Variant      string `json:"variant"`
 		} `json:"platform"`
 	}
 	if err := json.Unmarshal(b, &rest); err != nil {
 		return err
 	}
-	e.os = rest.Platform.OS
+	e.os, e.architecture, e.variant = rest.Platform.OS, rest.Platform.Architecture, rest.Platform.Variant
 	return nil
 }
 
-// Platforms returns the images of an index, in its order, each once. Entries
+// Platforms is Images without the platforms' names.
+func (c *Client) Platforms(ctx context.Context, index Artifact) ([]Artifact, error) {
+	images, err := c.Images(ctx, index)
+	var all []Artifact
+	for _, i := range images {
+		all = append(all, i.Artifact)
+	}
+	return all, err
+}
+
+// Images returns the images of an index, in its order, each once. Entries
 // that are no images (attestations of a build tool, an unknown platform) are
 // left out; an index in an index is refused, since nobody can say which of its
 // images run. The images' manifests are not read: their digests are the
 // index's, whose bytes were hashed. Errors are those of Resolve, and
 // ErrTooMany.
-func (c *Client) Platforms(ctx context.Context, index Artifact) ([]Artifact, error) {
+func (c *Client) Images(ctx context.Context, index Artifact) ([]PlatformImage, error) {
 	if index.Kind != KindIndex {
 		return nil, nil
 	}
@@ -71,7 +90,7 @@ func (c *Client) Platforms(ctx context.Context, index Artifact) ([]Artifact, err
 	if err := json.Unmarshal(got.bytes, &list); err != nil {
 		return nil, fmt.Errorf("platforms of %s: %w: %w", index, ErrBadManifest, err)
 	}
-	var images []Artifact
+	var images []PlatformImage
 	seen := make(map[string]bool)
 	for _, e := range list.Manifests {
 		switch {
@@ -87,9 +106,9 @@ func (c *Client) Platforms(ctx context.Context, index Artifact) ([]Artifact, err
 		if seen[e.Digest] = true; len(seen) > maxPlatforms {
 			return nil, fmt.Errorf("platforms of %s: %w: more than %d", index, ErrTooMany, maxPlatforms)
 		}
-		images = append(images, Artifact{
+		images = append(images, PlatformImage{Platform: e.platform(), Artifact: Artifact{
 			Registry: index.Registry, Repository: index.Repository, Digest: digest, MediaType: e.MediaType, Size: e.Size, Kind: KindImage,
-		})
+		}})
 	}
 	return images, nil
 }
@@ -97,4 +116,13 @@ func (c *Client) Platforms(ctx context.Context, index Artifact) ([]Artifact, err
 // isImage reports whether an entry is something that runs.
 func (e platformEntry) isImage() bool {
 	return slices.Contains([]string{ociManifest, dockerManifest}, e.MediaType) && e.os != "unknown" && e.Annotations[annotationReference] == ""
+}
+
+// platform is os/architecture[/variant].
+func (e *platformEntry) platform() string {
+	name := e.os + "/" + e.architecture
+	if e.variant != "" {
+		name += "/" + e.variant
+	}
+	return name
 }

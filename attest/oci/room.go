@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -140,23 +141,24 @@ func (c *Client) hasListed(ctx context.Context, t target, subject attest.Digest)
 	return len(list) > 0, err
 }
 
-// listed says whether the registry's own list of referrers has a manifest that
-// was just written. More than can be read is a list, too: the registry keeps
-// one, and the manifest says itself whose it is. Somebody who attaches a
-// thousand things to a digest must not keep it from being signed.
-func (c *Client) listed(ctx context.Context, t target, subject, digest attest.Digest) (bool, error) {
+// unlisted says which of the manifests that were just written are not in the
+// registry's own list of referrers. More than can be read (not readable) is a
+// list, too: the registry keeps one, and the manifests say themselves whose they
+// are. Somebody who attaches a thousand things to a digest must not keep it from
+// being signed.
+func (c *Client) unlisted(ctx context.Context, t target, subject attest.Digest, all []attachment) (missing []attachment, readable bool, err error) {
 	list, err := c.referrersAPI(ctx, t, subject)
 	switch {
 	case errors.Is(err, ErrTooMany) || errors.Is(err, ErrTooLarge):
-		c.log.WarnContext(ctx, "more referrers than can be read: whether the new one is among them was not looked at", "repository", t.String(), "subject", string(subject), "error", err)
+		c.log.WarnContext(ctx, "more referrers than can be read: whether the new ones are among them was not looked at", "repository", t.String(), "subject", string(subject), "error", err)
 		c.shortcuts.learn(hasReferrers(t))
-		return true, nil
+		return nil, false, nil
 	case err != nil:
-		return false, err
+		return nil, true, err
 	case len(list) > 0:
 		c.shortcuts.learn(hasReferrers(t))
 	}
-	return lists(list, digest), nil
+	return slices.DeleteFunc(slices.Clone(all), func(a attachment) bool { return a.listedIn(list) }), true, nil
 }
 
 // lacksAPI notes that a registry said it has no referrers API.

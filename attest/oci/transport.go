@@ -27,9 +27,10 @@ type request struct {
 	url     url.URL
 	header  http.Header
 	body    []byte
-	blobGet bool   // may be redirected to the registry's blob hosts
-	stay    bool   // a redirect is the answer
-	object  string // what it is about, for messages
+	content content // in place of body
+	blobGet bool    // may be redirected to the registry's blob hosts
+	stay    bool    // a redirect is the answer
+	object  string  // what it is about, for messages
 }
 
 // send makes the request with the Authorization the target needs. If the
@@ -62,9 +63,16 @@ func (c *Client) once(ctx context.Context, t target, r request, auth string) (*h
 	if r.body != nil {
 		body = bytes.NewReader(r.body)
 	}
+	if r.content.from != nil {
+		body = r.content.reader()
+	}
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRejected, err)
+	}
+	if r.content.from != nil {
+		req.ContentLength = r.content.size
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(r.content.reader()), nil }
 	}
 	for name, values := range r.header {
 		req.Header[name] = values

@@ -120,8 +120,16 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err != nil {
 		return nil, err
 	}
+	room, err := cfg.openSpool()
+	if err != nil {
+		return nil, err
+	}
+	predicates, err := cfg.openSchemas()
+	if err != nil {
+		return nil, err
+	}
 	s, err := signer.New(signer.Config{
-		Charts:   charts,
+		Charts: charts, Embed: int64(cfg.Signing.EmbedEvidence), Summaries: cfg.Signing.VerificationSummary, Schemas: predicates,
 		Evidence: gates, Origin: cfg.Origin, Authenticator: authenticator, Registry: registry, Policy: signingPolicy,
 		Certificates: d.online, Timestamper: d.online, Logs: logs.forSigner(cfg), Verifier: trust,
 		Keys: byKey.keys, Tags: logs.tags(cfg, registry), Revocations: gone,
@@ -132,7 +140,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	}
 	own, err := api.New(api.Config{
 		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust, Keys: byKey.published, Revocations: gone,
-		Charts: s, ChartKeyring: keyring,
+		Charts: s, ChartKeyring: keyring, Spool: room,
 		RequestID: obs.RequestID, Logger: logger,
 	})
 	if err != nil {

@@ -62,6 +62,8 @@ type Config struct {
 	Fulcio *FulcioConfig `yaml:"fulcio,omitempty"`
 	// Signing says what signatures look like.
 	Signing SigningConfig `yaml:"signing,omitempty"`
+	// Attestations has schemas of predicates.
+	Attestations AttestationsConfig `yaml:"attestations,omitempty"`
 	// Log configures the transparency logs.
 	Log LogConfig `yaml:"log"`
 	// Keys are those of the deployment's keys that are in a KMS, by name (ca, ct,

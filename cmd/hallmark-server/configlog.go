@@ -54,6 +54,8 @@ type SigningConfig struct {
 	LegacyTags bool `yaml:"legacyTags,omitempty"`
 	// Keys are long-lived keys, for rules that sign by key.
 	Keys []SigningKeyConfig `yaml:"keys,omitempty"`
+	// How documents are attested.
+	DocumentsConfig `yaml:",inline"`
 }
 
 // The values of signing.bundleLog.
@@ -72,7 +74,7 @@ func (s *SigningConfig) setDefaults() {
 func (s *SigningConfig) check() error {
 	switch s.BundleLog {
 	case "", bundleLogV1, bundleLogV2, bundleLogBoth:
-		return s.checkSigningKeys()
+		return errors.Join(s.checkSigningKeys(), s.DocumentsConfig.check())
 	}
 	return fmt.Errorf("signing.bundleLog %q is not v1, v2 or both", s.BundleLog)
 }

@@ -148,6 +148,7 @@ identities:
 %ssigning:
   bundleLog: v1
   legacyTags: true
+  verificationSummary: true
 charts:
   pgpKey: file
 log:

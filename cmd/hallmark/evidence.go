@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +20,7 @@ import (
 // evidenceFlags are the documents that come with a sign request.
 type evidenceFlags struct {
 	files  map[attest.EvidenceKind]*[]string
+	extras extras
 	dryRun bool
 }
 
@@ -33,66 +33,86 @@ var evidenceKinds = []struct {
 	{attest.EvidenceSBOM, "SBOM `file` (SPDX or CycloneDX JSON) to attest first; may be repeated"},
 	{attest.EvidenceScan, "scan report `file` (Trivy or Grype JSON, in-toto vulns) to attest first; may be repeated"},
 	{attest.EvidenceVEX, "OpenVEX `file` to attest first; may be repeated"},
+	{attest.EvidenceCheck, "lint, configuration, secrets or code report `file` (hadolint, dockle, kube-bench, gitleaks, SARIF, …) to attest first; may be repeated"},
 	{attest.EvidenceTest, "test result `file` (JUnit XML, in-toto test-result) to attest first; may be repeated"},
 }
 
+// addEvidenceFlags adds the flags of a request that signs.
 func addEvidenceFlags(cmd *cobra.Command) *evidenceFlags {
-	f := &evidenceFlags{files: map[attest.EvidenceKind]*[]string{}}
-	for _, k := range evidenceKinds {
-		f.files[k.kind] = cmd.Flags().StringArray(string(k.kind), nil, k.help)
-	}
+	f := addDocumentFlags(cmd)
+	f.extras.addClaims(cmd)
+	cmd.Flags().StringVar(&f.extras.kind, "type", "", "kind or format of the files of --evidence, such as check or sarif (default: whatever they are)")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be decided, and why; sign and attest nothing")
 	return f
 }
 
+// addDocumentFlags adds those of any request with documents.
+func addDocumentFlags(cmd *cobra.Command) *evidenceFlags {
+	f := &evidenceFlags{files: map[attest.EvidenceKind]*[]string{}}
+	for _, k := range evidenceKinds {
+		f.files[k.kind] = cmd.Flags().StringArray(string(k.kind), nil, k.help)
+	}
+	f.extras.add(cmd)
+	return f
+}
+
 // body encodes a sign request. Documents go in byte for byte: see requestBody.
-func (f *evidenceFlags) body(env environment, image, token string) ([]byte, error) {
+func (f *evidenceFlags) body(env environment, image string, documents []evidenceFile) ([]byte, error) {
+	dependencies, byproducts, err := f.extras.claims()
+	if err != nil {
+		return nil, err
+	}
 	head, err := json.Marshal(struct {
-		Image  string `json:"image"`
-		DryRun bool   `json:"dryRun,omitempty"`
-	}{image, f.dryRun})
-	if err != nil {
-		return nil, err
-	}
-	documents, err := f.documents(env, token == "-")
-	if err != nil {
-		return nil, err
-	}
-	if len(documents) == 0 {
-		return head, nil
+		Image        string     `json:"image"`
+		DryRun       bool       `json:"dryRun,omitempty"`
+		Platform     string     `json:"platform,omitempty"`
+		Dependencies []resource `json:"dependencies,omitempty"`
+		Byproducts   []resource `json:"byproducts,omitempty"`
+	}{image, f.dryRun, f.extras.platform, dependencies, byproducts})
+	if err != nil || len(documents) == 0 {
+		return head, err
 	}
 	var body bytes.Buffer
 	body.Write(head[:len(head)-1])
 	body.WriteString(`,"evidence":[`)
-	body.Write(bytes.Join(documents, []byte(",")))
-	body.WriteString("]}")
-	if body.Len() > maxPredicate {
-		return nil, usage("the documents have %d bytes, at most %d go with one request (hint: hallmark attest them one by one)", body.Len(), maxPredicate)
+	for i, d := range documents {
+		if i > 0 {
+			body.WriteByte(',')
+		}
+		if err := d.encode(env, &body); err != nil {
+			return nil, err
+		}
 	}
+	body.WriteString("]}")
 	return body.Bytes(), nil
 }
 
-// documents encodes one object for each file.
-func (f *evidenceFlags) documents(env environment, stdinTaken bool) ([][]byte, error) {
-	var all [][]byte
-	for _, k := range evidenceKinds {
-		for _, path := range *f.files[k.kind] {
-			if path == "-" && stdinTaken {
-				return nil, usage("stdin can hold one thing: the token or one document")
-			}
-			stdinTaken = stdinTaken || path == "-"
-			document, err := readEvidence(env, path)
-			if err != nil {
-				return nil, err
-			}
-			head, err := json.Marshal(map[string]string{"name": nameOf(path), "kind": string(k.kind)})
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, slices.Concat(head[:len(head)-1], []byte(`,"document":`), document, []byte("}")))
+// encode writes one object for a document.
+func (d evidenceFile) encode(env environment, body *bytes.Buffer) error {
+	raw := d.content
+	if raw == nil {
+		var err error
+		if raw, err = readBounded(env, d.path, attest.MaxEvidenceBytes); err != nil {
+			return err
 		}
 	}
-	return all, nil
+	document, err := d.asMember(raw)
+	if err != nil {
+		return err
+	}
+	members := map[string]string{"name": d.name}
+	if d.kind != "" {
+		members["kind"] = d.kind
+	}
+	head, err := json.Marshal(members)
+	if err != nil {
+		return err
+	}
+	body.Write(head[:len(head)-1])
+	body.WriteString(`,"document":`)
+	body.Write(document)
+	body.WriteByte('}')
+	return nil
 }
 
 func nameOf(path string) string {
@@ -102,15 +122,11 @@ func nameOf(path string) string {
 	return filepath.Base(path)
 }
 
-// readEvidence returns a document as it goes into the request: JSON as it is,
+// asMember returns a document as it goes into the request: JSON as it is,
 // another format as a text. What it says is for the service to judge; that it
 // can be read at all is said here, where the file is.
-func readEvidence(env environment, path string) ([]byte, error) {
-	raw, err := readBounded(env, path, attest.MaxEvidenceBytes)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := attest.ReadDocument(nameOf(path), raw); err != nil {
+func (d evidenceFile) asMember(raw []byte) ([]byte, error) {
+	if _, err := attest.ReadDocumentAs(d.kind, d.name, raw); err != nil {
 		return nil, usage("%w", err)
 	}
 	if json.Valid(raw) {

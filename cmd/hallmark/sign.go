@@ -43,7 +43,15 @@ func signCommand(env environment) *cobra.Command {
 	flags := addSignFlags(cmd)
 	evidence := addEvidenceFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		body, err := evidence.body(env, oci.WithoutScheme(args[0]), flags.token)
+		documents, err := evidence.list(env, flags.token == "-")
+		if err != nil {
+			return err
+		}
+		image := oci.WithoutScheme(args[0])
+		if together(documents) > inJSON {
+			return flags.signParts(cmd, env, evidence, image, documents)
+		}
+		body, err := evidence.body(env, image, documents)
 		if err != nil {
 			return err
 		}
@@ -57,14 +65,30 @@ func signCommand(env environment) *cobra.Command {
 
 func attestCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "attest IMAGE --type URI --predicate FILE", Short: "Attest a statement about an artifact", Args: oneArgument("image"),
+		Use: "attest IMAGE [--type URI --predicate FILE | --sbom FILE --scan FILE ...]", Short: "Attest statements about an artifact", Args: oneArgument("image"),
+		Long: "Ask the service for signed statements about an image or Helm chart, and for no signature of it:\n" +
+			"about documents (--sbom, --scan, --vex, --test, or --evidence for any that the service knows), all of them or none;\n" +
+			"or with a predicate of any type (--type, --predicate), which is embedded byte for byte.",
 	}
 	flags := addSignFlags(cmd)
-	predicateType := cmd.Flags().String("type", "", "predicate type: a URI, or one of spdxjson, cyclonedx, vuln, openvex, slsaprovenance1, …")
+	evidence := addDocumentFlags(cmd)
+	predicateType := cmd.Flags().String("type", "", "with --predicate, its type: a URI, or one of spdxjson, cyclonedx, vuln, openvex, slsaprovenance1, …; with --evidence, the kind or format of those files")
 	predicate := cmd.Flags().String("predicate", "", "file with the predicate, a JSON object, or - for stdin")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if *predicateType == "" || *predicate == "" {
-			return usage("--type and --predicate are compulsory (hint: %s)", cmd.UseLine())
+		evidence.extras.kind = ""
+		if *predicate == "" {
+			evidence.extras.kind = *predicateType
+		}
+		documents, err := evidence.list(env, flags.token == "-")
+		switch {
+		case err != nil:
+			return err
+		case len(documents) > 0 && *predicate != "":
+			return usage("--predicate goes alone, documents go in another call")
+		case len(documents) > 0:
+			return flags.attestDocuments(cmd, env, evidence, oci.WithoutScheme(args[0]), documents)
+		case *predicateType == "" || *predicate == "":
+			return usage("documents, or --type and --predicate are compulsory (hint: %s)", cmd.UseLine())
 		}
 		if *predicate == "-" && flags.token == "-" {
 			return usage("stdin cannot hold the token and the predicate")
@@ -76,9 +100,20 @@ func attestCommand(env environment) *cobra.Command {
 		if !json.Valid(raw) {
 			return usage("predicate %s is not JSON", *predicate)
 		}
-		body, err := requestBody(map[string]string{"image": oci.WithoutScheme(args[0]), "predicateType": *predicateType}, raw)
+		members := map[string]string{"image": oci.WithoutScheme(args[0]), "predicateType": *predicateType}
+		if evidence.extras.platform != "" {
+			members["platform"] = evidence.extras.platform
+		}
+		body, err := requestBody(members, raw)
 		if err != nil {
 			return err
+		}
+		if evidence.extras.platform != "" {
+			var got receipts
+			if err := flags.call(cmd, env, "/hallmark/v1/attest", body, &got); err != nil {
+				return err
+			}
+			return flags.printReceipts(env, got)
 		}
 		return flags.request(cmd, env, "/hallmark/v1/attest", body)
 	}
@@ -106,18 +141,44 @@ func (f *signFlags) request(cmd *cobra.Command, env environment, path string, bo
 	return printAs(*f.output, env.stdout, receipt, func(w io.Writer) { printReceipt(w, receipt) })
 }
 
-// call finds the service and the job's token, and decodes the answer.
+// call asks the service and decodes the answer.
 func (f *signFlags) call(cmd *cobra.Command, env environment, path string, body []byte, answer any) error {
-	c, err := newClient(env, f.server)
+	c, token, err := f.connect(cmd, env)
 	if err != nil {
 		return err
 	}
 	c.progress = uploadProgress(cmd, env)
+	return c.call(cmd.Context(), path, token, body, answer)
+}
+
+// connect finds the service and the job's token.
+func (f *signFlags) connect(cmd *cobra.Command, env environment) (*client, string, error) {
+	c, err := newClient(env, f.server)
+	if err != nil {
+		return nil, "", err
+	}
 	token, err := findToken(cmd.Context(), env, f.token, f.audienceOf(env, c))
+	return c, token, err
+}
+
+// signParts is a sign request with large documents.
+func (f *signFlags) signParts(cmd *cobra.Command, env environment, evidence *evidenceFlags, image string, documents []evidenceFile) error {
+	p, err := evidence.newParts(image, documents)
 	if err != nil {
 		return err
 	}
-	return c.call(cmd.Context(), path, token, body, answer)
+	if evidence.dryRun {
+		var x signer.Explanation
+		if err := f.upload(cmd, env, "/hallmark/v1/sign", p, &x); err != nil {
+			return err
+		}
+		return explain(env, *f.output, x, x)
+	}
+	var receipt signer.Receipt
+	if err := f.upload(cmd, env, "/hallmark/v1/sign", p, &receipt); err != nil {
+		return err
+	}
+	return printAs(*f.output, env.stdout, receipt, func(w io.Writer) { printReceipt(w, receipt) })
 }
 
 // audienceOf is what a token has to be for.

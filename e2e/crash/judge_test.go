@@ -74,22 +74,13 @@ func judge(t testing.TB, db store.Database, registry, image string) story {
 			t.Errorf("log %s has %d signatures for one request", name, n)
 		}
 	}
+	events := s.readTogether(t, db, subject.Digest)
+	// Later than the receipts: what they are for is attached by then.
 	for _, b := range bundles(t, registry, subject) {
 		s.attached = append(s.attached, b.Manifest)
 		if !logged(t, db, b.Bytes) {
 			t.Errorf("bundle %s is attached and not in its log", b.Manifest)
 		}
-	}
-	page, err := db.ReceiptPage(t.Context(), signer.ReceiptQuery{Digest: subject.Digest})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, outline := range page {
-		r, err := db.Receipt(t.Context(), outline.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.receipts = append(s.receipts, r)
 	}
 	if len(s.receipts) > 1 {
 		t.Errorf("%d receipts for one request", len(s.receipts))
@@ -97,7 +88,7 @@ func judge(t testing.TB, db store.Database, registry, image string) story {
 	for i := range s.receipts {
 		judgeReceipt(t, db, s, &s.receipts[i])
 	}
-	s.judgeEvents(t, db, subject.Digest)
+	s.judgeEvents(t, events)
 	return s
 }
 
@@ -123,13 +114,42 @@ func judgeReceipt(t testing.TB, db store.Database, s story, r *signer.Receipt) {
 	}
 }
 
-// judgeEvents: the audit record tells of every receipt, and of no more.
-func (s *story) judgeEvents(t testing.TB, db store.Database, digest attest.Digest) {
+// readTogether reads receipts and audit record as they were at one time: a server
+// that recovers may finish something between two looks.
+func (s *story) readTogether(t testing.TB, db store.Database, digest attest.Digest) []store.Event {
 	t.Helper()
-	events, err := db.Events(t.Context(), store.EventQuery{Digest: string(digest)})
+	for {
+		before := receipts(t, db, digest)
+		events, err := db.Events(t.Context(), store.EventQuery{Digest: string(digest)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.receipts = receipts(t, db, digest)
+		if len(before) == len(s.receipts) {
+			return events
+		}
+	}
+}
+
+func receipts(t testing.TB, db store.Database, digest attest.Digest) (all []signer.Receipt) {
+	t.Helper()
+	page, err := db.ReceiptPage(t.Context(), signer.ReceiptQuery{Digest: digest})
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, outline := range page {
+		r, err := db.Receipt(t.Context(), outline.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// judgeEvents: the audit record tells of every receipt, and of no more.
+func (s *story) judgeEvents(t testing.TB, events []store.Event) {
+	t.Helper()
 	for _, ev := range events {
 		s.events[ev.Decision]++
 	}

@@ -92,6 +92,7 @@ func parts() []part {
 		{"floors", (*bench).floors},
 		{"signatures", (*bench).signatures},
 		{"signing", (*bench).signing},
+		{"documents", (*bench).documents},
 		{"log", (*bench).writes},
 		{"million", (*bench).large},
 		{"postgres-disk", (*bench).postgresDisk},

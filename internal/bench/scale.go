@@ -32,6 +32,8 @@ type scale struct {
 	// images is how many images are signed and attested, compared how many by
 	// stock cosign as well.
 	images, compared int
+	// document is how large a large document is, bytes.
+	document int64
 	// inFlight is how many requests wait for a registry that stands still, for
 	// stall.
 	inFlight int
@@ -42,11 +44,11 @@ type scale struct {
 
 // full is what docs/PERFORMANCE.md holds.
 func full() scale {
-	return scale{kinds: []load.Kind{load.V2, load.V1DSSE}, million: 1_000_000, postgres: 150_000, loop: 6 * time.Second, floor: 500 * time.Millisecond, rounds: 3, signatures: 200, images: 600, compared: 10, inFlight: 1000, stall: 3 * time.Second, probes: 2000}
+	return scale{kinds: []load.Kind{load.V2, load.V1DSSE}, million: 1_000_000, postgres: 150_000, loop: 6 * time.Second, floor: 500 * time.Millisecond, rounds: 3, signatures: 200, images: 600, compared: 10, document: 50_000_000, inFlight: 1000, stall: 3 * time.Second, probes: 2000}
 }
 
 // short is for a test: every line of the measurement runs, for one kind of
 // entry, and no figure means anything.
 func short() scale {
-	return scale{kinds: []load.Kind{load.V1DSSE}, million: 3000, postgres: 1000, loop: 300 * time.Millisecond, floor: 60 * time.Millisecond, rounds: 1, signatures: 3, images: 16, compared: 1, inFlight: 100, stall: time.Second, probes: 50}
+	return scale{kinds: []load.Kind{load.V1DSSE}, million: 3000, postgres: 1000, loop: 300 * time.Millisecond, floor: 60 * time.Millisecond, rounds: 1, signatures: 3, images: 16, compared: 1, document: 6_000_000, inFlight: 100, stall: time.Second, probes: 50}
 }

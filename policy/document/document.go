@@ -28,7 +28,7 @@ func Of(fact policy.Fact, digest attest.Digest) (policy.Document, bool) {
 	}
 	d := policy.Document{
 		Kind: string(kind), PredicateType: fact.PredicateType, Digest: string(digest), Signer: fact.SAN, Issuer: fact.Issuer,
-		Author: fact.Extensions[authorExtension], Run: fact.Extensions[runExtension], At: fact.SignedAt, LogIndex: fact.LogIndex, LogID: fact.LogID, Bundle: fact.Bundle,
+		Author: fact.Extensions[authorExtension], Run: fact.Extensions[runExtension], At: fact.SignedAt, LogIndex: fact.LogIndex, LogID: fact.LogID, Bundle: fact.Bundle, Statement: fact.Statement,
 	}
 	if d.Author == "" {
 		d.Author = fact.SAN // somebody who signs in their own name
@@ -61,21 +61,26 @@ func Kinds(predicateType string) []string {
 // Fill sets what the evidence says. A report that names another digest than the statement it came in is not about the artifact.
 func Fill(d *policy.Document, ev attest.Evidence) {
 	d.Kind = string(ev.Kind)
+	if ev.Named != nil {
+		d.Original = string(ev.Named.Digest)
+	}
 	switch {
 	case ev.SBOM != nil:
-		d.SBOM = &policy.SBOM{Format: ev.SBOM.Format, Version: ev.SBOM.Version, Packages: ev.SBOM.Packages}
+		d.SBOM = &policy.SBOM{Format: ev.SBOM.Format, Version: ev.SBOM.Version, Packages: ev.SBOM.Packages, Original: d.Original}
 	case ev.Scan != nil:
 		if ev.Scan.Digest != "" && ev.Scan.Digest != d.Digest {
 			d.Problem = "the report is about " + ev.Scan.Digest + ", not about " + d.Digest
 			return
 		}
 		d.Scan = scanOf(ev.Scan)
+		d.Scan.Original = d.Original
 	case ev.Check != nil:
 		if err := ev.About(attest.Digest(d.Digest)); err != nil {
 			d.Problem = err.Error()
 			return
 		}
 		d.Scan = scanOf(&ev.Check.Scan)
+		d.Scan.Original = d.Original
 		d.Kind = policy.ReportKind(d.Scan)
 	case ev.VEX != nil:
 		d.VEX = vexOf(ev.VEX)

@@ -39,6 +39,8 @@ type Signer interface {
 	Sign(ctx context.Context, req signer.Request) (signer.Receipt, error)
 	Attest(ctx context.Context, req signer.Request) (signer.Receipt, error)
 	DryRun(ctx context.Context, req signer.Request) (signer.Explanation, error)
+	Expect(ctx context.Context, req signer.Request) (*signer.Admission, error)
+	AttestDocuments(ctx context.Context, req signer.Request) ([]signer.Receipt, error)
 }
 
 // Receipts looks receipts up for people who ask where something came from; see
@@ -66,6 +68,8 @@ type Config struct {
 	Charts Charts
 	// ChartKeyring is the public key ring of charts' provenance files.
 	ChartKeyring []byte
+	// Spool keeps large documents while they come; nil: they are not taken.
+	Spool Spool
 	// RequestID names the request in answers and records; it is also in the
 	// server's log.
 	RequestID func(ctx context.Context) string
@@ -76,6 +80,7 @@ type server struct {
 	Config
 	turns       *turns
 	lookupBytes *semaphore.Weighted
+	parts       *parts
 }
 
 // New returns the handler of everything under /hallmark/v1/.
@@ -84,6 +89,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, errors.New("new API: Signer, Receipts, Logs, Trust, RequestID and Logger are compulsory")
 	}
 	s := &server{Config: cfg, turns: newTurns(), lookupBytes: newLookupBytes()}
+	s.parts = &parts{server: s, receiving: semaphore.NewWeighted(maxReceiving)}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Hallmark", cfg.Version)
 	config.OpenAPIPath = "/hallmark/v1/openapi"

@@ -65,14 +65,10 @@ func answerProblem(w http.ResponseWriter, err error) {
 			}
 		}
 	}
-	p := newProblem(http.StatusInternalServerError, "internal", "internal error")
-	_ = errors.As(err, &p)
-	var body any = p
-	if refused := (*refusedProblem)(nil); errors.As(err, &refused) {
-		p, body = &refused.ErrorModel, refused
-	}
+	var body huma.StatusError = newProblem(http.StatusInternalServerError, "internal", "internal error")
+	_ = errors.As(err, &body)
 	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(p.Status)
+	w.WriteHeader(body.GetStatus())
 	_ = json.NewEncoder(w).Encode(body) // the client went away
 }
 
@@ -80,28 +76,35 @@ func answerProblem(w http.ResponseWriter, err error) {
 type attestInputBody struct {
 	Image         string          `json:"image" minLength:"1" maxLength:"1024" doc:"Reference in the central registry, by digest; a tag is resolved once"`
 	PredicateType string          `json:"predicateType" minLength:"1" maxLength:"1024" doc:"URI, or one of cosign's short names" example:"https://spdx.dev/Document"`
+	Platform      string          `json:"platform,omitempty" doc:"What of an index the statement is about: index (the default), all, or a platform such as linux/amd64; with it the answer is a list of receipts"`
 	Predicate     json.RawMessage `json:"predicate" doc:"JSON object, embedded in the statement byte for byte"`
 }
 
 // describeAttestBody puts it in the place of the bytes that huma reads.
 func describeAttestBody(doc *huma.OpenAPI) {
-	body := doc.Paths["/hallmark/v1/attest"].Post.RequestBody
-	body.Required = true
-	body.Content["application/json"].Schema = doc.Components.Schemas.Schema(reflect.TypeFor[attestInputBody](), true, "")
+	op := doc.Paths["/hallmark/v1/attest"].Post
+	op.RequestBody.Required = true
+	op.RequestBody.Content["application/json"].Schema = doc.Components.Schemas.Schema(reflect.TypeFor[attestInputBody](), true, "")
+	describeParts(doc, op)
+	op.Responses["200"].Description = "The receipt; with a platform or documents in parts, the receipts"
+	op.Responses["200"].Content = map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{OneOf: []*huma.Schema{
+		doc.Components.Schemas.Schema(reflect.TypeFor[signer.Receipt](), true, ""),
+		doc.Components.Schemas.Schema(reflect.TypeFor[receiptsBody](), true, ""),
+	}}}}
 }
 
 // readAttestBody takes each member once, by its exact name, and no others.
 // Errors are ErrBadRequest.
 func readAttestBody(raw []byte) (attestInputBody, error) {
 	var b attestInputBody
-	members := map[string]any{"image": &b.Image, "predicateType": &b.PredicateType, "predicate": &b.Predicate}
+	members := map[string]any{"image": &b.Image, "predicateType": &b.PredicateType, "platform": &b.Platform, "predicate": &b.Predicate}
 	fail := func(format string, args ...any) (attestInputBody, error) {
 		return attestInputBody{}, fmt.Errorf("%w: body: "+format, append([]any{signer.ErrBadRequest}, args...)...)
 	}
 	if err := readMembers(raw, members); err != nil {
 		return fail("%w", err)
 	}
-	if len(members) > 0 || b.Image == "" || b.PredicateType == "" {
+	if b.Predicate == nil || b.Image == "" || b.PredicateType == "" {
 		return fail("image, predicateType and predicate are compulsory")
 	}
 	return b, nil

@@ -47,6 +47,14 @@ func (s service) DryRun(context.Context, signer.Request) (signer.Explanation, er
 	return signer.Explanation{}, errors.New("not asked for here")
 }
 
+func (s service) Expect(ctx context.Context, req signer.Request) (*signer.Admission, error) {
+	return s.Admit(ctx, req)
+}
+
+func (s service) AttestDocuments(context.Context, signer.Request) ([]signer.Receipt, error) {
+	return nil, errors.New("not asked for here")
+}
+
 func (s service) Attest(_ context.Context, req signer.Request) (signer.Receipt, error) {
 	return s.attest(req)
 }

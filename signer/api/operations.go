@@ -27,7 +27,8 @@ type attestInput struct {
 	RawBody       []byte `contentType:"application/json"` // readAttestBody reads it
 }
 
-type receiptOutput struct{ Body signer.Receipt }
+// attestOutput holds a receipt, or several.
+type attestOutput struct{ Body any }
 
 func (s *server) sign(ctx context.Context, in *signInput) (*signOutput, error) {
 	body, err := readSignBody(in.RawBody)
@@ -36,6 +37,7 @@ func (s *server) sign(ctx context.Context, in *signInput) (*signOutput, error) {
 	}
 	req := signer.Request{
 		Token: bearer(in.Authorization), Image: oci.WithoutScheme(body.image), Documents: body.documents, Origin: s.origin(ctx), Admission: admissionOf(ctx),
+		Platform: body.platform, Claimed: body.claimed,
 	}
 	var answer any
 	if body.dryRun {
@@ -49,17 +51,31 @@ func (s *server) sign(ctx context.Context, in *signInput) (*signOutput, error) {
 	return &signOutput{Body: answer}, nil
 }
 
-func (s *server) attest(ctx context.Context, in *attestInput) (*receiptOutput, error) {
+func (s *server) attest(ctx context.Context, in *attestInput) (*attestOutput, error) {
 	body, err := readAttestBody(in.RawBody)
 	if err != nil {
 		return nil, s.problem(ctx, err)
 	}
-	receipt, err := s.Signer.Attest(ctx, signer.Request{
+	req := signer.Request{
 		Token: bearer(in.Authorization), Image: oci.WithoutScheme(body.Image), Origin: s.origin(ctx), Admission: admissionOf(ctx),
-		PredicateType: body.PredicateType, Predicate: body.Predicate,
-	})
-	return s.answer(ctx, receipt, err)
+		PredicateType: body.PredicateType, Predicate: body.Predicate, Platform: body.Platform,
+	}
+	var answer any
+	if body.Platform == "" {
+		answer, err = s.Signer.Attest(ctx, req)
+	} else { // there may be several
+		var receipts []signer.Receipt
+		receipts, err = s.Signer.AttestDocuments(ctx, req)
+		answer = receiptsBody{Receipts: receipts}
+	}
+	if err != nil {
+		return nil, s.problem(ctx, err)
+	}
+	return &attestOutput{Body: answer}, nil
 }
+
+// receiptOutput holds one receipt.
+type receiptOutput struct{ Body signer.Receipt }
 
 func (s *server) answer(ctx context.Context, receipt signer.Receipt, err error) (*receiptOutput, error) {
 	if err != nil {

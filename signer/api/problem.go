@@ -29,6 +29,8 @@ var problemTypes = []struct {
 	{ErrNotFound, http.StatusNotFound, "not-found"},
 	{ErrBadQuery, http.StatusBadRequest, "bad-query"},
 	{ErrChanged, http.StatusConflict, "list-changed"},
+	{ErrSlow, http.StatusRequestTimeout, "too-slow"},
+	{ErrEncoded, http.StatusUnsupportedMediaType, "encoded-body"},
 	{ErrTooLarge, http.StatusRequestEntityTooLarge, "request-too-large"},
 	{attest.ErrTooLarge, http.StatusRequestEntityTooLarge, "document-too-large"},
 	{attest.ErrEvidence, http.StatusUnprocessableEntity, "unreadable-evidence"},

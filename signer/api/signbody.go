@@ -31,12 +31,14 @@ var ErrTooLarge = errors.New("the request is too large")
 type signInputBody struct {
 	Image    string         `json:"image" minLength:"1" maxLength:"1024" doc:"Reference in the central registry, by digest; a tag is resolved once" example:"registry.corp.example/acme/app@sha256:…"`
 	DryRun   bool           `json:"dryRun,omitempty" doc:"Decide and explain, and do nothing"`
-	Evidence []evidenceBody `json:"evidence,omitempty" maxItems:"16" doc:"Documents that are attested before the policy decides; each at most 16 MiB, all together about 23 MiB"`
+	Platform string         `json:"platform,omitempty" doc:"What of an index the documents are about: index (the default), all, or a platform such as linux/amd64"`
+	Evidence []evidenceBody `json:"evidence,omitempty" maxItems:"16" doc:"Documents that are attested before the policy decides; each at most 16 MiB, all together about 23 MiB; larger ones go in parts"`
+	Claims
 }
 
 type evidenceBody struct {
 	Name     string `json:"name,omitempty" doc:"For messages, such as a file's name"`
-	Kind     string `json:"kind,omitempty" enum:"sbom,scan,vex,test,provenance" doc:"What it has to be; a document of another kind is refused"`
+	Kind     string `json:"kind,omitempty" doc:"What it has to be: sbom, scan, vex, test, … or a format; a document of another kind is refused"`
 	Document any    `json:"document" doc:"JSON document as the tool wrote it, embedded byte for byte; or a text with a document in another format (JUnit XML)"`
 }
 
@@ -49,6 +51,7 @@ func describeSignBody(doc *huma.OpenAPI) {
 	op := doc.Paths["/hallmark/v1/sign"].Post
 	op.RequestBody.Required = true
 	op.RequestBody.Content["application/json"].Schema = doc.Components.Schemas.Schema(reflect.TypeFor[signInputBody](), true, "")
+	describeParts(doc, op)
 	op.Responses["200"].Description = "The receipt; of a dry run, the decision"
 	op.Responses["200"].Content = map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{OneOf: []*huma.Schema{
 		doc.Components.Schemas.Schema(reflect.TypeFor[signer.Receipt](), true, ""),
@@ -61,6 +64,8 @@ type signBody struct {
 	image     string
 	dryRun    bool
 	documents []signer.Document
+	platform  string
+	claimed   signer.Claimed
 }
 
 // readSignBody takes each member once, by its exact name, and no others.
@@ -68,8 +73,15 @@ type signBody struct {
 func readSignBody(raw []byte) (signBody, error) {
 	var b signBody
 	var evidence json.RawMessage
-	if err := readMembers(raw, map[string]any{"image": &b.image, "dryRun": &b.dryRun, "evidence": &evidence}); err != nil {
+	var claimed Claims
+	members := map[string]any{"image": &b.image, "dryRun": &b.dryRun, "platform": &b.platform, "evidence": &evidence}
+	claimed.members(members)
+	err := readMembers(raw, members)
+	if err != nil {
 		return signBody{}, fmt.Errorf("%w: body: %w", signer.ErrBadRequest, err)
+	}
+	if b.claimed, err = claimed.claimed(); err != nil {
+		return signBody{}, err
 	}
 	if b.image == "" {
 		return signBody{}, fmt.Errorf("%w: body: image is compulsory", signer.ErrBadRequest)

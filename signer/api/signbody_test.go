@@ -84,7 +84,7 @@ func TestSignBody(t *testing.T) {
 	postSign(t.Context(), handler, "good", strings.NewReader(`{"image":"i","evidence":[{"name":"n","kind":"sbom","document":`+document+`},{"document":"<a>\n</a>"}]}`), 0)
 	if len(got.Documents) != 2 || string(got.Documents[0].Content) != document || got.Documents[0].Kind != attest.EvidenceSBOM || got.Documents[0].Name != "n" ||
 		string(got.Documents[1].Content) != "<a>\n</a>" {
-		t.Errorf("documents %q", got.Documents)
+		t.Errorf("documents %+v", got.Documents)
 	}
 	w := postSign(t.Context(), handler, "good", strings.NewReader(`{"image":"i","dryRun":true}`), 0)
 	if !strings.Contains(w.Body.String(), `"allowed":true`) {

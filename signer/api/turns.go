@@ -95,9 +95,16 @@ func (s *server) gate(action signer.Action, limit int64) func(huma.Context, func
 			Token: bearer(ctx.Header("Authorization")), Action: action, Origin: s.origin(ctx.Context()),
 		})
 		giveBack := func() {}
-		r, _ := humago.Unwrap(ctx)
+		r, w := humago.Unwrap(ctx)
+		if err == nil {
+			err = checkEncoding(r.Header.Get("Content-Encoding"))
+		}
+		if _, is := isParts(r); err == nil && is {
+			s.parts.serve(w, r, action, admission)
+			return
+		}
 		if err == nil && r.ContentLength > limit {
-			err = fmt.Errorf("%w: %d bytes, the limit is %d (hint: push large documents to the registry, or attest them one by one)", ErrTooLarge, r.ContentLength, limit)
+			err = fmt.Errorf("%w: %d bytes, the limit is %d (hint: send large documents in parts, multipart/form-data)", ErrTooLarge, r.ContentLength, limit)
 		}
 		if err == nil {
 			giveBack, err = s.turns.take(ctx.Context(), bodyBytes(r, limit))

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// A document that is too large for a statement is kept in the registry, and the
+// statement names it by its digest, with what a gate needs to know of it. So does
+// a statement that holds a document's findings in other words. The service has
+// read the document itself: what such a statement says was not written by a job.
+//
+// An SBOM by reference has a type of its own. Its predicate begins as in-toto's
+// reference v0.1 (attester, references), so that readers of that find the
+// document, and adds what the SBOM says. Every other statement names its
+// original in the member hallmark_document.
+// Source: github.com/in-toto/attestation/spec/predicates/reference.md
+
+const (
+	// PredicateSummary is the type of SLSA verification summaries.
+	PredicateSummary = "https://slsa.dev/verification_summary/v1"
+	// PredicateSBOMReference is the type of a statement about an SBOM that is kept
+	// elsewhere. Only the service makes such.
+	PredicateSBOMReference = "https://hallmark.dev/attestation/sbom-reference/v1"
+	// originalMember names the original in every other predicate.
+	originalMember = "hallmark_document"
+	// ownPrefix begins the members of predicates that only the service writes.
+	ownPrefix = "hallmark_"
+)
+
+// Kept says where an original is: labels, of which nothing is believed. What
+// names it is its digest.
+type Kept struct {
+	Name string // as its owner calls it
+	// URI is that of the OCI artifact, DownloadLocation of the bytes.
+	URI, DownloadLocation string
+}
+
+// resourceJSON is in-toto's ResourceDescriptor, with the size beside it.
+type resourceJSON struct {
+	Name             string            `json:"name,omitempty"`
+	URI              string            `json:"uri,omitempty"`
+	Digest           map[string]string `json:"digest"`
+	DownloadLocation string            `json:"downloadLocation,omitempty"`
+	MediaType        string            `json:"mediaType"`
+	Annotations      struct {
+		Size int64 `json:"size"`
+	} `json:"annotations"`
+}
+
+func (o Original) resource(k Kept) resourceJSON {
+	r := resourceJSON{
+		Name: k.Name, URI: k.URI, Digest: map[string]string{algSHA256: o.Digest.Hex()}, DownloadLocation: k.DownloadLocation, MediaType: o.MediaType,
+	}
+	r.Annotations.Size = o.Size
+	return r
+}
+
+// SBOMReference is the predicate for an SBOM that is kept elsewhere.
+func SBOMReference(attester string, o Original, k Kept, s SBOM) ([]byte, error) {
+	type summary struct {
+		Format   string `json:"format"`
+		Version  string `json:"version"`
+		Packages int    `json:"packages"`
+		Created  string `json:"created,omitempty"`
+	}
+	said := summary{Format: s.Format, Version: s.Version, Packages: s.Packages}
+	if !s.Created.IsZero() {
+		said.Created = s.Created.UTC().Format(time.RFC3339)
+	}
+	type id struct {
+		ID string `json:"id"`
+	}
+	return encodeJSON(struct {
+		Attester   id             `json:"attester"`
+		References []resourceJSON `json:"references"`
+		SBOM       summary        `json:"sbom"`
+	}{id{attester}, []resourceJSON{o.resource(k)}, said})
+}
+
+// NameOriginal adds the original to a predicate, and changes nothing else in it.
+func NameOriginal(predicate []byte, o Original, k Kept) ([]byte, error) {
+	named, err := encodeJSON(o.resource(k))
+	if err != nil {
+		return nil, err
+	}
+	return addMember(predicate, originalMember, named)
+}
+
+// addMember adds a member to a JSON object that has none of that name.
+func addMember(object []byte, name string, value []byte) ([]byte, error) {
+	trimmed := trimJSONSpace(object)
+	if len(trimmed) < 2 || trimmed[0] != '{' || trimmed[len(trimmed)-1] != '}' {
+		return nil, errNoObject
+	}
+	var out bytes.Buffer
+	out.Grow(len(trimmed) + len(name) + len(value) + 4)
+	body := bytes.TrimRight(trimmed[:len(trimmed)-1], " \t\r\n")
+	out.Write(body)
+	if len(body) > 1 {
+		out.WriteByte(',')
+	}
+	out.Write(jsonString(name))
+	out.WriteByte(':')
+	out.Write(value)
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// CheckForeign refuses a predicate that somebody else wrote and that has members
+// which only the service writes. The predicate is one that CheckJSON accepts.
+func CheckForeign(predicateType string, predicate []byte) error {
+	switch predicateType {
+	case PredicateSummary, "https://slsa.dev/verification_summary/v0.2":
+		return fmt.Errorf("%w: the service makes statements of type %s itself, when a gate is passed", ErrPredicateType, predicateType)
+	case PredicateSBOMReference:
+		return fmt.Errorf("%w: the service makes statements of type %s itself, of the document (hint: hand in the SBOM)", ErrPredicateType, predicateType)
+	}
+	// Most documents have no such text anywhere, and no escape that could hide it.
+	if !bytes.Contains(predicate, []byte(ownPrefix)) && !bytes.Contains(predicate, []byte(`\u`)) {
+		return nil
+	}
+	return checkJSON(predicate, MaxDepth, len(predicate), func(path jsonPath, name []byte) error {
+		if len(path) == 0 && bytes.HasPrefix(name, []byte(ownPrefix)) {
+			return fmt.Errorf("%w: member %s: members that begin with %s are written by the service", ErrStatement, quote(string(name)), ownPrefix)
+		}
+		return nil
+	})
+}
+
+func sbomReferenceFormat() format {
+	return format{
+		name: "sbom-reference", kind: EvidenceSBOM, types: []string{PredicateSBOMReference},
+		is: func(d *document) bool { return !d.list && d.has("references", "sbom") }, read: readSBOMReference,
+	}
+}
+
+func readSBOMReference(d *document) (Evidence, error) {
+	var references []json.RawMessage
+	var said struct {
+		Format, Version, Created string
+		Packages                 int
+	}
+	if err := d.into("references", &references); err != nil {
+		return Evidence{}, err
+	}
+	if len(references) != 1 {
+		return Evidence{}, unreadable("$.references", "%d entries, want the one document", len(references))
+	}
+	if err := d.into("sbom", &said); err != nil {
+		return Evidence{}, err
+	}
+	original, err := readOriginal("$.references[0]", references[0])
+	if err != nil {
+		return Evidence{}, err
+	}
+	if (said.Format != "SPDX" && said.Format != "CycloneDX") || said.Packages < 0 {
+		return Evidence{}, unreadable("$.sbom", "want the format, SPDX or CycloneDX, and the number of packages")
+	}
+	s := &SBOM{Format: said.Format, Version: keep(said.Version), Packages: said.Packages}
+	if s.Created, err = timeAt("$.sbom.created", said.Created); err != nil {
+		return Evidence{}, err
+	}
+	return Evidence{SBOM: s, Named: original}, nil
+}
+
+// namedOriginal is the original that a predicate names; nil: none.
+func namedOriginal(top members) (*Original, error) {
+	raw, ok := top[originalMember]
+	if !ok {
+		return nil, nil //nolint:nilnil // a document that holds all that it says
+	}
+	return readOriginal("$."+originalMember, raw)
+}
+
+func readOriginal(place string, raw json.RawMessage) (*Original, error) {
+	var r resourceJSON
+	if err := decodeAt(place, raw, &r); err != nil {
+		return nil, err
+	}
+	digest, err := ParseDigest(digestPrefix + r.Digest[algSHA256])
+	if err != nil {
+		return nil, unreadable(place+".digest.sha256", "%v", err)
+	}
+	return &Original{Digest: digest, Size: r.Annotations.Size, MediaType: keep(r.MediaType)}, nil
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+)
+
+// Documents come as files that tools wrote, and become statements. A small
+// document is embedded: the statement holds it byte for byte, and stock clients
+// read it there. A large one is read once, as a stream, and pushed to the registry
+// as an artifact of its own; the statement names it by digest and holds what it
+// says, so that nothing large goes through log and journal. A document that is
+// turned into other words (a JUnit file, a report in a format without a predicate)
+// is kept in the registry, too, whatever its size: what was signed is then our
+// reading, and somebody may want to read again.
+
+const (
+	// DefaultEmbed is up to how many bytes a document is embedded.
+	DefaultEmbed = 4 << 20
+	// HighestEmbed is what fits a statement.
+	HighestEmbed = attest.MaxEvidenceBytes
+	// MaxDocument bounds a document, bytes.
+	MaxDocument = oci.MaxDocument
+	// maxTitle bounds what an artifact is called after its file, bytes.
+	maxTitle = 128
+)
+
+// Document is evidence that a request brings: a file as a scanner, an SBOM
+// generator or a test runner writes it. It is recognised by its content.
+type Document struct {
+	// Name is for messages, and for the title of its artifact.
+	Name string
+	// Kind is what the caller takes it for: an evidence kind or the name of a
+	// format. A document of another kind is refused. "" for whatever it is.
+	Kind    attest.EvidenceKind
+	Content []byte
+	// Stored is in place of Content for a document that is not in memory.
+	Stored *Stored
+}
+
+// Stored is a document that was received and hashed. It stays as long as the
+// request that brought it.
+type Stored struct {
+	From   io.ReaderAt
+	Size   int64
+	Digest attest.Digest
+}
+
+// bytes is how large the document is.
+func (d Document) bytes() int64 {
+	if d.Stored != nil {
+		return d.Stored.Size
+	}
+	return int64(len(d.Content))
+}
+
+// carried is a document of the request, recognised.
+type carried struct {
+	name string
+	attest.Document
+	// original is what is pushed to the registry beside the statement; nil: the
+	// statement holds it.
+	original *oci.DocumentBlob
+	// asked is the type that the document has where it is embedded; "" where it
+	// is. What a job may attest does not depend on how large it is.
+	asked string
+}
+
+// permitted is the predicate type that policy is asked about.
+func (c carried) permitted() string {
+	if c.asked != "" {
+		return c.asked
+	}
+	return c.PredicateType
+}
+
+// recognise reads all documents before anything is done with the first of them.
+// a is the artifact in whose repository originals are kept.
+func (s *Service) recognise(a oci.Artifact, documents []Document) ([]carried, error) {
+	if len(documents) > maxDocuments {
+		return nil, fmt.Errorf("%w: %d documents, at most %d in one request (hint: attest them one by one)", ErrBadRequest, len(documents), maxDocuments)
+	}
+	var all []carried
+	for _, d := range documents {
+		c, err := s.recogniseOne(a, d)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+func (s *Service) recogniseOne(a oci.Artifact, d Document) (carried, error) {
+	name := clip(d.Name)
+	if d.bytes() > s.embed() {
+		return s.recogniseLarge(a, name, d)
+	}
+	content := d.Content
+	if d.Stored != nil {
+		content = make([]byte, d.Stored.Size)
+		if _, err := d.Stored.From.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
+			return carried{}, fmt.Errorf("%s: read what was received: %w", name, err)
+		}
+	}
+	read, err := attest.ReadDocumentAs(string(d.Kind), name, content)
+	if err != nil {
+		return carried{}, err
+	}
+	if read, err = asItsKind(name, read); err != nil {
+		return carried{}, err
+	}
+	if read.Embedded {
+		if err := attest.CheckForeign(read.PredicateType, read.Predicate); err != nil {
+			return carried{}, fmt.Errorf("%s: %w", name, err)
+		}
+		return carried{name: name, Document: read}, nil
+	}
+	return s.besides(a, name, d, read, readerAt(content))
+}
+
+// besides makes the statement of a document that it names and does not hold.
+func (s *Service) besides(a oci.Artifact, name string, d Document, read attest.Document, from io.ReaderAt) (carried, error) {
+	c := carried{name: name, asked: embeddedType(read)}
+	blob, kept := s.original(a, name, d, read.Original)
+	blob.From = from
+	if !read.Original.Secret { // which is named, and never kept
+		c.original = blob
+	}
+	ev, err := read.Evidence, error(nil)
+	switch {
+	case ev.SBOM != nil:
+		read.PredicateType = attest.PredicateSBOMReference
+		read.Predicate, err = attest.SBOMReference(AttestorSAN(s.cfg.Origin), read.Original, kept, *ev.SBOM)
+	case ev.Scan != nil && read.Embedded: // as the report is, it would hold it
+		if read.PredicateType, read.Predicate, err = attest.NormalisedScan(*ev.Scan); err == nil {
+			read.Predicate, err = attest.NameOriginal(read.Predicate, read.Original, kept)
+		}
+	default:
+		read.Predicate, err = attest.NameOriginal(read.Predicate, read.Original, kept)
+	}
+	if err != nil {
+		return carried{}, fmt.Errorf("%s: %w", name, err)
+	}
+	c.Document = read
+	return c, nil
+}
+
+// embeddedType is the predicate type of a document where it is embedded. SBOMs
+// that are no JSON never are; they are the same to policy as those that are.
+func embeddedType(read attest.Document) string {
+	switch sbom := read.Evidence.SBOM; {
+	case read.PredicateType != "" || sbom == nil:
+		return read.PredicateType
+	case sbom.Format == "SPDX":
+		return "https://spdx.dev/Document"
+	default:
+		return "https://cyclonedx.org/bom"
+	}
+}
+
+// recogniseLarge reads a document as a stream and makes the statement that names
+// it.
+func (s *Service) recogniseLarge(a oci.Artifact, name string, d Document) (carried, error) {
+	if d.bytes() > MaxDocument {
+		return carried{}, fmt.Errorf("%s: %w: %d bytes, the limit is %d", name, attest.ErrTooLarge, d.bytes(), MaxDocument)
+	}
+	from := io.ReaderAt(nil)
+	if d.Stored != nil {
+		from = d.Stored.From
+	} else {
+		from = readerAt(d.Content)
+	}
+	read, err := attest.ReadFrom(name, string(d.Kind), io.NewSectionReader(from, 0, d.bytes()), MaxDocument)
+	if err != nil {
+		return carried{}, err
+	}
+	if d.Stored != nil && read.Original.Digest != d.Stored.Digest {
+		return carried{}, fmt.Errorf("%s: it changed while it was read", name)
+	}
+	if read, err = asItsKind(name, read); err != nil {
+		return carried{}, err
+	}
+	// A kind that is its own statement and fits one (VEX, tests), and a scan of
+	// nothing, which has no findings to list.
+	if ev := read.Evidence; read.Embedded && ev.SBOM == nil && (ev.Scan == nil || ev.Scan.Nothing != "") {
+		if err := attest.CheckForeign(read.PredicateType, read.Predicate); err != nil {
+			return carried{}, fmt.Errorf("%s: %w", name, err)
+		}
+		return carried{name: name, Document: read}, nil
+	}
+	return s.besides(a, name, d, read, from)
+}
+
+// asItsKind makes sure that the statement of a document says what the document
+// was read as. A CycloneDX document is an SBOM to whoever reads its statement:
+// one that was handed in as a scan is stated as the findings in it.
+func asItsKind(name string, read attest.Document) (attest.Document, error) {
+	kind := read.Evidence.Kind
+	if !read.Embedded || attest.EvidenceKindOf(read.PredicateType) == kind {
+		return read, nil
+	}
+	if said, err := attest.ReadEvidence(read.PredicateType, read.Predicate); err == nil && said.Kind == kind {
+		return read, nil
+	}
+	if scan := read.Evidence.Scan; scan != nil && scan.Nothing == "" {
+		var err error
+		read.PredicateType, read.Predicate, err = attest.NormalisedScan(*scan)
+		read.Embedded = false
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		return read, err
+	}
+	return read, fmt.Errorf("%s: a statement of type %s is not read as %s (hint: hand it in as OpenVEX)", name, read.PredicateType, kind)
+}
+
+// original is where a document is kept beside an artifact.
+func (s *Service) original(a oci.Artifact, name string, d Document, o attest.Original) (*oci.DocumentBlob, attest.Kept) {
+	title := name
+	if len(title) > maxTitle {
+		title = clip(title[:maxTitle])
+	}
+	blob := &oci.DocumentBlob{Size: o.Size, Digest: o.Digest, MediaType: o.MediaType, Title: title}
+	if d.Stored != nil {
+		blob.From = d.Stored.From
+	}
+	kept := attest.Kept{Name: title}
+	if !o.Secret {
+		place := a.Registry + "/" + a.Repository
+		kept.URI = "oci://" + place + "@" + string(o.Digest)
+		kept.DownloadLocation = "https://" + a.Registry + "/v2/" + a.Repository + "/blobs/" + string(o.Digest)
+	}
+	return blob, kept
+}
+
+// embed is up to how many bytes documents are embedded.
+func (s *Service) embed() int64 {
+	if s.cfg.Embed == 0 {
+		return DefaultEmbed
+	}
+	return s.cfg.Embed
+}
+
+// readerAt reads bytes in memory.
+type readerAt []byte
+
+// ReadAt implements io.ReaderAt.
+func (b readerAt) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off >= int64(len(b)) {
+		return 0, io.EOF
+	}
+	n := copy(p, b[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// subjects are what the statements of a request are about.
+func subjects(a oci.Artifact, images []oci.PlatformImage, platform string) ([]oci.Artifact, error) {
+	var names []string
+	var all []oci.Artifact
+	for _, i := range images {
+		names = append(names, i.Platform)
+		if platform == platformAll || platform == i.Platform {
+			all = append(all, i.Artifact)
+		}
+	}
+	if len(all) == 0 {
+		slices.Sort(names)
+		return nil, fmt.Errorf("%w: %s has no image for platform %q, it has %q", ErrBadRequest, a, clip(platform), names)
+	}
+	return all, nil
+}
+
+// What Platform says besides the name of a platform.
+const (
+	platformIndex = "index"
+	platformAll   = "all"
+)

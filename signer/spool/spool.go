@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package spool holds large documents while the request that brought them is
+// worked on.
+//
+// A document of 256 MB must not be in memory, and cannot go straight to the
+// registry: nothing of a request is kept before all of it has been read and found
+// good. So it is hashed and written to a file of the deployment's own folder. The
+// file has no name while it is used, so that it is gone with the request, the
+// process or the power, whichever ends first; what the instant between its
+// creation and the loss of its name has left is removed at the next start. All
+// files together have a limit, and whoever comes when it is reached is told to come
+// again.
+package spool
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+const (
+	// step is how much room is taken at a time, bytes: a document says nothing of
+	// its size before it has come.
+	step = 1 << 20
+	// buffer is what receiving a document takes of memory, bytes.
+	buffer = 64 << 10
+	// prefix begins the names of files.
+	prefix = "document-"
+)
+
+// Area is a folder with a limit. It is safe for concurrent use.
+type Area struct {
+	dir   string
+	limit int64
+
+	mu   sync.Mutex
+	used int64 // guarded by mu
+}
+
+// Open makes the folder if it is not there, and removes what a process has left
+// in it that did not end in order. Servers that share a folder do each other no
+// harm: a file in use has no name.
+func Open(dir string, limit int64) (*Area, error) {
+	if limit < step {
+		return nil, fmt.Errorf("open spool %s: a limit of %d bytes holds nothing", dir, limit)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return nil, fmt.Errorf("open spool: %w", err)
+			}
+		}
+	}
+	return &Area{dir: dir, limit: limit}, nil
+}
+
+// File is a document in the area, until it is closed.
+type File struct {
+	signer.Stored
+	file *os.File
+	area *Area
+	room int64  // that it takes
+	name string // until it is lost
+}
+
+// Receive reads r to its end, hashes it and keeps it. More than limit bytes are
+// an attest.ErrTooLarge; no room, in the area or on the disk, is a
+// signer.ErrBusy. An error of r comes back as it is. Nothing is left after an
+// error.
+func (a *Area) Receive(r io.Reader, limit int64) (_ *File, err error) {
+	file, err := os.CreateTemp(a.dir, prefix)
+	if err != nil {
+		return nil, full(err)
+	}
+	f := &File{file: file, area: a, name: file.Name()}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	// A server that starts beside this one may have been faster.
+	if err := os.Remove(file.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("keep document: %w", err)
+	}
+	f.name = ""
+	hash := sha256.New()
+	chunk := make([]byte, buffer)
+	for {
+		n, readErr := r.Read(chunk)
+		if f.Size += int64(n); f.Size > limit {
+			return nil, fmt.Errorf("%w: more than %d bytes", attest.ErrTooLarge, limit)
+		}
+		if err := f.take(); err != nil {
+			return nil, err
+		}
+		hash.Write(chunk[:n]) // never fails
+		if _, err := file.Write(chunk[:n]); err != nil {
+			return nil, full(err)
+		}
+		if errors.Is(readErr, io.EOF) {
+			break
+		}
+		if readErr != nil {
+			return nil, readErr
+		}
+	}
+	if f.Digest, err = attest.ParseDigest("sha256:" + hex.EncodeToString(hash.Sum(nil))); err != nil {
+		return nil, err
+	}
+	f.From = file
+	return f, nil
+}
+
+// Document is what was received.
+func (f *File) Document() signer.Stored { return f.Stored }
+
+// take gets room for what the file has.
+func (f *File) take() error {
+	f.area.mu.Lock()
+	defer f.area.mu.Unlock()
+	for f.room < f.Size {
+		if f.area.used+step > f.area.limit {
+			return fmt.Errorf("%w: %d bytes of documents are being worked on, there is room for %d", signer.ErrBusy, f.area.used, f.area.limit)
+		}
+		f.area.used += step
+		f.room += step
+	}
+	return nil
+}
+
+// Close forgets the document and gives its room back. It may be called twice.
+func (f *File) Close() {
+	_ = f.file.Close() // it has no name any more, and nobody reads it again
+	if f.name != "" {
+		_ = os.Remove(f.name) // Open removes it otherwise
+	}
+	f.area.mu.Lock()
+	defer f.area.mu.Unlock()
+	f.area.used -= f.room
+	f.room = 0
+}
+
+// Used is how many bytes of room are taken.
+func (a *Area) Used() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.used
+}
+
+// full tells a full disk from other errors: it passes.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
+		return fmt.Errorf("%w: no room on the disk for documents: %w", signer.ErrBusy, err)
+	}
+	return fmt.Errorf("keep document: %w", err)
+}
