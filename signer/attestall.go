@@ -30,7 +30,7 @@ type charge struct {
 	req     Request
 	ev      AuditEvent
 	grant   *policy.Grant
-	modes   int // of its signatures
+	modes   []string // of its signatures
 	draft   draft
 	key     string
 	hold    held
@@ -149,8 +149,10 @@ func (s *Service) prepare(ctx context.Context, p Principal, req Request, c *char
 	if c.sameAs != nil {
 		keyed.Predicate = c.sameAs
 	}
-	basis, _ := decision.Basis()
-	c.modes = basis.Signatures
+	basis, _ := decision.Basis() // there is one: it was granted
+	if c.modes, err = modesOf(policy.Terms{Certificate: basis.Certificate, Keys: basis.Keys}); err != nil {
+		return s.refuse(ctx, c.ev, stageIntent, err)
+	}
 	c.grant, c.draft, c.key = grant, d, requestKey(p, c.artifact, keyed)
 	return nil
 }
@@ -399,8 +401,17 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 	if req.PredicateType != "" && req.Action == ActionAttest {
 		documents = append(documents, carried{name: "predicate", Document: attest.Document{PredicateType: req.PredicateType, Predicate: req.Predicate}})
 	}
+	digests := []attest.Digest{a.Digest}
+	for _, subject := range about {
+		digests = append(digests, subject.Digest)
+	}
 	var all []*charge
 	for _, d := range documents {
+		if d.asked != "" { // named and not held: who reads the statement has not seen the report
+			if err := d.Evidence.About(digests...); err != nil {
+				return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, d.name, err)
+			}
+		}
 		for _, subject := range about {
 			all = append(all, &charge{carried: d, artifact: subject})
 		}

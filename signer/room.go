@@ -88,12 +88,13 @@ func (s *Service) refuseFullFor(ctx context.Context, charges []*charge) error {
 func (s *Service) places(charges []*charge) oci.Attachments {
 	want := oci.Attachments{Kind: oci.AttestationTag}
 	for _, c := range charges {
-		want.Bundles += c.modes * len(s.cfg.Logs)
+		signatures := len(c.modes)
+		want.Bundles += signatures * len(s.cfg.Logs)
 		if c.original != nil {
 			want.Bundles++
 		}
 		if s.cfg.Tags != nil {
-			want.Layers += c.modes
+			want.Layers += signatures
 		}
 	}
 	return want

@@ -84,6 +84,8 @@ func (a *attached) lines(now time.Time) []string {
 	for _, d := range a.Documents {
 		if d.Saved != "" {
 			lines = append(lines, "saved as "+d.Saved)
+		} else if d.Secret {
+			lines = append(lines, fmt.Sprintf("document %s, %d bytes, %s, which holds secrets and is not kept", d.Digest, d.Size, d.MediaType))
 		} else if !d.Held {
 			lines = append(lines, fmt.Sprintf("document %s, %d bytes, %s", d.Digest, d.Size, d.MediaType))
 		}

@@ -89,7 +89,7 @@ func TestRefusals(t *testing.T) {
 		says                   string
 	}{
 		{"nobody", charts + "/app", "app-1.2.3.tgz", "", good, http.StatusUnauthorized, "unauthenticated"},
-		{"another repository's job", charts + "/app", "app-1.2.3.tgz", l.Token(t, devissuer.GitHub, "repository=acme/other"), good, http.StatusForbidden, "only acme/app"},
+		{"another repository's job", charts + "/app", "app-1.2.3.tgz", l.Token(t, devissuer.GitHub, "repository=acme/other"), good, http.StatusForbidden, "no rule admits this identity"},
 		{"a person", charts + "/app", "app-1.2.3.tgz", "Bearer", good, http.StatusUnauthorized, "unauthenticated"},
 		{"where no rule is", l.Registry + "/acme/images/app", "app-1.2.3.tgz", appToken(t, l), good, http.StatusForbidden, "repository"},
 		{"another registry", "registry.example/acme/charts/app", "app-1.2.3.tgz", appToken(t, l), good, http.StatusForbidden, "foreign-registry"},
