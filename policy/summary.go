@@ -10,12 +10,10 @@ const PredicateSummary = "https://slsa.dev/verification_summary/v1"
 
 // Basis is what a decision that allows rests on. It is no permission.
 type Basis struct {
-	Rule  string
-	Gated bool // the rule requires evidence
-	// Certificate and Keys are in which modes a grant lets sign.
-	Certificate bool
-	Keys        []string
-	Evidence    []string // "sha256:<hex>" of the bundles with it
+	Rule       string
+	Gated      bool     // the rule requires evidence
+	Signatures int      // that a grant is good for
+	Evidence   []string // "sha256:<hex>" of the bundles with it
 }
 
 // Basis tells what the decision rests on; false if it refuses.
@@ -24,7 +22,9 @@ func (d Decision) Basis() (Basis, bool) {
 		return Basis{}, false
 	}
 	terms := d.grant.permit.terms
-	return Basis{
-		Rule: terms.Rule, Gated: len(terms.Evidence) > 0, Certificate: terms.Certificate, Keys: slices.Clone(terms.Keys), Evidence: slices.Clone(terms.Evidence),
-	}, true
+	basis := Basis{Rule: terms.Rule, Gated: len(terms.Evidence) > 0, Signatures: len(terms.Keys), Evidence: slices.Clone(terms.Evidence)}
+	if terms.Certificate {
+		basis.Signatures++
+	}
+	return basis, true
 }

@@ -30,7 +30,7 @@ type charge struct {
 	req     Request
 	ev      AuditEvent
 	grant   *policy.Grant
-	modes   []string // of its signatures
+	modes   int // of its signatures
 	draft   draft
 	key     string
 	hold    held
@@ -149,10 +149,8 @@ func (s *Service) prepare(ctx context.Context, p Principal, req Request, c *char
 	if c.sameAs != nil {
 		keyed.Predicate = c.sameAs
 	}
-	basis, _ := decision.Basis() // there is one: it was granted
-	if c.modes, err = modesOf(policy.Terms{Certificate: basis.Certificate, Keys: basis.Keys}); err != nil {
-		return s.refuse(ctx, c.ev, stageIntent, err)
-	}
+	basis, _ := decision.Basis()
+	c.modes = basis.Signatures
 	c.grant, c.draft, c.key = grant, d, requestKey(p, c.artifact, keyed)
 	return nil
 }

@@ -3,10 +3,12 @@
 package signer_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
 	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -44,4 +46,45 @@ func TestHopelessDocuments(t *testing.T) {
 			}
 		}
 	}
+}
+
+// narrowRegistry has room for so many bundles.
+type narrowRegistry struct {
+	signer.Registry
+	w      *world
+	places int
+}
+
+func (r *narrowRegistry) Room(_ context.Context, _ oci.Artifact, want oci.Attachments) error {
+	if len(r.w.attached)+want.Bundles > r.places {
+		return oci.ErrTooMany
+	}
+	return nil
+}
+
+// TestRoomForAll: several statements that have room one by one, and not together with the document that one of them names, leave nothing; those
+// that were made before take none.
+func TestRoomForAll(t *testing.T) {
+	w := newDocuments(t)
+	registry := &narrowRegistry{w: w, places: 2}
+	s := w.startWith(func(c *signer.Config) {
+		c.Embed = 1000
+		registry.Registry, c.Registry = c.Registry, registry
+	})
+	small, large := signer.Document{Name: "small.json", Content: []byte(sbomOf(1))}, signer.Document{Name: "large.json", Kind: "sbom", Stored: stored(sbomOf(200))}
+	_, err := s.AttestDocuments(t.Context(), documents(small, large))
+	if !errors.Is(err, oci.ErrTooMany) || len(w.intents)+len(w.attached)+len(w.documents) > 0 {
+		t.Errorf("%v, and %d intents, %d bundles, %d documents", err, len(w.intents), len(w.attached), len(w.documents))
+	}
+	if last := w.audit[len(w.audit)-1]; last.Decision != signer.DecisionRefused || last.Stage != "attach" {
+		t.Errorf("recorded %+v", last)
+	}
+	if _, err := s.AttestDocuments(t.Context(), documents(small)); err != nil {
+		t.Fatal(err)
+	}
+	registry.places = 3
+	if _, err := s.AttestDocuments(t.Context(), documents(small, large)); err != nil {
+		t.Errorf("one of them is there already: %v", err)
+	}
+	w.check()
 }

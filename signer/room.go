@@ -88,13 +88,12 @@ func (s *Service) refuseFullFor(ctx context.Context, charges []*charge) error {
 func (s *Service) places(charges []*charge) oci.Attachments {
 	want := oci.Attachments{Kind: oci.AttestationTag}
 	for _, c := range charges {
-		signatures := len(c.modes)
-		want.Bundles += signatures * len(s.cfg.Logs)
+		want.Bundles += c.modes * len(s.cfg.Logs)
 		if c.original != nil {
 			want.Bundles++
 		}
 		if s.cfg.Tags != nil {
-			want.Layers += signatures
+			want.Layers += c.modes
 		}
 	}
 	return want

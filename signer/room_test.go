@@ -87,27 +87,3 @@ func TestNoRoomForWhatIsThere(t *testing.T) {
 	}
 	w.check()
 }
-
-// TestRoomForAll: several statements that have room one by one, and not together with the document that one of them names, leave nothing; those
-// that were made before take none.
-func TestRoomForAll(t *testing.T) {
-	w := newDocuments(t)
-	s := w.startWith(func(c *signer.Config) { c.Embed = 1000 })
-	small, large := signer.Document{Name: "small.json", Content: []byte(sbomOf(1))}, signer.Document{Name: "large.json", Kind: "sbom", Stored: stored(sbomOf(200))}
-	w.places = 2
-	_, err := s.AttestDocuments(t.Context(), documents(small, large))
-	if !errors.Is(err, oci.ErrTooMany) || len(w.intents)+len(w.attached)+len(w.documents) > 0 {
-		t.Errorf("%v, and %d intents, %d bundles, %d documents", err, len(w.intents), len(w.attached), len(w.documents))
-	}
-	if last := w.audit[len(w.audit)-1]; last.Decision != signer.DecisionRefused || last.Stage != "attach" {
-		t.Errorf("recorded %+v", last)
-	}
-	if _, err := s.AttestDocuments(t.Context(), documents(small)); err != nil {
-		t.Fatal(err)
-	}
-	w.places = 3
-	if _, err := s.AttestDocuments(t.Context(), documents(small, large)); err != nil {
-		t.Errorf("one of them is there already: %v", err)
-	}
-	w.check()
-}
