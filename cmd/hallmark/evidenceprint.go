@@ -44,7 +44,7 @@ func (t *subjectTree) print(w io.Writer, indent string, now time.Time) {
 		if len(t.Attached)+i == last {
 			branch, below = "└─ ", "   "
 		}
-		_, _ = fmt.Fprintf(w, "%s%splatform %s\n", indent, branch, t.Platforms[i].Digest)
+		_, _ = fmt.Fprintf(w, "%s%splatform %s %s\n", indent, branch, printable(t.Platforms[i].Platform), t.Platforms[i].Digest)
 		t.Platforms[i].print(w, indent+below, now)
 	}
 }
