@@ -88,6 +88,11 @@ func (a *attached) lines(now time.Time) []string {
 			lines = append(lines, fmt.Sprintf("document %s, %d bytes, %s", d.Digest, d.Size, d.MediaType))
 		}
 	}
+	if a.What == isDocument {
+		for _, l := range a.layers {
+			lines = append(lines, fmt.Sprintf("%s, which a verified statement names", l.Digest))
+		}
+	}
 	if a.Problem != "" {
 		lines = append(lines, a.Problem)
 	}
