@@ -321,7 +321,7 @@ func rank(name string) int {
 	return slices.Index([]string{"unknown", "critical", "high", "medium", "low", "negligible", "none"}, strings.ToLower(name))
 }
 
-// tally says counts in the order of their names.
+// tally says counts: of severities the worst first, of other words by name.
 func tally(counts map[string]int) string {
 	var parts []string
 	byRank := func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b)) }
