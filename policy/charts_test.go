@@ -3,6 +3,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +159,11 @@ func TestOwnChartImages(t *testing.T) {
 	in.Repository = "other/charts/app"
 	if _, ok := p.Decide(in).Grant(); ok {
 		t.Error("about a chart that nobody may sign")
+	}
+	in = chartInput(policy.ActionAttest)
+	in.PredicateType, in.Own, in.Kind = policy.PredicateChartImages, true, policy.KindImage
+	if reasons := fmt.Sprint(p.Decide(in).Refusal()); !strings.Contains(reasons, "is about Helm charts only") {
+		t.Errorf("about an image: %s", reasons)
 	}
 }
 

@@ -154,6 +154,7 @@ func TestScope(t *testing.T) {
 		{"no identity", func(in *policy.Input) { in.Identity = "" }, `no rule is for the identity source ""`},
 		{"attest a listed type", func(in *policy.Input) { in.Action, in.PredicateType = "attest", sbomType }, ""},
 		{"attest a longer type", func(in *policy.Input) { in.Action, in.PredicateType = "attest", sbomType+"/v2.3" }, `predicate-type is`},
+		{"attest VEX", func(in *policy.Input) { in.Action, in.PredicateType = "attest", "https://openvex.dev/ns/v0.2.0" }, `give it to a rule for the workflow that may`},
 		{"attest no type", func(in *policy.Input) { in.Action = "attest" }, `predicate-type is ""`},
 		{"attest a signature", func(in *policy.Input) { in.Action, in.PredicateType = "attest", policy.PredicateSignature }, `cannot be attested`},
 		{"no digest", func(in *policy.Input) { in.Digest = "" }, `digest ""`},

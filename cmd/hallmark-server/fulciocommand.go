@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
@@ -23,9 +24,7 @@ import (
 func fulcioCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "fulcio", Short: "The authority of the Fulcio API",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("which command? (hint: %s --help)", cmd.CommandPath())}
-		},
+		RunE: program.WhichCommand,
 	}
 	cmd.AddCommand(fulcioEnableCommand())
 	return cmd

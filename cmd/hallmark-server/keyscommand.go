@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/trustroot/tuf"
 )
@@ -24,9 +25,7 @@ func keysCommand() *cobra.Command {
 		Long: "A key is an encrypted file of the deployment's folder, or is in a KMS. Either way the deployment remembers its\n" +
 			"public half (keys/NAME.pub): another key under the same name is an error, never a new identity.\n" +
 			"A key is rotated without a day on which everybody has to change: `keys rotate`.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("which command? (hint: %s --help)", cmd.CommandPath())}
-		},
+		RunE: program.WhichCommand,
 	}
 	cmd.AddCommand(keysListCommand(), keysCreateCommand(), keysRotateCommand(), keysStatusCommand())
 	return cmd

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
@@ -25,9 +26,7 @@ func logCommand() *cobra.Command {
 			"trusted root. When every verifier has that file, `log activate` sends new entries to it and freezes the one\n" +
 			"before. Frozen logs are read for ever: keep their keys, and as safe as before.\n" +
 			"With SQLite stop the service first; with PostgreSQL it follows while it runs.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("which command? (hint: %s --help)", cmd.CommandPath())}
-		},
+		RunE: program.WhichCommand,
 	}
 	cmd.AddCommand(logListCommand(), logAddCommand(), logActivateCommand(), logFreezeCommand())
 	return cmd

@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/signer/trustroot"
 )
@@ -32,9 +33,7 @@ func revokeCommand() *cobra.Command {
 		Long: "What is revoked counts for nothing with every verifier that reads the trust repository, from its next look on, and the\n" +
 			"service signs it no more. The running service publishes it within seconds.\n" +
 			"The commands need nothing but the deployment's folder: there is no way over the network.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("what? (hint: %s --help)", cmd.CommandPath())}
-		},
+		RunE: program.WhichCommand,
 	}
 	cmd.AddCommand(
 		revokeKind(trustroot.RevokedDigest, "digest --dir DIR --reason TEXT sha256:HEX", "Revoke an artifact, whoever signed it and when"),

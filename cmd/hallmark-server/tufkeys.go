@@ -19,6 +19,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/trustroot"
 	"github.com/hallmark-dev/hallmark/signer/trustroot/tuf"
@@ -202,9 +203,7 @@ func ensureRootKey(dir string) (crypto.Signer, error) {
 func tufCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tuf", Short: "The trust repository",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("which command? (hint: %s --help)", cmd.CommandPath())}
-		},
+		RunE: program.WhichCommand,
 	}
 	cmd.AddCommand(tufInitCommand())
 	return cmd

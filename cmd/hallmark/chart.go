@@ -17,6 +17,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest/helm"
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -29,9 +30,7 @@ func chartCommand(env environment) *cobra.Command {
 		Long: "A chart is signed in two ways. In the registry it is an artifact like an image: hallmark sign, or any of cosign's\n" +
 			"verifiers. Helm itself knows provenance files only, which are a part of what is pushed. So the order is: ask for\n" +
 			"the provenance file, push both, sign what was pushed. `hallmark chart push` does all of it.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usage("which command? (hint: %s --help)", cmd.CommandPath())
-		},
+		RunE: program.WhichCommand,
 	}
 	cmd.AddCommand(chartProvenanceCommand(env), chartPushCommand(env), chartImagesCommand(env), chartKeyringCommand(env))
 	return cmd
@@ -174,13 +173,24 @@ func chartImagesCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return flags.request(cmd, env, "/hallmark/v1/charts/images", body)
+		var answer attestedImages
+		if err := flags.call(cmd, env, "/hallmark/v1/charts/images", body, &answer.Receipt); err != nil {
+			return err
+		}
+		answer.RefersTo = imagesOf(answer.Bundle)
+		return printAs(*flags.output, env.stdout, answer, func(w io.Writer) {
+			printReceipt(w, answer.Receipt)
+			printImages(w, answer.RefersTo)
+		})
 	}
 	return cmd
 }
 
 // readChart reads a packaged chart, and says in which repository it will be.
 func readChart(env environment, path, folder string) (*helm.Chart, string, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, "", usage("%s is a folder, not a packaged chart (hint: helm package %s)", path, path)
+	}
 	archive, err := readBounded(env, path, helm.MaxArchiveBytes)
 	if err != nil {
 		return nil, "", err

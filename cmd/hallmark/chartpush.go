@@ -41,6 +41,7 @@ type pushed struct {
 	Unchanged  bool                 `json:"unchanged"`
 	Provenance *signer.ChartReceipt `json:"provenance,omitempty"`
 	Images     *signer.Receipt      `json:"images,omitempty"`
+	RefersTo   []chartImage         `json:"refersTo,omitempty"`
 	Signature  signer.Receipt       `json:"signature"`
 }
 
@@ -109,6 +110,7 @@ func (f *pushFlags) push(ctx context.Context, env environment, job *job, c *helm
 		if err := job.call(ctx, "/hallmark/v1/charts/images", job.token, body, out.Images); err != nil {
 			return out, fmt.Errorf("attest images of %s, which is pushed: %w", out.Chart, err)
 		}
+		out.RefersTo = imagesOf(out.Images.Bundle)
 	}
 	// 4. The signature.
 	body, err := requestBody(map[string]string{"image": byDigest}, nil)
@@ -134,6 +136,7 @@ func printPushed(w io.Writer, p pushed) {
 	}
 	if p.Images != nil {
 		_, _ = fmt.Fprintf(w, "images entry\t%d\n", p.Images.LogIndex)
+		printImages(w, p.RefersTo)
 	}
 	printReceipt(w, p.Signature)
 }

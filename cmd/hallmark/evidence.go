@@ -30,11 +30,11 @@ var evidenceKinds = []struct {
 	kind attest.EvidenceKind
 	help string
 }{
-	{attest.EvidenceSBOM, "SBOM `file` (SPDX or CycloneDX JSON) to attest first; may be repeated"},
-	{attest.EvidenceScan, "scan report `file` (Trivy or Grype JSON, in-toto vulns) to attest first; may be repeated"},
-	{attest.EvidenceVEX, "OpenVEX `file` to attest first; may be repeated"},
-	{attest.EvidenceCheck, "lint, configuration, secrets or code report `file` (hadolint, dockle, kube-bench, gitleaks, SARIF, …) to attest first; may be repeated"},
-	{attest.EvidenceTest, "test result `file` (JUnit XML, in-toto test-result) to attest first; may be repeated"},
+	{attest.EvidenceSBOM, "SBOM `file` (SPDX, CycloneDX, syft); may be repeated"},
+	{attest.EvidenceScan, "scan report `file` (Trivy, Grype, SARIF, Clair, Snyk, GitLab, in-toto vulns, …); may be repeated"},
+	{attest.EvidenceVEX, "VEX `file` (OpenVEX, CycloneDX); may be repeated"},
+	{attest.EvidenceCheck, "lint, configuration, secrets or code report `file` (hadolint, dockle, kube-bench, gitleaks, SARIF, …); may be repeated"},
+	{attest.EvidenceTest, "test result `file` (JUnit XML, in-toto test-result); may be repeated"},
 }
 
 // addEvidenceFlags adds the flags of a request that signs.

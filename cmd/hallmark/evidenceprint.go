@@ -44,7 +44,7 @@ func (t *subjectTree) print(w io.Writer, indent string, now time.Time) {
 		if len(t.Attached)+i == last {
 			branch, below = "└─ ", "   "
 		}
-		_, _ = fmt.Fprintf(w, "%s%splatform %s\n", indent, branch, t.Platforms[i].Digest)
+		_, _ = fmt.Fprintf(w, "%s%splatform %s %s\n", indent, branch, printable(t.Platforms[i].Platform), t.Platforms[i].Digest)
 		t.Platforms[i].print(w, indent+below, now)
 	}
 }
@@ -89,6 +89,11 @@ func (a *attached) lines(now time.Time) []string {
 			lines = append(lines, fmt.Sprintf("document %s, %d bytes, %s, which holds secrets and is not kept", d.Digest, d.Size, d.MediaType))
 		case !d.Held:
 			lines = append(lines, fmt.Sprintf("document %s, %d bytes, %s", d.Digest, d.Size, d.MediaType))
+		}
+	}
+	if a.What == isDocument {
+		for _, l := range a.layers {
+			lines = append(lines, fmt.Sprintf("%s, which a verified statement names", l.Digest))
 		}
 	}
 	if a.Problem != "" {

@@ -46,7 +46,7 @@ func evidenceCommand(env environment) *cobra.Command {
 	flags.StringVar(&f.server, "server", "", "`URL` of the signing service whose record is shown as well (default: the registry alone)")
 	flags.StringVar(&f.download, "download", "", "`folder` to save the verified documents to")
 	flags.StringArrayVar(&f.keys, "key", nil, "PEM public key `file` of signatures that were made by key; may be repeated")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return f.run(cmd, env, args[0]) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return f.run(cmd, env, oci.WithoutScheme(args[0])) }
 	return cmd
 }
 
@@ -55,6 +55,7 @@ type subjectTree struct {
 	Artifact  string        `json:"artifact"`
 	Digest    attest.Digest `json:"digest"`
 	Kind      string        `json:"kind"`
+	Platform  string        `json:"platform,omitempty"` // what the index says of it
 	Attached  []attached    `json:"attached"`
 	Platforms []subjectTree `json:"platforms,omitempty"`
 }
@@ -211,15 +212,16 @@ func (g *gatherer) tree(ctx context.Context, artifact oci.Artifact) (subjectTree
 	if err != nil || artifact.Kind != oci.KindIndex {
 		return t, err
 	}
-	images, err := g.registry.Platforms(ctx, artifact)
+	images, err := g.registry.Images(ctx, artifact)
 	if err != nil && !errors.Is(err, oci.ErrBadManifest) { // an index of indexes has no platforms to show
 		return t, err
 	}
 	for _, image := range images {
-		child, err := g.subject(ctx, image)
+		child, err := g.subject(ctx, image.Artifact)
 		if err != nil {
 			return t, err
 		}
+		child.Platform = image.Platform
 		t.Platforms = append(t.Platforms, child)
 	}
 	return t, nil

@@ -99,7 +99,7 @@ func (f *inspectFlags) inspect(env environment, path string) ([]inspected, error
 	name := nameOf(path)
 	head, err := io.ReadAll(io.LimitReader(r, attest.MaxBundleBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, readError(path, err)
 	}
 	if len(head) <= attest.MaxBundleBytes {
 		carried, err := attest.OpenEnvelopes(head)

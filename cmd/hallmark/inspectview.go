@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -197,7 +198,7 @@ func (i *inspected) gate(ev attest.Evidence) []string {
 	case ev.Check != nil:
 		say("a check by %s: %s, %s; it is neither a scan of packages nor a test result", ev.Check.Tool, ev.Check.Result, counted(i.Findings))
 	case ev.VEX != nil:
-		say("%d VEX statements; not_affected and fixed excuse findings if the policy accepts who attested them", len(ev.VEX.Statements))
+		say("VEX statements: %d; not_affected and fixed excuse findings if the policy accepts who attested them", len(ev.VEX.Statements))
 	case ev.Test != nil:
 		say("tests %s", ev.Test.Result)
 	case ev.Provenance != nil:
@@ -314,10 +315,17 @@ func (i *inspected) print(w io.Writer) {
 	}
 }
 
-// tally says counts in the order of their names.
+// rank puts severities in the order in which gates say them; all other words
+// are of one rank.
+func rank(name string) int {
+	return slices.Index([]string{"unknown", "critical", "high", "medium", "low", "negligible", "none"}, strings.ToLower(name))
+}
+
+// tally says counts: of severities the worst first, of other words by name.
 func tally(counts map[string]int) string {
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(counts)) {
+	byRank := func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b)) }
+	for _, name := range slices.SortedFunc(maps.Keys(counts), byRank) {
 		label := name
 		if label == "" {
 			label = "(nothing)"

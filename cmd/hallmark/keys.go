@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/verifier"
 )
@@ -42,10 +43,9 @@ func keysCommand(env environment) *cobra.Command {
 		Use: "keys", Short: "Public keys of signatures that are made by key",
 		Long: "Some rules have artifacts signed by long-lived keys, for verifiers that know signers by their keys. Keep the\n" +
 			"public key where you verify, and look once, by another way, that it is the right one: who believes what a\n" +
-			"server says today believes the server.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usage("which command? (hint: %s --help)", cmd.CommandPath())
-		},
+			"server says today believes the server.\n\n" +
+			"The deployment's own keys and their rotation are for its operators: hallmark-server keys list, status, rotate.",
+		RunE: program.WhichCommand,
 	}
 	cmd.AddCommand(keysListCommand(env), keysPublicCommand(env))
 	return cmd

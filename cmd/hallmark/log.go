@@ -38,12 +38,7 @@ func logCommand(env environment) *cobra.Command {
 			"Nothing the service says is believed without a proof. Exit codes: 0 yes, 1 no (a wrong answer, or not in the log),\n" +
 			"2 wrong usage, 3 could not decide.",
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage("which command? (hint: %s --help)", cmd.CommandPath())
-			}
-			return usage("unknown command %q (hint: %s --help)", args[0], cmd.CommandPath())
-		},
+		RunE: program.WhichCommand,
 	}
 	cmd.AddCommand(logListCommand(env), logGetCommand(env), logSearchCommand(env), logProveCommand(env), logFsckCommand(env))
 	return cmd

@@ -66,7 +66,7 @@ func logSearchCommand(env environment) *cobra.Command {
 			return err
 		}
 		if len(found) == 0 {
-			return no("nothing is found under these terms")
+			return no("nothing is found under these terms (hint: values are whole and as certificates have them, such as repository:https://github.com/acme/app)")
 		}
 		return nil
 	}

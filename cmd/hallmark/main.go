@@ -10,6 +10,7 @@
 //	hallmark inspect FILE...  say what a report, SBOM, VEX document or statement says
 //	hallmark policy test FILE try a signing policy without a service
 //	hallmark log ...          look into the transparency logs, and check what they answer
+//	hallmark revoke ...       revoke (on the server), and list what is revoked
 //	hallmark keys ...         public keys of signatures that are made by key
 //	hallmark chart ...        provenance, push and images of Helm charts
 //	hallmark root ...         sign the root of trust, in a ceremony of several holders

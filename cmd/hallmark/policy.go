@@ -12,6 +12,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/signer"
 )
@@ -20,9 +21,7 @@ func policyCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "policy", Short: "Try policies before they are enforced",
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usage("which command? (hint: %s --help)", cmd.CommandPath())
-		},
+		RunE: program.WhichCommand,
 	}
 	cmd.AddCommand(policyTestCommand(env))
 	return cmd
@@ -157,7 +156,7 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	}
 	if f.now != "" {
 		if in.Now, err = time.Parse(time.RFC3339, f.now); err != nil {
-			return policy.Input{}, usage("--now: %w", err)
+			return policy.Input{}, usage("--now %q is no time (hint: like 2026-01-31T00:00:00Z)", f.now)
 		}
 	}
 	provider, san := guess(claims)

@@ -16,6 +16,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/trustroot/tuf"
 )
@@ -42,9 +43,7 @@ func rootCommand(env environment) *cobra.Command {
 			"  hallmark root sign --dir DIR --key alice.key     each holder\n" +
 			"  hallmark root publish --dir DIR --to /var/lib/hallmark/trust\n" +
 			"Later versions begin with `hallmark root next` instead of init.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usage("which command? (hint: %s --help)", cmd.CommandPath())
-		},
+		RunE: program.WhichCommand,
 	}
 	cmd.AddCommand(rootKeyCommand(env), rootInitCommand(env), rootNextCommand(env), rootSignCommand(env),
 		rootPublishCommand(env), rootShowCommand(env), rootVerifyCommand(env))

@@ -58,13 +58,18 @@ func sbomCommand(env environment) *cobra.Command {
 	flags.StringVar(&f.format, "format", "cyclonedx-json", "cyclonedx-json or spdx-json")
 	flags.StringVar(&f.syft, "syft", "", "the syft `program` (default: HALLMARK_SYFT, then syft in PATH)")
 	flags.StringVar(&f.platform, "platform", "", "of an index, the `platform` to describe, such as linux/arm64 (default: syft's own)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), env, args[0]) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return f.run(cmd.Context(), env, oci.WithoutScheme(args[0]))
+	}
 	return cmd
 }
 
 func (f *sbomRun) run(ctx context.Context, env environment, image string) error {
 	if sbomFormats[f.format] == "" {
 		return usage("--format %q: want cyclonedx-json or spdx-json", f.format)
+	}
+	if f.output == "json" || f.output == "text" {
+		return usage("--output is the file to write here (hint: -o sbom.json, or -o ./%s; --format says which kind of SBOM)", f.output)
 	}
 	if strings.HasPrefix(f.platform, "-") {
 		return usage("--platform %q is no platform", f.platform)

@@ -128,12 +128,19 @@ func TestSBOM(t *testing.T) {
 		}
 	}
 
+	if code, _, stderr := runSBOM(t, nil, "oci://"+image, "--syft", good); code != exitYes {
+		t.Errorf("with a scheme: exit %d, %s", code, stderr)
+	}
+
 	t.Setenv("PATH", t.TempDir())
 	if code, _, stderr := runSBOM(t, nil, image); code != exitUsage || !strings.Contains(stderr, "go install github.com/anchore/syft/cmd/syft@v1.57.0") {
 		t.Errorf("no syft: exit %d, %s", code, stderr)
 	}
 	if code, _, _ := runSBOM(t, nil, strings.Replace(image, "app", "none", 1), "--syft", good); code != exitNo {
 		t.Errorf("no image: exit %d", code)
+	}
+	if code, _, stderr := runSBOM(t, nil, image, "--syft", good, "-o", "json"); code != exitUsage || !strings.Contains(stderr, "-o sbom.json") {
+		t.Errorf("a format for a file: exit %d, %s", code, stderr)
 	}
 	if code, _, stderr := runSBOM(t, nil, image, "--syft", good, "--platform", "--file=x"); code != exitUsage || !strings.Contains(stderr, "is no platform") {
 		t.Errorf("a flag for a platform: exit %d, %s", code, stderr)

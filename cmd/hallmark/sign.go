@@ -4,9 +4,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +30,7 @@ func addSignFlags(cmd *cobra.Command) *signFlags {
 	f := &signFlags{output: outputFlag(cmd)}
 	cmd.Flags().StringVar(&f.token, "token", "", "file with the CI token, or - for stdin (default: the CI's environment)")
 	cmd.Flags().StringVar(&f.server, "server", "", "URL of the signing service (default: HALLMARK_URL)")
-	cmd.Flags().StringVar(&f.audience, "audience", "", "audience to ask GitHub for (default: HALLMARK_AUDIENCE, or the server's URL)")
+	cmd.Flags().StringVar(&f.audience, "audience", "", "audience to ask the CI's token for (default: HALLMARK_AUDIENCE, or the server's URL)")
 	return f
 }
 
@@ -37,7 +39,8 @@ func signCommand(env environment) *cobra.Command {
 		Use: "sign IMAGE", Short: "Sign an artifact of the central registry", Args: oneArgument("image"),
 		Long: "Ask the service for a signature over an image or Helm chart in the central registry.\n" +
 			"Works in CI jobs only: the token of the job is the only credential there is.\n\n" +
-			"Evidence (--sbom, --scan, --vex, --test) is attested first and stays, also if the signature is then refused.\n" +
+			"Evidence (--sbom, --scan, --vex, --check, --test, or --evidence for any that the service knows) is attested first and stays,\n" +
+			"also if the signature is then refused. `hallmark inspect FILE` shows beforehand what a gate sees of a file.\n" +
 			"With --dry-run nothing is attested or signed: the answer is the decision, exit code 0 would be signed, 1 would be refused.",
 	}
 	flags := addSignFlags(cmd)
@@ -46,6 +49,9 @@ func signCommand(env environment) *cobra.Command {
 		documents, err := evidence.list(env, flags.token == "-")
 		if err != nil {
 			return err
+		}
+		if len(documents) == 0 && (evidence.extras.platform != "" || evidence.extras.kind != "") {
+			return usage("--platform and --type are about documents, and there is none (hint: to sign the image of one platform, name its digest)")
 		}
 		image := oci.WithoutScheme(args[0])
 		if together(documents) > inJSON {
@@ -67,7 +73,7 @@ func attestCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "attest IMAGE [--type URI --predicate FILE | --sbom FILE --scan FILE ...]", Short: "Attest statements about an artifact", Args: oneArgument("image"),
 		Long: "Ask the service for signed statements about an image or Helm chart, and for no signature of it:\n" +
-			"about documents (--sbom, --scan, --vex, --test, or --evidence for any that the service knows), all of them or none;\n" +
+			"about documents (--sbom, --scan, --vex, --check, --test, or --evidence for any that the service knows), all of them or none;\n" +
 			"or with a predicate of any type (--type, --predicate), which is embedded byte for byte.",
 	}
 	flags := addSignFlags(cmd)
@@ -226,10 +232,18 @@ func readBounded(env environment, path string, limit int64) ([]byte, error) {
 	}
 	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, readError(path, err)
 	}
 	if int64(len(raw)) > limit {
 		return nil, usage("%s is larger than %d bytes", path, limit)
 	}
 	return raw, nil
+}
+
+// readError says why a file that is there could not be read.
+func readError(path string, err error) error {
+	if errors.Is(err, syscall.EISDIR) {
+		return usage("%s is a folder, not a file", path)
+	}
+	return fmt.Errorf("read %s: %w", path, err)
 }

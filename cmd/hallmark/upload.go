@@ -130,6 +130,9 @@ func (f *evidenceFlags) list(env environment, stdinTaken bool) ([]evidenceFile, 
 			if err != nil {
 				return nil, usage("%w", err)
 			}
+			if info.IsDir() {
+				return nil, usage("%s is a folder, not a file", d.path)
+			}
 			if d.size = info.Size(); d.size > signer.MaxDocument {
 				return nil, usage("%s has %d bytes, the limit is %d", d.path, d.size, signer.MaxDocument)
 			}

@@ -117,7 +117,7 @@ func TestSBOMAndEvidence(t *testing.T) {
 	}
 
 	// All of it, verified.
-	want(t, "tree", evidence(), 0, "all of it verifies\t"+image, "─ signature", "attestation sbom: cyclonedx, ", "attestation scan: trivy 0.60.0, 1 finding, 1 low", "platform sha256:",
+	want(t, "tree", evidence(), 0, "all of it verifies\t"+image, "─ signature", "attestation sbom: cyclonedx, ", "attestation scan: trivy 0.60.0, 1 finding, 1 low", "platform linux/amd64 sha256:", "platform linux/arm64 sha256:",
 		"of "+l.URL+", for https://github.com/acme/app/", "attestation provenance")
 	all := parse(t, evidence("-o", "json"))
 	wanted := []string{

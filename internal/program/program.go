@@ -57,13 +57,21 @@ func Root(name, short, version string) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Short: short, Version: version,
 		Args: cobra.ArbitraryArgs, // cobra's own complaint would have no exit code
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return Misuse("which command? (hint: %s --help)", name)
-			}
-			return Misuse("unknown command %q (hint: %s --help)", args[0], name)
-		},
+		RunE: WhichCommand,
 	}
+}
+
+// WhichCommand is what a command that only has others below it does: it says
+// that none was named, or none of that name is there, and which may be meant.
+func WhichCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return Misuse("which command? (hint: %s --help)", cmd.CommandPath())
+	}
+	cmd.SuggestionsMinimumDistance = 2 // letters that are wrong
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return Misuse("unknown command %q (hint: %s %s; all are in %s --help)", args[0], cmd.CommandPath(), strings.Join(near, ", "), cmd.CommandPath())
+	}
+	return Misuse("unknown command %q (hint: %s --help)", args[0], cmd.CommandPath())
 }
 
 // Run runs a program and returns its exit code. What went wrong is on stderr,

@@ -38,6 +38,7 @@ func TestRun(t *testing.T) {
 		"a stranger's word": {args: []string{"do"}, err: errors.New("\x1b[2Jverified\r"), code: program.Undecided, stderr: "prog: \uFFFD[2Jverified\uFFFD\n"},
 		"no command":        {code: program.Usage, stderr: "prog: which command? (hint: prog --help)\n"},
 		"unknown command":   {args: []string{"sing"}, code: program.Usage, stderr: "prog: unknown command \"sing\" (hint: prog --help)\n"},
+		"nearly":            {args: []string{"ddo"}, code: program.Usage, stderr: "prog: unknown command \"ddo\" (hint: prog do; all are in prog --help)\n"},
 		"unknown flag":      {args: []string{"do", "--fast"}, code: program.Usage, stderr: "prog: unknown flag: --fast (hint: prog do --help)\n"},
 		"wrong format":      {args: []string{"do", "-o", "yaml"}, code: program.Usage, stderr: "want text or json"},
 		"argument":          {args: []string{"do", "it"}, code: program.Usage, stderr: "takes no arguments, got \"it\""},
