@@ -399,8 +399,17 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 	if req.PredicateType != "" && req.Action == ActionAttest {
 		documents = append(documents, carried{name: "predicate", Document: attest.Document{PredicateType: req.PredicateType, Predicate: req.Predicate}})
 	}
+	digests := []attest.Digest{a.Digest}
+	for _, subject := range about {
+		digests = append(digests, subject.Digest)
+	}
 	var all []*charge
 	for _, d := range documents {
+		if d.asked != "" { // named and not held: who reads the statement has not seen the report
+			if err := d.Evidence.About(digests...); err != nil {
+				return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, d.name, err)
+			}
+		}
 		for _, subject := range about {
 			all = append(all, &charge{carried: d, artifact: subject})
 		}

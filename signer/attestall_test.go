@@ -120,6 +120,45 @@ func TestLargeScan(t *testing.T) {
 	}
 }
 
+// TestLargeScanOfAnother: a report that its statement only names is refused if it
+// is about another image.
+func TestLargeScanOfAnother(t *testing.T) {
+	w := newDocuments(t)
+	s := w.startWith(func(c *signer.Config) { c.Embed = 100 })
+	report := strings.Replace(scanFile("LOW"), `"Results"`, `"ArtifactType": "container_image", "Metadata": {"RepoDigests": ["registry.corp/acme/app@sha256:`+strings.Repeat("0", 64)+`"]}, "Results"`, 1)
+	_, err := s.AttestDocuments(t.Context(), documents(signer.Document{Name: "trivy.json", Content: []byte(report)}))
+	if !errors.Is(err, signer.ErrBadRequest) || !errors.Is(err, attest.ErrOtherArtifact) || len(w.intents)+len(w.documents) > 0 {
+		t.Errorf("%v, and %d intents, %d documents", err, len(w.intents), len(w.documents))
+	}
+}
+
+// TestScanInAnSBOM: a CycloneDX document that is handed in as a scan is stated as
+// one: its own statement would be read as an SBOM.
+func TestScanInAnSBOM(t *testing.T) {
+	const both = `{"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "metadata": {"timestamp": "2026-01-02T03:04:05Z"},
+		"components": [{"type": "library", "name": "openssl", "version": "3.0.1", "bom-ref": "o", "purl": "pkg:deb/debian/openssl@3.0.1"}],
+		"vulnerabilities": [{"id": "CVE-2026-1", "ratings": [{"severity": "critical"}], "affects": [{"ref": "o"}]}]}`
+	for kind, want := range map[attest.EvidenceKind]string{"scan": "https://in-toto.io/attestation/vulns/v0.2", "sbom": "https://cyclonedx.org/bom", "": "https://cyclonedx.org/bom"} {
+		w := newDocuments(t)
+		w.policy = strings.Replace(documentsPolicy, "predicateTypes: [", "predicateTypes: [https://cyclonedx.org/bom, https://in-toto.io/attestation/vulns/v0.2, ", 1)
+		if _, err := w.start().AttestDocuments(t.Context(), documents(signer.Document{Name: "bom.json", Kind: kind, Content: []byte(both)})); err != nil {
+			t.Errorf("%q: %v", kind, err)
+			continue
+		}
+		st := w.statements()[want]
+		if len(st) != 1 {
+			t.Fatalf("%q: %v", kind, w.statements())
+		}
+		ev, err := attest.ReadEvidence(want, st[0].Predicate)
+		if err != nil || kind != "" && ev.Kind != kind {
+			t.Errorf("%q is read as %s, %v", kind, ev.Kind, err)
+		}
+		if kind == "scan" && (ev.Named == nil || len(ev.Scan.Findings) != 1 || w.documents[ev.Named.Digest].Size != int64(len(both))) {
+			t.Errorf("%+v, kept %v", ev, w.documents)
+		}
+	}
+}
+
 // TestConvertedDocument: what is said in other words is kept as it was, small or
 // not.
 func TestConvertedDocument(t *testing.T) {

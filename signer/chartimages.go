@@ -140,7 +140,7 @@ func (s *Service) lookUpOne(ctx context.Context, image *attest.ChartImage) error
 	switch {
 	case isNo(err):
 		image.Problem = clip(err.Error())
-		return nil //nolint:nilerr // a finding
+		return nil
 	case err != nil:
 		return fmt.Errorf("image %s: %w", image.Canonical, err)
 	}

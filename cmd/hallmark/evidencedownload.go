@@ -39,6 +39,9 @@ func (g *gatherer) save(ctx context.Context, artifact oci.Artifact, t *subjectTr
 		}
 		for j := range a.Documents {
 			d := &a.Documents[j]
+			if d.Secret {
+				continue // nobody has it
+			}
 			content := d.content
 			if !d.Held {
 				var err error

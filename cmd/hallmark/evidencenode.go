@@ -78,7 +78,10 @@ type namedFile struct {
 	Size      int64         `json:"size"`
 	MediaType string        `json:"mediaType,omitempty"`
 	Held      bool          `json:"held"` // in the statement; otherwise the registry has it
-	Saved     string        `json:"saved,omitempty"`
+	// Secret is a document that holds secrets: its digest is recorded, and nobody
+	// keeps it.
+	Secret bool   `json:"secret,omitempty"`
+	Saved  string `json:"saved,omitempty"`
 
 	content []byte
 }
@@ -207,6 +210,7 @@ func filesOf(predicate []byte) []namedFile {
 	type resource struct {
 		Digest      map[string]string `json:"digest"`
 		MediaType   string            `json:"mediaType"`
+		Location    string            `json:"downloadLocation"`
 		Annotations struct {
 			Size int64 `json:"size"`
 		} `json:"annotations"`
@@ -221,14 +225,16 @@ func filesOf(predicate []byte) []namedFile {
 	held := predicate
 	var files []namedFile
 	if json.Unmarshal(predicate, &named) == nil {
-		if named.Document != nil {
-			named.References = append(named.References, *named.Document)
+		add := func(r resource, secret bool) {
+			if digest, err := attest.ParseDigest("sha256:" + r.Digest["sha256"]); err == nil {
+				files = append(files, namedFile{Digest: digest, Size: r.Annotations.Size, MediaType: r.MediaType, Secret: secret})
+			}
 		}
 		for _, r := range named.References {
-			digest, err := attest.ParseDigest("sha256:" + r.Digest["sha256"])
-			if err == nil {
-				files = append(files, namedFile{Digest: digest, Size: r.Annotations.Size, MediaType: r.MediaType})
-			}
+			add(r, false)
+		}
+		if d := named.Document; d != nil {
+			add(*d, d.Location == "")
 		}
 		if bytes.HasPrefix(named.Scanner.Result, []byte("{")) { // cosign's predicate wraps the scanner's report
 			held = named.Scanner.Result

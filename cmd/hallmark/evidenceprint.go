@@ -82,9 +82,12 @@ func (a *attached) lines(now time.Time) []string {
 		lines = append(lines, "by "+a.who(), "at "+a.when(now))
 	}
 	for _, d := range a.Documents {
-		if d.Saved != "" {
+		switch {
+		case d.Saved != "":
 			lines = append(lines, "saved as "+d.Saved)
-		} else if !d.Held {
+		case d.Secret:
+			lines = append(lines, fmt.Sprintf("document %s, %d bytes, %s, which holds secrets and is not kept", d.Digest, d.Size, d.MediaType))
+		case !d.Held:
 			lines = append(lines, fmt.Sprintf("document %s, %d bytes, %s", d.Digest, d.Size, d.MediaType))
 		}
 	}

@@ -122,8 +122,8 @@ func TestSBOMAndEvidence(t *testing.T) {
 	all := parse(t, evidence("-o", "json"))
 	wanted := []string{
 		"attestation provenance true", "attestation provenance true", "attestation sbom true", "attestation sbom true", "attestation sbom true", "attestation sbom true",
-		"attestation scan true", "attestation scan true", "attestation test true", "attestation test true", "signature true", "signature true",
-	} // each as a bundle and under a legacy tag
+		"attestation scan true", "attestation scan true", "attestation test true", "attestation test true", "document false", "signature true", "signature true",
+	} // each as a bundle and under a legacy tag; the document is the JUnit file, which its statement names
 	if !slices.Equal(all.found(), wanted) || !all.Allowed || len(all.Platforms) != 2 {
 		t.Errorf("found %q, want %q", all.found(), wanted)
 	}
@@ -135,7 +135,7 @@ func TestSBOMAndEvidence(t *testing.T) {
 	// The documents, byte for byte.
 	folder := t.TempDir()
 	want(t, "download", evidence("--download", folder), 0, "saved as "+folder)
-	for _, file := range []string{sbom, spdx, write(t, "scan", report)} {
+	for _, file := range []string{sbom, spdx, write(t, "scan", report), write(t, "junit", tests)} {
 		original, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
