@@ -103,7 +103,7 @@ func readSARIF(d *document) (Evidence, error) {
 	case !there || runs == 0:
 		return Evidence{}, unreadable("$.runs", "missing: nothing was run")
 	}
-	s.Digest = onlyOne(s.digests)
+	s.named(s.digests)
 	for _, at := range s.finished { // a report is as old as its oldest part
 		s.FinishedAt = older(s.FinishedAt, at)
 	}
