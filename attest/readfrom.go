@@ -309,9 +309,9 @@ func (ev Evidence) About(digests ...Digest) error {
 	var all []string
 	switch {
 	case ev.Scan != nil:
-		all = append(ev.Scan.Digests[:len(ev.Scan.Digests):len(ev.Scan.Digests)], ev.Scan.Digest)
+		all = append(slices.Clone(ev.Scan.Digests), ev.Scan.Digest)
 	case ev.Check != nil:
-		all = append(ev.Check.Digests[:len(ev.Check.Digests):len(ev.Check.Digests)], ev.Check.Digest)
+		all = append(slices.Clone(ev.Check.Digests), ev.Check.Digest)
 	case ev.SBOM != nil:
 		all = []string{ev.SBOM.Digest}
 	}
