@@ -57,6 +57,8 @@ type ChartRender struct {
 	Manifests int    `json:"manifests"`
 	// Problem says why it could not be rendered, or what could not be read.
 	Problem string `json:"problem,omitempty"`
+	// Unread says what was rendered and could not be read: images may be in it.
+	Unread string `json:"unread,omitempty"`
 }
 
 // ChartImage is an image that a chart refers to.

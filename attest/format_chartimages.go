@@ -24,7 +24,7 @@ func readChartImages(d *document) (Evidence, error) {
 		return Evidence{}, unreadable("$.chart.name", "missing")
 	}
 	if _, err := each("$.renders", d.members["renders"], func(_ string, r ChartRender) error {
-		out.Renders = append(out.Renders, ChartRender{Values: keep(r.Values), Digest: r.Digest, Manifests: r.Manifests, Problem: keep(r.Problem)})
+		out.Renders = append(out.Renders, ChartRender{Values: keep(r.Values), Digest: r.Digest, Manifests: r.Manifests, Problem: keep(r.Problem), Unread: keep(r.Unread)})
 		return nil
 	}); err != nil {
 		return Evidence{}, err

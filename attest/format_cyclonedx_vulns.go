@@ -201,7 +201,8 @@ func (v *cyclonedxVulnerability) finding() Finding {
 
 // scan makes a finding of each component that a vulnerability affects.
 func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
-	s := &Scan{Tool: strings.ToLower(c.tool), ToolVersion: c.version, FinishedAt: c.at, Packages: len(c.components), Digest: onlyOne(c.digests)}
+	s := &Scan{Tool: strings.ToLower(c.tool), ToolVersion: c.version, FinishedAt: c.at, Packages: len(c.components)}
+	s.named(c.digests)
 	if s.Tool == "" {
 		s.Tool = "cyclonedx"
 	}

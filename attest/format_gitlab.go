@@ -99,7 +99,7 @@ func readGitLab(d *document) (Evidence, error) {
 	if err != nil {
 		return Evidence{}, err
 	}
-	s.Digest = onlyOne(digests)
+	s.named(digests)
 	if isCheck {
 		ev := c.evidence()
 		ev.secret = kind == FindingSecret

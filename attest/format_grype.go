@@ -73,7 +73,7 @@ func readGrype(d *document) (Evidence, error) {
 	}
 	_ = json.Unmarshal(source.Target, &target) // only an image has any
 	s.Target = keep(target.UserInput)
-	s.Digest = digestAmong(target.RepoDigests)
+	s.named(digestsAmong(target.RepoDigests))
 	r := d.reader("matches")
 	there, err := r.list(func() error { return readGrypeMatch(r, s, false) })
 	if err == nil && !there {

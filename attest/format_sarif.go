@@ -40,6 +40,28 @@ func wrapFindings(file []byte, d Document) (string, []byte, error) {
 // sarifScanners look for vulnerabilities of packages.
 var sarifScanners = []string{"trivy", "grype", "snyk", "clair", "osv-scanner", "anchore", "docker scout", "jfrog xray", "dependency-check", "govulncheck"}
 
+// sarifOthers are their makers' programs that look at code and configuration.
+var sarifOthers = []string{"snykcode", "snyk code", "snyk iac", "snyk infrastructure"}
+
+// isSARIFScanner tells whether a tool looks for vulnerabilities of packages.
+func isSARIFScanner(tool string) bool {
+	begins := func(known string) bool { return strings.HasPrefix(tool, known) }
+	return slices.ContainsFunc(sarifScanners, begins) && !slices.ContainsFunc(sarifOthers, begins)
+}
+
+// sarifSecrets are words in the names of tools and rules that are about secrets:
+// such results quote the line, and so the secret.
+var sarifSecrets = []string{
+	"secret", "credential", "password", "passwd", "gitleaks", "trufflehog", "gitguardian", "ggshield", "nosey", "kingfisher", "cwe-798", "cwe-259", "cwe-321", "api-key", "apikey", "private-key", "token",
+}
+
+func saysSecret(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		name = strings.ToLower(name)
+		return slices.ContainsFunc(sarifSecrets, func(word string) bool { return strings.Contains(name, word) })
+	})
+}
+
 // sarifReport is what has been read.
 type sarifReport struct {
 	Check
@@ -47,6 +69,7 @@ type sarifReport struct {
 	// scanner: some run is of one that looks for vulnerabilities; others: some
 	// is not, or has looked for something else.
 	scanner, others bool
+	secret          bool // a result may quote one
 	finished        []time.Time
 	digests         []string
 	run             sarifRun
@@ -80,7 +103,7 @@ func readSARIF(d *document) (Evidence, error) {
 	case !there || runs == 0:
 		return Evidence{}, unreadable("$.runs", "missing: nothing was run")
 	}
-	s.Digest = onlyOne(s.digests)
+	s.named(s.digests)
 	for _, at := range s.finished { // a report is as old as its oldest part
 		s.FinishedAt = older(s.FinishedAt, at)
 	}
@@ -92,9 +115,11 @@ func readSARIF(d *document) (Evidence, error) {
 		if len(s.Findings) == 0 && s.Nothing == "" {
 			s.note("SARIF does not say what was looked at: prefer the scanner's own JSON")
 		}
-		return Evidence{Scan: &s.Scan, Kind: EvidenceScan}, nil
+		return Evidence{Scan: &s.Scan, Kind: EvidenceScan, secret: s.secret}, nil
 	}
-	return s.evidence(), nil
+	ev := s.evidence()
+	ev.secret = s.secret
+	return ev, nil
 }
 
 func (s *sarifReport) readRun() error {
@@ -141,7 +166,7 @@ func (s *sarifReport) endRun(place string) error {
 		return unreadable(place+".tool.driver.name", "missing")
 	}
 	tool := strings.ToLower(run.tool)
-	isScanner := slices.ContainsFunc(sarifScanners, func(known string) bool { return strings.HasPrefix(tool, known) })
+	isScanner := isSARIFScanner(tool)
 	if s.Tool == "" {
 		s.Tool, s.ToolVersion = keep(tool), keep(run.version)
 	} else if s.Tool != tool {

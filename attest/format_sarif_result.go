@@ -66,6 +66,9 @@ func (s *sarifReport) result(tool string) error {
 	}
 	rule := s.ruleOf(&one)
 	f := one.finding(rule, s.isVulnerability(rule, one.ruleID, tool))
+	if f.Kind != FindingVulnerability {
+		s.secret = s.secret || saysSecret(append([]string{tool, one.ruleID, rule.title}, rule.tags...)...)
+	}
 	f.Tool = keep(tool)
 	return s.add(r.place, f)
 }
@@ -97,8 +100,7 @@ func (s *sarifReport) isVulnerability(rule sarifRule, id, tool string) bool {
 		return true
 	}
 	isTag := func(tag string) bool { return strings.EqualFold(tag, "vulnerability") }
-	known := func(name string) bool { return strings.HasPrefix(tool, name) }
-	return slices.ContainsFunc(rule.tags, isTag) && slices.ContainsFunc(sarifScanners, known)
+	return slices.ContainsFunc(rule.tags, isTag) && isSARIFScanner(tool)
 }
 
 func (s *sarifReport) location(one *sarifResult) error {

@@ -2,7 +2,10 @@
 
 package attest
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // SBOMs in JSON are read from the front, whichever of the formats they turn
 // out to be: the member that names the format may come last. A gate asks
@@ -190,14 +193,20 @@ func (s *sbomReader) formatName() string {
 	return "syft"
 }
 
-// digestAmong returns the one digest that references repository@sha256:… name,
-// whatever is written there: what is no digest is no artifact's.
-func digestAmong(references []string) string {
+// named sets what a report says of the artifact's digest.
+func (s *Scan) named(digests []string) {
+	if s.Digest = onlyOne(digests); s.Digest == "" {
+		s.Digests = keepUnique(slices.Clone(digests), "", maxDigests)
+	}
+}
+
+// digestsAmong returns the digests that references repository@sha256:… name.
+func digestsAmong(references []string) []string {
 	var all []string
 	for _, r := range references {
 		if _, digest, ok := strings.Cut(r, "@"); ok {
 			all = append(all, keep(digest))
 		}
 	}
-	return onlyOne(all)
+	return all
 }

@@ -59,7 +59,7 @@ func readTrivy(d *document) (Evidence, error) {
 		return Evidence{}, unreadable("$.SchemaVersion", "%d, want 2", schema)
 	}
 	t.Tool, t.ToolVersion, t.Target = "trivy", keep(tool.Version), keep(t.Target)
-	t.Digest = digestAmong(metadata.RepoDigests)
+	t.named(digestsAmong(metadata.RepoDigests))
 	var err error
 	if t.FinishedAt, err = timeAt("$.CreatedAt", created); err != nil {
 		return Evidence{}, err

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // Original names the file that a predicate was made from, byte for byte as it
@@ -305,18 +306,20 @@ func readStreamed(head []byte, src io.Reader) (Document, error) {
 // digest is about whatever its statement is about. The error is an
 // ErrOtherArtifact and an ErrEvidence.
 func (ev Evidence) About(digests ...Digest) error {
-	named := ""
+	var all []string
 	switch {
 	case ev.Scan != nil:
-		named = ev.Scan.Digest
+		all = append(slices.Clone(ev.Scan.Digests), ev.Scan.Digest)
 	case ev.Check != nil:
-		named = ev.Check.Digest
+		all = append(slices.Clone(ev.Check.Digests), ev.Check.Digest)
 	case ev.SBOM != nil:
-		named = ev.SBOM.Digest
+		all = []string{ev.SBOM.Digest}
 	}
-	if named == "" || slices.Contains(digests, Digest(named)) {
+	all = slices.DeleteFunc(all, func(named string) bool { return named == "" })
+	if len(all) == 0 || slices.ContainsFunc(all, func(named string) bool { return slices.Contains(digests, Digest(named)) }) {
 		return nil
 	}
+	named := strings.Join(all, " or ")
 	want := ""
 	for i, d := range digests {
 		if want += string(d); i < len(digests)-1 {

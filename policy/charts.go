@@ -33,6 +33,7 @@ type ChartImages struct {
 	Images   []ChartImage
 	Given    bool     // rendered with values that a job has given
 	Problems []string // what could not be rendered or read
+	Unread   []string // of it, what was rendered: images may be in it
 }
 
 // ChartImage is one image of a chart.
@@ -78,6 +79,9 @@ func checkChartInput(in Input) error {
 
 // insufficientImages returns what a chart's images lack, or "".
 func (g *gate) insufficientImages(c *ChartImages) string {
+	if len(c.Unread) > 0 {
+		return "it renders what cannot be read, and images may be in that: " + strings.Trim(shown(c.Unread[0]), `"`) + " (hint: helm lint)"
+	}
 	var bad []string
 	for _, image := range c.Images {
 		if image.Guessed && g.spec.ChartImages.WithoutGuesses {

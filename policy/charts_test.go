@@ -100,6 +100,7 @@ func TestChartImages(t *testing.T) {
 		{"pinned", "{pinned: true}", []policy.ChartImage{signed}, nil, ""},
 		{"a guess", "{}", []policy.ChartImage{guess}, nil, "some/thing:1 is not signed"},
 		{"without guesses", "{withoutGuesses: true}", []policy.ChartImage{guess}, nil, ""},
+		{"something that cannot be read", "{withoutGuesses: true}", []policy.ChartImage{signed}, func(d *policy.Document) { d.ChartImages.Unread = []string{"a.yaml: not YAML"} }, "images may be in that: a.yaml: not YAML"},
 		{"a job's own word", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.Author = "https://github.com/acme/app/x.yml" }, "not by the service itself"},
 		{"about another chart", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.Digest = "sha256:" + strings.Repeat("b", 64) }, "none (hint: "},
 		{"unreadable", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.ChartImages, d.Problem = nil, "$.images: missing" }, "$.images: missing"},

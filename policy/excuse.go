@@ -33,6 +33,7 @@ type excuse struct {
 	excuses   bool // or takes an excuse back
 	why       string
 	cves      []string // among its ids
+	cost      int      // names that are held against each finding
 	products  []product
 }
 
@@ -69,7 +70,9 @@ func (x *excuses) add(d *Document, s *VEXStatement, author vexAuthor, now time.T
 		}
 		e.why += " by " + d.Author
 	}
+	e.cost = 1
 	for _, p := range s.Products {
+		e.cost += len(p.IDs) + len(p.Subcomponents)
 		e.products = append(e.products, product{newComponents(p.IDs), newComponents(p.Subcomponents)})
 	}
 	for _, id := range append([]string{s.Vulnerability}, s.Aliases...) {
@@ -103,7 +106,10 @@ func (x *excuses) of(f *Finding, digest string) string {
 	if len(x.around) == 0 {
 		return ""
 	}
-	if x.comparisons += len(x.around); x.comparisons > maxComparisons {
+	for _, e := range x.around {
+		x.comparisons += e.cost
+	}
+	if x.comparisons > maxComparisons {
 		return ""
 	}
 	found, known := parsePURL(f.PURL)

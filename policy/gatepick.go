@@ -15,7 +15,7 @@ import (
 // The newest decides, by the log's time, or by a report's own if that is earlier: attesting an old report again does not make it news. Of
 // reports, it does so among those of one tool: what one scanner does not find takes nothing
 // away from what another has found. And it speaks with those that were attested for the same run, so that of two results that a job brings the
-// good one does not hide the bad one. A newer run makes good what an older one left.
+// good one does not hide the bad one. One that is not sufficient takes nothing back of what was found before. A newer run makes good what an older one left.
 
 // asked is what evidence is looked for.
 type asked struct{ kind, tool, target string }
@@ -53,6 +53,9 @@ func (g *gate) pick(a asked, documents []Document, now time.Time) picked {
 			continue
 		}
 		p.documents = append(p.documents, counted{newest, why == ""})
+		if why != "" {
+			p.documents = append(p.documents, g.stillKnown(newest, usable, now)...)
+		}
 		for _, d := range usable {
 			if d != newest && d.Run != "" && d.Run == newest.Run && d.tool() == newest.tool() && hasBadNews(d.Kind) && !g.isStale(d, now) {
 				p.documents = append(p.documents, counted{d, false})
@@ -62,6 +65,25 @@ func (g *gate) pick(a asked, documents []Document, now time.Time) picked {
 	p.enough = len(good) > 0
 	p.detail = listed(append(good, bad...), "; ")
 	return p
+}
+
+// stillKnown are the older reports of a tool whose newest is not sufficient: who has looked at nothing, or cannot say when, takes nothing
+// back of what was found before. The first that is sufficient ends the search.
+func (g *gate) stillKnown(newest *Document, usable []*Document, now time.Time) []counted {
+	if newest.Scan == nil {
+		return nil
+	}
+	var known []counted
+	for _, d := range usable {
+		if d.tool() != newest.tool() || newest.compareNews(d) <= 0 || (d.Run != "" && d.Run == newest.Run) || g.isStale(d, now) {
+			continue
+		}
+		known = append(known, counted{d, false})
+		if g.insufficient(d, now) == "" {
+			break
+		}
+	}
+	return known
 }
 
 // usable are the documents that can count, the newest first, and why others do not.
@@ -128,7 +150,7 @@ func (g *gate) newsOfPlatforms(kind string, s gateSubject, known []counted, docu
 	for _, platform := range s.platforms {
 		for _, tool := range g.tools(kind) {
 			for _, d := range g.pick(asked{kind, tool, platform}, documents, now).documents {
-				if !slices.ContainsFunc(known, func(k counted) bool { return k.tool() == d.tool() && k.compareNews(d.Document) >= 0 }) {
+				if !slices.ContainsFunc(known, func(k counted) bool { return k.enough && k.tool() == d.tool() && k.compareNews(d.Document) >= 0 }) {
 					news = append(news, counted{d.Document, false})
 				}
 			}

@@ -86,9 +86,19 @@ func (c *component) meansArtifact(names artifactNames, digests []string) match {
 	return matchPerhaps // a name that only its owner understands
 }
 
-// isAt reports whether a reference without tag is the repository's, with or without its host.
+// isAt reports whether a reference without tag is the repository's, with or without its host. What is before it must be a host: "globex/app"
+// is not "app".
 func (n artifactNames) isAt(reference string) bool {
-	return n.repository != "" && (reference == n.repository || strings.HasSuffix(reference, "/"+n.repository) && !strings.Contains(reference, "://"))
+	if n.repository == "" {
+		return false
+	}
+	host, isEnd := strings.CutSuffix(reference, "/"+n.repository)
+	return reference == n.repository || isEnd && isRegistry(host)
+}
+
+// isRegistry tells a registry from the first part of a repository, as container runtimes do.
+func isRegistry(s string) bool {
+	return !strings.Contains(s, "/") && (strings.ContainsAny(s, ".:") || s == "localhost")
 }
 
 // linksTo tells whether a BOM-Link is to the artifact itself: to a whole document about it.

@@ -62,6 +62,8 @@ type Sieve struct {
 type sieved struct {
 	kind, digest, tool string
 	unreadable         bool
+	// doubtful: a report that for some gate or for all shows nothing, and so hides none of its tool.
+	doubtful bool
 }
 
 // NewSieve returns an empty sieve for a decision that needs no more than that. Zero needs read nothing.
@@ -90,7 +92,7 @@ func (s *Sieve) Add(d Document) {
 		s.size += d.size()
 		return
 	}
-	key.tool = d.tool()
+	key.tool, key.doubtful = d.tool(), d.isDoubtful()
 	if kept, ok := s.best[key]; !ok || d.compareNews(&kept) > 0 {
 		s.best[key] = d
 		s.size += d.size()
@@ -98,6 +100,11 @@ func (s *Sieve) Add(d Document) {
 			s.size -= kept.size()
 		}
 	}
+}
+
+// isDoubtful reports whether a report can be insufficient for another reason than its age.
+func (d *Document) isDoubtful() bool {
+	return d.Scan != nil && (d.Scan.Nothing != "" || d.Scan.FinishedAt.IsZero() || d.Scan.FinishedAt.After(d.At.Add(clockTolerance)))
 }
 
 // isStale reports whether what became known at that time is too old for every gate.

@@ -18,6 +18,15 @@ type Admission struct {
 	artifact oci.Artifact
 }
 
+// Who names the identity that was admitted, to share out what is scarce among
+// all; "" if nobody was.
+func (a *Admission) Who() string {
+	if a == nil {
+		return ""
+	}
+	return a.principal.Provider + " " + a.principal.Identity
+}
+
 // Admit tells whether run would go beyond its first step: whether the token of
 // req is good, some rule speaks of who has it, and its quotas have room, so that
 // a body which would be refused is not even read. It needs neither image nor

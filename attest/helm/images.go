@@ -3,18 +3,15 @@
 package helm
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
 
 	"github.com/hallmark-dev/hallmark/attest"
 )
@@ -113,16 +110,11 @@ func (f *finder) file(file, text string) error {
 	if strings.TrimSpace(text) == "" {
 		return nil
 	}
-	documents := yaml.NewDecoder(bytes.NewReader([]byte(text)))
-	for {
+	for _, part := range separator.Split(strings.TrimSpace(text), -1) {
 		var document any
-		err := documents.Decode(&document)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
+		if err := yaml.Unmarshal([]byte(part), &document); err != nil {
 			f.problems = append(f.problems, fmt.Sprintf("%s: what it renders is not YAML: %s", clip(file), clip(err.Error())))
-			return nil
+			continue
 		}
 		if document == nil {
 			continue
@@ -130,28 +122,47 @@ func (f *finder) file(file, text string) error {
 		if f.manifest++; f.manifest > maxManifests {
 			return refuse("it renders more than %d manifests", maxManifests)
 		}
-		if err := f.object(file, document, 0); err != nil {
+		if err := f.object(file, document, "", "", 0); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-// object looks at one manifest.
-func (f *finder) object(file string, document any, depth int) error {
+// separator is what divides the manifests of a file for Helm, who also takes a
+// line that goes on behind the dashes for one. What we take for one manifest must
+// not be two to who installs it.
+// Source: helm.sh/helm/v3/pkg/releaseutil, SplitManifests
+var separator = regexp.MustCompile(`(?:^|\s*\n)---\s*`)
+
+// object looks at one manifest. What has items is a list, whatever it is called,
+// and an item that does not say what it is, is what the list is called after: so
+// says Kubernetes' client.
+// Source: k8s.io/apimachinery/pkg/apis/meta/v1/unstructured, decodeToList
+func (f *finder) object(file string, document any, kind, version string, depth int) error {
 	o, ok := document.(map[string]any)
 	if !ok || depth > maxDepth {
 		f.problems = append(f.problems, fmt.Sprintf("%s: it renders something that is no manifest", clip(file)))
 		return nil
 	}
-	kind, _ := o["kind"].(string)
-	version, _ := o["apiVersion"].(string)
-	if items, ok := o["items"].([]any); ok && strings.HasSuffix(kind, "List") {
+	ownKind, _ := o["kind"].(string)
+	ownVersion, _ := o["apiVersion"].(string)
+	if ownKind != "" && ownVersion != "" {
+		kind, version = ownKind, ownVersion
+	}
+	if kind == "" || version == "" {
+		f.problems = append(f.problems, fmt.Sprintf("%s: a manifest without kind or apiVersion", clip(file)))
+		return nil
+	}
+	if items, ok := o["items"].([]any); ok {
 		for _, item := range items {
-			if err := f.object(file, item, depth+1); err != nil {
+			if err := f.object(file, item, strings.TrimSuffix(kind, "List"), version, depth+1); err != nil {
 				return err
 			}
 		}
-		return nil
+		if strings.HasSuffix(kind, "List") {
+			return nil
+		}
 	}
 	group, _, grouped := strings.Cut(version, "/")
 	at := kind + "/" + nameOf(o)
@@ -161,6 +172,9 @@ func (f *finder) object(file string, document any, depth int) error {
 		spec := o
 		for _, member := range where {
 			spec, _ = spec[member].(map[string]any)
+		}
+		if _, ok := spec["containers"].([]any); !ok {
+			f.problems = append(f.problems, fmt.Sprintf("%s: %s has no containers in %s", clip(file), at, strings.Join(where, ".")))
 		}
 		return f.podSpec(at+" "+strings.Join(where, "."), spec)
 	case !grouped, builtIn[group]:
@@ -191,8 +205,11 @@ func (f *finder) podSpec(at string, spec map[string]any) error {
 	for _, list := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		containers, _ := spec[list].([]any)
 		for i, item := range containers {
-			container, _ := item.(map[string]any)
 			place := fmt.Sprintf("%s.%s[%d]", at, list, i)
+			container, ok := item.(map[string]any)
+			if !ok {
+				f.problems = append(f.problems, fmt.Sprintf("%s: it is no container", clip(place)))
+			}
 			if image, ok := container["image"]; ok {
 				if err := f.add(image, place+".image", false); err != nil {
 					return err

@@ -16,6 +16,9 @@ func chartImagesOf(c *attest.ChartImages) *policy.ChartImages {
 	}
 	for _, r := range c.Renders {
 		out.Given = out.Given || r.Digest != ""
+		if r.Unread != "" {
+			out.Unread = append(out.Unread, r.Unread)
+		}
 		if r.Problem != "" {
 			out.Problems = append(out.Problems, "with "+r.Values+" values: "+r.Problem)
 		}

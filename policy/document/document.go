@@ -68,8 +68,8 @@ func Fill(d *policy.Document, ev attest.Evidence) {
 	case ev.SBOM != nil:
 		d.SBOM = &policy.SBOM{Format: ev.SBOM.Format, Version: ev.SBOM.Version, Packages: ev.SBOM.Packages, Original: d.Original}
 	case ev.Scan != nil:
-		if ev.Scan.Digest != "" && ev.Scan.Digest != d.Digest {
-			d.Problem = "the report is about " + ev.Scan.Digest + ", not about " + d.Digest
+		if err := ev.About(attest.Digest(d.Digest)); err != nil {
+			d.Problem = err.Error()
 			return
 		}
 		d.Scan = scanOf(ev.Scan)

@@ -42,8 +42,15 @@ func TestOf(t *testing.T) {
 	if d, ok = document.Of(fact(vuln, report(string(digest))), digest); !ok || d.Problem != "" || len(d.Scan.Findings) != 1 || d.Scan.Findings[0].Severity != "high" {
 		t.Errorf("scan %+v", d)
 	}
+	// Of an image that has two digests, and of two that are both another's.
+	if d, ok = document.Of(fact(vuln, report("sha256:00\", \"r/app@"+string(digest))), digest); !ok || d.Problem != "" {
+		t.Errorf("scan of two digests %+v", d)
+	}
+	if d, ok = document.Of(fact(vuln, report("sha256:00\", \"r/app@sha256:01")), digest); !ok || d.Scan != nil || !strings.Contains(d.Problem, "is about sha256:00 or sha256:01, not about") {
+		t.Errorf("another image's two digests %+v", d)
+	}
 	// A report about another image, whatever its statement says.
-	if d, ok = document.Of(fact(vuln, report("sha256:00")), digest); !ok || d.Scan != nil || !strings.Contains(d.Problem, "the report is about sha256:00") {
+	if d, ok = document.Of(fact(vuln, report("sha256:00")), digest); !ok || d.Scan != nil || !strings.Contains(d.Problem, "is about sha256:00, not about") {
 		t.Errorf("another image's scan %+v", d)
 	}
 	if d, ok = document.Of(fact(vuln, `{"scanner": {}, "invocation": {}}`), digest); !ok || d.Scan != nil || !strings.Contains(d.Problem, "$.scanner.result: missing") {

@@ -40,6 +40,9 @@ const (
 	// maxReceiving is how many requests are received at a time. Each holds a file,
 	// two buffers and the headers of a part.
 	maxReceiving = 32
+	// maxReceivingOfOne is how many of them are one identity's: documents may come
+	// slowly, and nobody's keep those of all others out.
+	maxReceivingOfOne = maxReceiving / 4
 	// leastRate is how fast documents have to come, bytes a second, after the
 	// first bodyTimeout.
 	leastRate = 256 << 10
@@ -142,6 +145,7 @@ func readPartsRequest(raw []byte) (partsRequest, error) {
 type parts struct {
 	*server
 	receiving *semaphore.Weighted
+	each      shares
 }
 
 // serve answers such a request whose token is good.
@@ -166,12 +170,18 @@ func (p *parts) answerTo(ctx context.Context, w http.ResponseWriter, r *http.Req
 	case p.Spool == nil:
 		return nil, fmt.Errorf("%w: this service takes no documents in parts", signer.ErrBadRequest)
 	}
+	done, err := p.each.take(admission.Who())
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	if err := wait(ctx, p.receiving, 1); err != nil {
 		return nil, err
 	}
 	req := signer.Request{Token: bearer(r.Header.Get("Authorization")), Action: action, Origin: p.origin(ctx), Admission: admission}
 	asked, received, err := p.receive(ctx, w, r, boundary, &req)
 	p.receiving.Release(1)
+	done()
 	defer func() {
 		for _, f := range received {
 			f.Close()

@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -36,6 +37,9 @@ const (
 	// maxReading is how many charts are read at a time: each may take a core and
 	// hundreds of MiB.
 	maxReading = 2
+	// maxWaiting is how many others wait. Each has a turn of the service, and
+	// charts that never end must not take them all.
+	maxWaiting = 24
 	// maxReport bounds an answer, bytes: 256 images with 16 places each.
 	maxReport = 4 << 20
 	// maxRefusal bounds the words of a refusal.
@@ -53,6 +57,7 @@ type Reader struct {
 	program string
 	timeout time.Duration
 	turns   *semaphore.Weighted
+	here    atomic.Int64 // charts that are read or wait
 }
 
 // New returns a Reader that runs the program at this path; a timeout of 0 is
@@ -73,6 +78,10 @@ func New(program string, timeout time.Duration) (*Reader, error) {
 
 // Read implements signer.ChartReader.
 func (r *Reader) Read(ctx context.Context, archive []byte, q attest.ChartQuestion) (attest.ChartReport, error) {
+	defer r.here.Add(-1)
+	if r.here.Add(1) > maxReading+maxWaiting {
+		return attest.ChartReport{}, fmt.Errorf("%w with %d other charts", signer.ErrBusy, maxReading+maxWaiting)
+	}
 	if err := r.turns.Acquire(ctx, 1); err != nil {
 		return attest.ChartReport{}, fmt.Errorf("%w with other charts: %w", signer.ErrBusy, err)
 	}

@@ -97,7 +97,7 @@ func one(archive []byte, q attest.ChartQuestion, r attest.ChartRender, values ma
 		r.Problem = clip(err.Error())
 		return r, true
 	}
-	r.Manifests = manifests
+	r.Manifests, r.Unread = manifests, clip(strings.Join(problems, "; "))
 	if note != "" {
 		problems = append(problems, note)
 	}
