@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -188,15 +189,27 @@ func (w *world) temporaryPolicy(t *testing.T, p *admission.ImageTrustPolicy) {
 	})
 }
 
-// awaitRight waits until an account has a right, or no longer has it: authorizers learn of a change a moment after it is stored.
+// awaitRight waits until an account has a right, or no longer has it: authorizers learn of a change a moment after it is stored. The
+// controller may be stopped meanwhile.
 func (w *world) awaitRight(t *testing.T, user string, groups []string, want bool, attributes authorizationv1.ResourceAttributes) {
 	t.Helper()
-	w.Eventually(t, "a right of "+user+" has changed", func(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
 		review, err := w.Kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &attributes}}, metav1.CreateOptions{})
 		must(t, err)
-		return review.Status.Allowed == want
-	})
+		if review.Status.Allowed == want {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("in vain: a right of %s has changed", user)
+		case <-ticker.C:
+		}
+	}
 }
 
 // mayCreatePods is the right to create pods in the default namespace.
