@@ -13,6 +13,14 @@ import (
 // Seal ends a backup.
 func Seal(ctx context.Context, path string) error { return seal(ctx, path) }
 
+// LongestWAL is how large the WAL may become, bytes, while readers are short:
+// what is waited for, what is written until the next look at it, and the
+// transaction during which either is passed. Each page has a frame's header.
+func LongestWAL(transaction int64) int64 {
+	const frameHeader = 24
+	return (maxWALPages+checkpointPages)*(pageBytes+frameHeader) + transaction
+}
+
 // Exec runs SQL as the writer does, for tests that play another program.
 func (db *DB) Exec(ctx context.Context, query string, args ...any) error {
 	return db.write(ctx, func(t *tx) error { return t.exec(query, args...) })
