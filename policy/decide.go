@@ -140,10 +140,13 @@ func (r *signingRule) judge(in Input, vars map[string]any, unread bool) outcome 
 	return result
 }
 
-// judgeClaims is judge without evidence.
-func (r *signingRule) judgeClaims(in Input, vars map[string]any) outcome {
+// judgeClaims is judge without evidence, and without the checks and conditions that read texts which are not known yet.
+func (r *signingRule) judgeClaims(in Input, vars map[string]any, unknown ...string) outcome {
 	result := outcome{rule: r}
 	for _, check := range r.scope(in) {
+		if check.Name == checkKind && slices.Contains(unknown, varKind) {
+			continue
+		}
 		if !check.Passed {
 			result.scopeFailures++
 		}
@@ -153,20 +156,17 @@ func (r *signingRule) judgeClaims(in Input, vars map[string]any) outcome {
 		return result
 	}
 	for i, compiled := range r.expressions {
-		result.addCondition(i, compiled, vars)
+		if compiled.readsAny(unknown) {
+			continue
+		}
+		holds, detail := compiled.evaluate(vars)
+		if !holds {
+			result.conditionFailures++
+			detail = joinDetails(detail, r.Conditions[i].Message)
+		}
+		result.checks = append(result.checks, Check{Rule: r.Name, Name: r.Conditions[i].Name, Passed: holds, Detail: detail})
 	}
 	return result
-}
-
-// addCondition evaluates one of the rule's conditions.
-func (o *outcome) addCondition(i int, compiled *expression, vars map[string]any) {
-	condition := o.rule.Conditions[i]
-	holds, detail := compiled.evaluate(vars)
-	if !holds {
-		o.conditionFailures++
-		detail = joinDetails(detail, condition.Message)
-	}
-	o.checks = append(o.checks, Check{Rule: o.rule.Name, Name: condition.Name, Passed: holds, Detail: detail})
 }
 
 // scope checks whether the rule is about such a request: who, what and where, before any condition.

@@ -158,7 +158,7 @@ func (p *SigningPolicy) RefuseUnresolved(in Input) *Refusal {
 	var decision Decision
 	var failures []outcome
 	for i := range p.rules {
-		result := p.rules[i].judgeUnresolved(in, vars)
+		result := p.rules[i].judgeClaims(in, vars, beforehand...)
 		if result.scopeFailures+result.conditionFailures == 0 {
 			return nil
 		}
@@ -167,30 +167,6 @@ func (p *SigningPolicy) RefuseUnresolved(in Input) *Refusal {
 	}
 	decision.reasons = reasonsOf(failures, in)
 	return decision.Refusal()
-}
-
-// judgeUnresolved is judgeClaims without what is not known yet.
-func (r *signingRule) judgeUnresolved(in Input, vars map[string]any) outcome {
-	result := outcome{rule: r}
-	for _, check := range r.scope(in) {
-		if check.Name == checkKind {
-			continue
-		}
-		if !check.Passed {
-			result.scopeFailures++
-		}
-		result.checks = append(result.checks, check)
-	}
-	if result.scopeFailures > 0 {
-		return result
-	}
-	for i, compiled := range r.expressions {
-		if compiled.readsAny(beforehand) {
-			continue
-		}
-		result.addCondition(i, compiled, vars)
-	}
-	return result
 }
 
 func (e *expression) readsAny(variables []string) bool {
