@@ -22,11 +22,11 @@ func auditCommand() *cobra.Command {
 	var dir string
 	var q store.EventQuery
 	cmd := &cobra.Command{
-		Use: "audit --dir DIR", Short: "Read the audit record: decisions of the service, and what operators did", Args: noArguments,
+		Use: "audit --dir DIR", Short: "Read the audit record: decisions of the service, and what operators did", Args: program.NoArguments,
 		Long: "Read the audit record, oldest first. It may run beside the service, which takes into the record what operators did\n" +
 			"within a second.",
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkEventQuery(q); err != nil {
 			return usageError{err}
@@ -44,7 +44,7 @@ func auditCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = printAs(*format, cmd.OutOrStdout(), struct {
+		err = program.Print(*format, cmd.OutOrStdout(), struct {
 			Events []store.Event `json:"events"`
 		}{append([]store.Event{}, events...)}, func(w io.Writer) { printEvents(w, events) })
 		if n := len(events); err == nil && n == q.Limit {

@@ -12,17 +12,19 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 func backupCommand() *cobra.Command {
 	var dir, to string
 	cmd := &cobra.Command{
-		Use: "backup --dir DIR --to FOLDER", Short: "Copy the deployment while it serves", Args: noArguments,
+		Use: "backup --dir DIR --to FOLDER", Short: "Copy the deployment while it serves", Args: program.NoArguments,
 		Long: "Copy the database, the encrypted keys, certificates, trust material, configuration and signing policy into\n" +
 			"a new folder, with a manifest. The service may be running.\n" +
 			"Passwords and the TLS key are not copied: keep them elsewhere, a backup without the password opens nothing.",
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if to == "" {
 			return usageError{fmt.Errorf("--to is compulsory (hint: %s)", cmd.UseLine())}
@@ -38,7 +40,7 @@ func backupCommand() *cobra.Command {
 		for _, path := range cfg.keptElsewhere() {
 			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "not in the backup: %s\n", path)
 		}
-		return printAs(*format, cmd.OutOrStdout(), m, func(w io.Writer) {
+		return program.Print(*format, cmd.OutOrStdout(), m, func(w io.Writer) {
 			_, _ = fmt.Fprintf(w, "backup\t%s\n", to)
 			for _, l := range m.Logs {
 				_, _ = fmt.Fprintf(w, "log\t%s\nentries\t%d\n", l.Origin, l.Size)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/index"
@@ -133,12 +134,12 @@ func certainKeys(_ tlog.LogRow, body []byte) ([]string, error) {
 func fsckCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "fsck --dir DIR", Short: "Read all logs and recompute every hash", Args: noArguments,
+		Use: "fsck --dir DIR", Short: "Read all logs and recompute every hash", Args: program.NoArguments,
 		Long: "Read every entry, tile and checkpoint of all logs and check that each is one tree and has a key that the\n" +
 			"trusted root knows; then have the database check itself, the index included. The service may be running.\n" +
 			"Exit code 1: something is damaged, every problem is on stdout.",
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := openConfig(cmd, dir)
 		if err != nil {
@@ -157,7 +158,7 @@ func fsckCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := printAs(*format, cmd.OutOrStdout(), checked, checked.print); err != nil {
+		if err := program.Print(*format, cmd.OutOrStdout(), checked, checked.print); err != nil {
 			return err
 		}
 		if n := checked.problems(); n > 0 {

@@ -33,7 +33,7 @@ func fulcioCommand() *cobra.Command {
 func fulcioEnableCommand() *cobra.Command {
 	var dir, rootKey string
 	cmd := &cobra.Command{
-		Use: "enable --dir DIR [--ca-root-key FILE]", Short: "Make the authority for certificates on request and publish it", Args: noArguments,
+		Use: "enable --dir DIR [--ca-root-key FILE]", Short: "Make the authority for certificates on request and publish it", Args: program.NoArguments,
 		Long: "Make the authority whose certificates the Fulcio API gives to stock clients, once, and put it into\n" +
 			"trust/trusted_root.json. hallmark.yaml has the member fulcio already. The CA's root key signs for it: bring it\n" +
 			"from its safe, and take it back there.\n" +

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	policyfiles "github.com/hallmark-dev/hallmark/deploy/policy"
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/keys"
 )
 
@@ -34,7 +35,7 @@ func initCommand() *cobra.Command {
 		Use: "init --dir DIR [--origin URL --registry HOST]", Short: "Create keys, database, log and trust material, once",
 		Long: "Create what serve loads. With no hallmark.yaml in DIR, one is written from the flags, together with\n" +
 			"a random password file and the example signing policy: read them before you serve.",
-		Args: noArguments,
+		Args: program.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := needDir(cmd, dir); err != nil {
 				return err

@@ -134,9 +134,9 @@ func printKeys(w io.Writer, all []keyState) {
 func keysListCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "list --dir DIR", Short: "List the keys, where they are, and which they are", Args: noArguments,
+		Use: "list --dir DIR", Short: "List the keys, where they are, and which they are", Args: program.NoArguments,
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := openConfig(cmd, dir)
 		if err != nil {
@@ -146,7 +146,7 @@ func keysListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printAs(*format, cmd.OutOrStdout(), struct {
+		return program.Print(*format, cmd.OutOrStdout(), struct {
 			Keys []keyState `json:"keys"`
 		}{all}, func(w io.Writer) { printKeys(w, all) })
 	}
@@ -157,12 +157,12 @@ func keysListCommand() *cobra.Command {
 func keysCreateCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "create --dir DIR", Short: "Take the keys of signing.keys into use that are not yet", Args: noArguments,
+		Use: "create --dir DIR", Short: "Take the keys of signing.keys into use that are not yet", Args: program.NoArguments,
 		Long: "For each key under signing.keys that has no pin yet: make the encrypted file, or ask the KMS for the public\n" +
 			"key and try the key once; then pin it. Keys that are pinned are left alone, so that it may be repeated.\n" +
 			"Copy keys/ to every replica that has a folder of its own, and restart the service.",
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := openConfig(cmd, dir)
 		if err != nil {
@@ -175,7 +175,7 @@ func keysCreateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printAs(*format, cmd.OutOrStdout(), struct {
+		return program.Print(*format, cmd.OutOrStdout(), struct {
 			Keys []keyState `json:"keys"`
 		}{all}, func(w io.Writer) { printKeys(w, all) })
 	}

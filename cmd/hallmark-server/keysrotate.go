@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/ca"
 )
 
@@ -47,7 +48,7 @@ func keysRotateCommand() *cobra.Command {
 			return nil
 		},
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := openConfig(cmd, dir)
 		if err != nil {
@@ -63,7 +64,7 @@ func keysRotateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printAs(*format, cmd.OutOrStdout(), r, func(w io.Writer) { printRotations(w, r) })
+		return program.Print(*format, cmd.OutOrStdout(), r, func(w io.Writer) { printRotations(w, r) })
 	}
 	dirFlag(cmd, &dir)
 	flags := cmd.Flags()

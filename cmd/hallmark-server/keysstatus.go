@@ -8,14 +8,16 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 func keysStatusCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "status --dir DIR", Short: "Show the keys in use and every rotation", Args: noArguments,
+		Use: "status --dir DIR", Short: "Show the keys in use and every rotation", Args: program.NoArguments,
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := openConfig(cmd, dir)
 		if err != nil {
@@ -35,7 +37,7 @@ func keysStatusCommand() *cobra.Command {
 		for _, r := range all.Rotations {
 			answer.Rotations = append(answer.Rotations, rotationState{r, r.phase(), r.next()})
 		}
-		return printAs(*format, cmd.OutOrStdout(), answer, func(w io.Writer) {
+		return program.Print(*format, cmd.OutOrStdout(), answer, func(w io.Writer) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			_, _ = fmt.Fprintln(table, "KIND\tIN USE")
 			for _, kind := range cfg.keyKinds() {

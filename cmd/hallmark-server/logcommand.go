@@ -73,9 +73,9 @@ func printLogs(w io.Writer, logs ...logState) {
 func logListCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "list --dir DIR", Short: "List the logs, oldest first", Args: noArguments,
+		Use: "list --dir DIR", Short: "List the logs, oldest first", Args: program.NoArguments,
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := openConfig(cmd, dir)
 		if err != nil {
@@ -101,7 +101,7 @@ func logListCommand() *cobra.Command {
 		answer := struct {
 			Logs []logState `json:"logs"`
 		}{logs}
-		return printAs(*format, cmd.OutOrStdout(), answer, func(w io.Writer) { printLogs(w, logs...) })
+		return program.Print(*format, cmd.OutOrStdout(), answer, func(w io.Writer) { printLogs(w, logs...) })
 	}
 	dirFlag(cmd, &dir)
 	return cmd
@@ -159,7 +159,7 @@ func rotate(cmd *cobra.Command, dir, format string, change func(context.Context,
 		return err
 	}
 	_, _ = fmt.Fprint(cmd.ErrOrStderr(), words)
-	return printAs(format, cmd.OutOrStdout(), state, func(w io.Writer) { printLogs(w, state) })
+	return program.Print(format, cmd.OutOrStdout(), state, func(w io.Writer) { printLogs(w, state) })
 }
 
 // publish brings the trust files up to date.
@@ -194,7 +194,7 @@ func logFreezeCommand() *cobra.Command {
 		Long: "End a log for good, without a successor. It takes no entry any more and is read for ever.\n" +
 			"To replace a log by another use `log activate`, which freezes the one before.",
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return rotate(cmd, dir, *format, func(ctx context.Context, r *rotation) (string, string, error) {
 			if err := r.db.Freeze(ctx, args[0]); err != nil {

@@ -12,18 +12,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
 func logAddCommand() *cobra.Command {
 	var dir, kind, host string
 	cmd := &cobra.Command{
-		Use: "add --dir DIR --kind v1|v2 [--host NAME]", Short: "Make the next log and publish its key", Args: noArguments,
+		Use: "add --dir DIR --kind v1|v2 [--host NAME]", Short: "Make the next log and publish its key", Args: program.NoArguments,
 		Long: "Make the next log of a kind, with a key of its own, and put the key into trust/trusted_root.json. Nobody\n" +
 			"writes to it yet: give verifiers the new file first, then `log activate`.\n" +
 			"A v2 log is known by its host name, so that every one needs another: --host, and a DNS name that leads here.",
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkAddFlags(kind, host); err != nil {
 			return usageError{err}
@@ -131,7 +132,7 @@ func logActivateCommand() *cobra.Command {
 		Long: "Send new entries to a pending log and freeze the active one of its kind, in one step. Verifiers that do not\n" +
 			"have the new trusted root refuse what is signed from now on; what was signed before is as good as ever.",
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return rotate(cmd, dir, *format, func(ctx context.Context, r *rotation) (string, string, error) {
 			return args[0], "", logAnswer(r.activate(ctx, args[0]))

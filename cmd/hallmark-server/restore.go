@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/store/postgres"
 	"github.com/hallmark-dev/hallmark/signer/store/sqlite"
@@ -33,7 +34,7 @@ type restoreOptions struct {
 func restoreCommand() *cobra.Command {
 	var o restoreOptions
 	cmd := &cobra.Command{
-		Use: "restore --from FOLDER --dir DIR --not-before CHECKPOINT...", Short: "Bring a backup back, unless that would fork a log", Args: noArguments,
+		Use: "restore --from FOLDER --dir DIR --not-before CHECKPOINT...", Short: "Bring a backup back, unless that would fork a log", Args: program.NoArguments,
 		Long: "Bring a backup back into DIR, which may be empty, or a deployment that has lost its database.\n" +
 			"A log that goes on from an old copy signs a second history, and everybody who saw the first can prove it.\n" +
 			"So show the newest checkpoint that you can find of each log that takes entries, a file each: from a monitor,\n" +
@@ -41,7 +42,7 @@ func restoreCommand() *cobra.Command {
 			"Exit code 1: the backup is damaged, or one of its logs is older than its checkpoint, or is another log.\n" +
 			"With --freeze-older a log that is older is brought back frozen: it is read, and takes no entry any more.",
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := o.check(cmd); err != nil {
 			return err
@@ -51,7 +52,7 @@ func restoreCommand() *cobra.Command {
 			return err
 		}
 		_, _ = fmt.Fprint(cmd.ErrOrStderr(), r.words())
-		return printAs(*format, cmd.OutOrStdout(), r, r.print)
+		return program.Print(*format, cmd.OutOrStdout(), r, r.print)
 	}
 	dirFlag(cmd, &o.dir)
 	cmd.Flags().StringVar(&o.from, "from", "", "folder of the backup (compulsory)")

@@ -193,8 +193,8 @@ func storeRevocations(ctx context.Context, cfg *Config, now time.Time, ev signer
 
 func revokeListCommand() *cobra.Command {
 	var dir string
-	cmd := &cobra.Command{Use: "list --dir DIR", Short: "List what is revoked", Args: noArguments}
-	format := outputFlag(cmd)
+	cmd := &cobra.Command{Use: "list --dir DIR", Short: "List what is revoked", Args: program.NoArguments}
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := openConfig(cmd, dir)
 		if err != nil {
@@ -204,7 +204,7 @@ func revokeListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printAs(*format, cmd.OutOrStdout(), list, func(w io.Writer) {
+		return program.Print(*format, cmd.OutOrStdout(), list, func(w io.Writer) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			_, _ = fmt.Fprintln(table, "KIND\tVALUE\tREVOKED\tSINCE\tREASON")
 			for _, r := range list.Revocations {

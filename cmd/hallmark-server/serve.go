@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hallmark-dev/hallmark/internal/obs"
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 const (
@@ -42,7 +43,7 @@ func serveCommand() *cobra.Command {
 	var dir, logLevel, listen, admin string
 	var untilEOF bool
 	cmd := &cobra.Command{
-		Use: "serve --dir DIR", Short: "Run the service", Args: noArguments,
+		Use: "serve --dir DIR", Short: "Run the service", Args: program.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := openConfig(cmd, dir)
 			if err != nil {

@@ -212,7 +212,7 @@ func tufCommand() *cobra.Command {
 func tufInitCommand() *cobra.Command {
 	var dir, rootKeys string
 	cmd := &cobra.Command{
-		Use: "init --dir DIR [--root-keys FOLDER]", Short: "Give a deployment without a trust repository what one needs", Args: noArguments,
+		Use: "init --dir DIR [--root-keys FOLDER]", Short: "Give a deployment without a trust repository what one needs", Args: program.NoArguments,
 		Long: "Make the online keys of the trust repository and trust/" + onlineName + " for the root's holders, as init does for a\n" +
 			"new deployment. The service may run. With --root-keys also sign the first root, as init --root-keys does.",
 		RunE: func(cmd *cobra.Command, _ []string) error {

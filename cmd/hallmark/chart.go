@@ -70,9 +70,9 @@ func chartProvenanceCommand(env environment) *cobra.Command {
 			if err := os.WriteFile(*out, []byte(receipt.Provenance), 0o644); err != nil { //nolint:gosec // it is public
 				return fmt.Errorf("write provenance file: %w", err)
 			}
-			return printAs(*flags.output, env.stdout, receipt, func(w io.Writer) { printProvenance(w, receipt, *out) })
+			return program.Print(*flags.output, env.stdout, receipt, func(w io.Writer) { printProvenance(w, receipt, *out) })
 		}
-		return printAs(*flags.output, env.stdout, receipt, func(w io.Writer) { _, _ = io.WriteString(w, receipt.Provenance) })
+		return program.Print(*flags.output, env.stdout, receipt, func(w io.Writer) { _, _ = io.WriteString(w, receipt.Provenance) })
 	}
 	return cmd
 }
@@ -88,7 +88,7 @@ func printProvenance(w io.Writer, r signer.ChartReceipt, file string) {
 
 func chartKeyringCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "keyring > pubring.gpg", Short: "Print the public key ring of provenance files", Args: noArguments,
+		Use: "keyring > pubring.gpg", Short: "Print the public key ring of provenance files", Args: program.NoArguments,
 		Long: "Print the service's OpenPGP public key ring, binary, for `helm verify --keyring`. Keep it where you verify, and look\n" +
 			"once, by another way, that it is the right one: who believes what a server says today believes the server. It is a\n" +
 			"target of the trust repository, too (pubring.gpg).",
@@ -178,7 +178,7 @@ func chartImagesCommand(env environment) *cobra.Command {
 			return err
 		}
 		answer.RefersTo = imagesOf(answer.Bundle)
-		return printAs(*flags.output, env.stdout, answer, func(w io.Writer) {
+		return program.Print(*flags.output, env.stdout, answer, func(w io.Writer) {
 			printReceipt(w, answer.Receipt)
 			printImages(w, answer.RefersTo)
 		})

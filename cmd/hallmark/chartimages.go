@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -56,6 +57,6 @@ func printImages(w io.Writer, images []chartImage) {
 		if i.Guessed {
 			detail += " (taken for an image by its form)"
 		}
-		_, _ = fmt.Fprintf(w, "image\t%s\t%s\t%s\n", printable(i.Reference), verdict, printable(detail))
+		_, _ = fmt.Fprintf(w, "image\t%s\t%s\t%s\n", program.Printable(i.Reference), verdict, program.Printable(detail))
 	}
 }

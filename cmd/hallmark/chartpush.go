@@ -19,6 +19,7 @@ import (
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/helm"
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -73,7 +74,7 @@ func chartPushCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printAs(*f.output, env.stdout, result, func(w io.Writer) { printPushed(w, result) })
+		return program.Print(*f.output, env.stdout, result, func(w io.Writer) { printPushed(w, result) })
 	}
 	return cmd
 }

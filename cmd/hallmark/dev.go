@@ -18,6 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 const (
@@ -33,7 +35,7 @@ const (
 func devCommand(env environment) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "dev --dir DIR", Short: "Run a whole Hallmark on loopback, for development", Args: noArguments,
+		Use: "dev --dir DIR", Short: "Run a whole Hallmark on loopback, for development", Args: program.NoArguments,
 		Long: "Start the signing service, an OCI registry and a CI token issuer on loopback, with everything in DIR.\n" +
 			"DIR/env holds their addresses as shell exports. For development only: anybody on this machine can mint\n" +
 			"CI tokens here and write to the log. The registry forgets its images when it stops.",

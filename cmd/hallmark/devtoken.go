@@ -14,13 +14,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/internal/devissuer"
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 func devTokenCommand(env environment, dir *string) *cobra.Command {
 	var provider, audience string
 	var claims []string
 	cmd := &cobra.Command{
-		Use: "token --dir DIR --provider github", Short: "Print a CI token of the development issuer", Args: noArguments,
+		Use: "token --dir DIR --provider github", Short: "Print a CI token of the development issuer", Args: program.NoArguments,
 		Long: "Print a token as a CI job would get it. Without --claim it is a push to refs/heads/main of acme/app on a\n" +
 			"hosted runner. Only the deployment in DIR believes it.",
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/signer"
 )
@@ -147,7 +148,7 @@ func (f *signFlags) dryRun(cmd *cobra.Command, env environment, body []byte) err
 // explain prints a decision that was not carried out, as v or in words. What
 // would be refused is "no".
 func explain(env environment, format string, x signer.Explanation, v any) error {
-	if err := printAs(format, env.stdout, v, func(w io.Writer) { printExplanation(w, x) }); err != nil {
+	if err := program.Print(format, env.stdout, v, func(w io.Writer) { printExplanation(w, x) }); err != nil {
 		return err
 	}
 	if !x.Allowed {

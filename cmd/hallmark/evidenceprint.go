@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 // printTree draws the answer. All of it may be others' words.
@@ -19,7 +21,7 @@ func printTree(w io.Writer, answer evidenceAnswer, now time.Time) {
 	case answer.Allowed:
 		verdict = "all of it verifies"
 	}
-	_, _ = fmt.Fprintf(w, "%s\t%s\n", verdict, printable(answer.Artifact))
+	_, _ = fmt.Fprintf(w, "%s\t%s\n", verdict, program.Printable(answer.Artifact))
 	answer.subjectTree.print(w, "", now)
 }
 
@@ -34,9 +36,9 @@ func (t *subjectTree) print(w io.Writer, indent string, now time.Time) {
 			branch, below = "└─ ", "   "
 		}
 		lines := t.Attached[i].lines(now)
-		_, _ = fmt.Fprintf(w, "%s%s%s\n", indent, branch, printable(lines[0]))
+		_, _ = fmt.Fprintf(w, "%s%s%s\n", indent, branch, program.Printable(lines[0]))
 		for _, line := range lines[1:] {
-			_, _ = fmt.Fprintf(w, "%s%s   %s\n", indent, below, printable(line))
+			_, _ = fmt.Fprintf(w, "%s%s   %s\n", indent, below, program.Printable(line))
 		}
 	}
 	for i := range t.Platforms {
@@ -44,7 +46,7 @@ func (t *subjectTree) print(w io.Writer, indent string, now time.Time) {
 		if len(t.Attached)+i == last {
 			branch, below = "└─ ", "   "
 		}
-		_, _ = fmt.Fprintf(w, "%s%splatform %s %s\n", indent, branch, printable(t.Platforms[i].Platform), t.Platforms[i].Digest)
+		_, _ = fmt.Fprintf(w, "%s%splatform %s %s\n", indent, branch, program.Printable(t.Platforms[i].Platform), t.Platforms[i].Digest)
 		t.Platforms[i].print(w, indent+below, now)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer"
 	"github.com/hallmark-dev/hallmark/verifier"
 )
@@ -38,7 +39,7 @@ func evidenceCommand(env environment) *cobra.Command {
 			"verifies, and 1 if not. 2 is wrong usage, 3 could not decide.\n\n" +
 			"--download saves the documents under their digests, byte for byte as they were attested.",
 	}
-	f.output = outputFlag(cmd)
+	f.output = program.OutputFlag(cmd)
 	f.trustFlags.register(cmd)
 	f.registryFlags.register(cmd)
 	f.registerIdentity(cmd)
@@ -111,7 +112,7 @@ func (f *evidenceTree) run(cmd *cobra.Command, env environment, image string) er
 			return err
 		}
 	}
-	if err := printAs(*f.output, env.stdout, answer, func(w io.Writer) { printTree(w, answer, g.now) }); err != nil {
+	if err := program.Print(*f.output, env.stdout, answer, func(w io.Writer) { printTree(w, answer, g.now) }); err != nil {
 		return err
 	}
 	if !answer.Allowed {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 // inspectFlags are those of `hallmark inspect`.
@@ -48,7 +49,7 @@ Exit codes: 0 read, 1 a file cannot be read as what it is, 2 wrong usage,
 		RunE: func(_ *cobra.Command, args []string) error { return f.run(env, args) },
 	}
 	cmd.Flags().StringVar(&f.kind, "type", "", "`kind` (sbom, scan, vex, test, check) or format (trivy, sarif, …) that the files are, for what content does not say")
-	f.output = outputFlag(cmd)
+	f.output = program.OutputFlag(cmd)
 	return cmd
 }
 
@@ -70,7 +71,7 @@ func (f *inspectFlags) run(env environment, paths []string) error {
 	if all == nil {
 		all = []inspected{}
 	}
-	err := printAs(*f.output, env.stdout, all, func(w io.Writer) {
+	err := program.Print(*f.output, env.stdout, all, func(w io.Writer) {
 		for i := range all {
 			if i > 0 {
 				_, _ = fmt.Fprintln(w)

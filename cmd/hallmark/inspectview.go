@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 // maxSubjectsShown bounds the subjects that are printed.
@@ -233,7 +234,7 @@ func counted(f *inspectedFindings) string {
 // print says it in words.
 func (i *inspected) print(w io.Writer) {
 	line := func(label, format string, args ...any) {
-		if text := printable(oneLine(fmt.Sprintf(format, args...))); text != "" { // some of it is the file's
+		if text := program.Printable(oneLine(fmt.Sprintf(format, args...))); text != "" { // some of it is the file's
 			_, _ = fmt.Fprintf(w, "%s\t%s\n", label, text)
 		}
 	}

@@ -52,21 +52,21 @@ func keysCommand(env environment) *cobra.Command {
 }
 
 func keysListCommand(env environment) *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List the keys that the service signs with", Args: noArguments}
+	cmd := &cobra.Command{Use: "list", Short: "List the keys that the service signs with", Args: program.NoArguments}
 	server := cmd.Flags().String("server", "", "URL of the signing service (default: HALLMARK_URL)")
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		all, err := publishedKeys(cmd.Context(), env, *server)
 		if err != nil {
 			return err
 		}
-		return printAs(*format, env.stdout, struct {
+		return program.Print(*format, env.stdout, struct {
 			Keys []publishedKey `json:"keys"`
 		}{all}, func(w io.Writer) {
 			table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			_, _ = fmt.Fprintln(table, "NAME\tUSE\tSTATE\tALGORITHM\tHINT")
 			for _, k := range all {
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", printable(k.Name), printable(k.Use), printable(k.State), printable(k.Algorithm), printable(k.Hint))
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", program.Printable(k.Name), program.Printable(k.Use), program.Printable(k.State), program.Printable(k.Algorithm), program.Printable(k.Hint))
 			}
 			_ = table.Flush() // to the same place as all output
 		})

@@ -45,7 +45,7 @@ func logCommand(env environment) *cobra.Command {
 }
 
 func addLogFlags(cmd *cobra.Command) *logFlags {
-	f := &logFlags{output: outputFlag(cmd)}
+	f := &logFlags{output: program.OutputFlag(cmd)}
 	cmd.Flags().StringVar(&f.server, "server", "", "URL of the service (default: HALLMARK_URL)")
 	cmd.Flags().StringVar(&f.trustedRoot, "trusted-root", "", "trusted_root.json (default: TRUSTED_ROOT)")
 	return f

@@ -80,7 +80,7 @@ func (f *finder) row(name string) (logRow, error) {
 		if r.Name == name {
 			return r, nil
 		}
-		names = append(names, printable(r.Name))
+		names = append(names, program.Printable(r.Name))
 	}
 	return logRow{}, no("the service has no log %q (hint: it has %s)", name, strings.Join(names, ", "))
 }
@@ -101,11 +101,11 @@ func (f *finder) view(ctx context.Context, row logRow) (*logView, error) {
 	}
 	if v.Origin != row.Origin || v.key.id != row.LogID {
 		return nil, no("the service says that log %q is %q with key %s, and serves a checkpoint of %q with key %s",
-			printable(row.Name), printable(row.Origin), printable(row.LogID), v.Origin, v.key.id)
+			program.Printable(row.Name), program.Printable(row.Origin), program.Printable(row.LogID), v.Origin, v.key.id)
 	}
 	if (row.Kind == string(tlog.V1)) != (v.treeID() != "") || (v.treeID() != "" && v.treeID() != row.TreeID) {
 		return nil, no("the service says that log %q is a %s log with tree id %s, its checkpoints are those of %q",
-			printable(row.Name), printable(row.Kind), printable(row.TreeID), v.Origin)
+			program.Printable(row.Name), program.Printable(row.Kind), program.Printable(row.TreeID), v.Origin)
 	}
 	f.views[row.Name] = v
 	return v, nil
@@ -181,7 +181,7 @@ func (f *finder) byUUID(ctx context.Context, log, uuid string) (*foundEntry, err
 			return nil, err
 		}
 		if hex.EncodeToString(e.hash[:]) != uuid {
-			return nil, no("the service says that entry %d of log %q has the UUID %s, it has %x", hint.Index, printable(row.Name), uuid, e.hash[:])
+			return nil, no("the service says that entry %d of log %q has the UUID %s, it has %x", hint.Index, program.Printable(row.Name), uuid, e.hash[:])
 		}
 		return e, nil
 	}

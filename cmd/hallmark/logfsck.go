@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
@@ -25,7 +26,7 @@ type checkedLog struct {
 
 func logFsckCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "fsck", Short: "Read every entry and tile of the logs and recompute every hash", Args: noArguments,
+		Use: "fsck", Short: "Read every entry and tile of the logs and recompute every hash", Args: program.NoArguments,
 		Long: "Download every entry and tile of every log of the trusted root, recompute every hash, and compare it with the log's\n" +
 			"signed checkpoint. With --url it checks one log anywhere that serves C2SP tlog-tiles, such as Rekor v2.",
 	}
@@ -45,7 +46,7 @@ func logFsckCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := printAs(*f.output, env.stdout, map[string]any{"logs": checked}, func(w io.Writer) { printChecked(w, checked) }); err != nil {
+		if err := program.Print(*f.output, env.stdout, map[string]any{"logs": checked}, func(w io.Writer) { printChecked(w, checked) }); err != nil {
 			return err
 		}
 		var problems []string
@@ -102,7 +103,7 @@ func (f *logFlags) checkService(ctx context.Context, env environment, keys *logK
 			continue // its key is being made known, it has nothing to hide yet
 		}
 		if isNo(err) {
-			checked = append(checked, checkedLog{Log: row.Name, Origin: printable(row.Origin), LogID: printable(row.LogID), Problems: []string{oneLine(err.Error())}})
+			checked = append(checked, checkedLog{Log: row.Name, Origin: program.Printable(row.Origin), LogID: program.Printable(row.LogID), Problems: []string{oneLine(err.Error())}})
 			continue
 		}
 		if err != nil {
@@ -133,7 +134,7 @@ func checkLog(ctx context.Context, name string, view *logView) (checkedLog, erro
 		Checkpoint: string(view.signed), Problems: []string{},
 	}
 	for _, p := range report.Problems {
-		c.Problems = append(c.Problems, oneLine(printable(p)))
+		c.Problems = append(c.Problems, oneLine(program.Printable(p)))
 	}
 	if report.Size < view.Size { // it read the checkpoint again
 		c.Problems = append(c.Problems, fmt.Sprintf("it showed a checkpoint of %d entries and then one of %d", view.Size, report.Size))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 // entryDocument is what get and prove print of an entry.
@@ -76,7 +78,7 @@ func (d entryDocument) print(w io.Writer) {
 	if d.EntryID != "" {
 		_, _ = fmt.Fprintf(w, "entry id\t%s\n", d.EntryID)
 	}
-	_, _ = fmt.Fprintf(w, "kind\t%s %s\n", printable(d.Kind), printable(d.Version))
+	_, _ = fmt.Fprintf(w, "kind\t%s %s\n", program.Printable(d.Kind), program.Printable(d.Version))
 	if d.IntegratedTime != 0 {
 		_, _ = fmt.Fprintf(w, "logged at\t%s\n", time.Unix(d.IntegratedTime, 0).UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
@@ -105,9 +107,9 @@ func logGetCommand(env environment) *cobra.Command {
 			return err
 		}
 		d := e.document()
-		return printAs(*f.output, env.stdout, d, func(w io.Writer) {
+		return program.Print(*f.output, env.stdout, d, func(w io.Writer) {
 			d.print(w)
-			_, _ = fmt.Fprintf(w, "body\t%s\n", printable(string(d.Body)))
+			_, _ = fmt.Fprintf(w, "body\t%s\n", program.Printable(string(d.Body)))
 		})
 	}
 	return cmd

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 // growth is what prove --since prints: both checkpoints are signed with the
@@ -65,7 +67,7 @@ func (f *logFlags) proveGrowth(cmd *cobra.Command, env environment, since, save 
 		return verdict
 	}
 	g.Consistent = verdict == nil
-	if err := printAs(*f.output, env.stdout, g, g.print); err != nil {
+	if err := program.Print(*f.output, env.stdout, g, g.print); err != nil {
 		return err
 	}
 	if verdict != nil || save == "" {
@@ -102,7 +104,7 @@ func (g growth) print(w io.Writer) {
 	for _, evidence := range []string{g.Older.Checkpoint, g.Newer.Checkpoint} {
 		_, _ = fmt.Fprintln(w)
 		for line := range strings.Lines(evidence) { // lines of witnesses are anybody's
-			_, _ = fmt.Fprintln(w, printable(strings.TrimSuffix(line, "\n")))
+			_, _ = fmt.Fprintln(w, program.Printable(strings.TrimSuffix(line, "\n")))
 		}
 	}
 }

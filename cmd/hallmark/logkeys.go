@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
@@ -87,17 +88,17 @@ func (k *logKeys) open(signed []byte) (checkpoint, error) {
 		// Rekor v2 logs have the host name of their URL, Rekor v1 logs any.
 		_, isV1 := tlog.TreeIDOf(origin)
 		if host := hostOf(l.baseURL); !isV1 && origin != host {
-			return checkpoint{}, no("checkpoint of %q is signed with the key of log %s, whose checkpoints begin with %q", printable(origin), l.baseURL, host)
+			return checkpoint{}, no("checkpoint of %q is signed with the key of log %s, whose checkpoints begin with %q", program.Printable(origin), l.baseURL, host)
 		}
 		return checkpoint{Checkpoint: c, key: l, signed: bytes.Clone(signed)}, nil
 	}
 	hint := "is this the trusted root of that service, and the current one?"
 	for _, err := range reasons { // the key is known, and something else is wrong
 		if !strings.Contains(err.Error(), "no verifiable signatures") {
-			return checkpoint{}, no("checkpoint of %q: %s", printable(origin), printable(err.Error()))
+			return checkpoint{}, no("checkpoint of %q: %s", program.Printable(origin), program.Printable(err.Error()))
 		}
 	}
-	return checkpoint{}, no("checkpoint of %q is not signed by a log of the trusted root (hint: %s)", printable(origin), hint)
+	return checkpoint{}, no("checkpoint of %q is not signed by a log of the trusted root (hint: %s)", program.Printable(origin), hint)
 }
 
 func hostOf(base string) string {

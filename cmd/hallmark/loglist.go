@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
@@ -22,7 +23,7 @@ type listedLog struct {
 
 func logListCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the logs of the service, with their verified sizes", Args: noArguments,
+		Use: "list", Short: "List the logs of the service, with their verified sizes", Args: program.NoArguments,
 	}
 	f := addLogFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -56,7 +57,7 @@ func logListCommand(env environment) *cobra.Command {
 			}
 			listed = append(listed, l)
 		}
-		if err := printAs(*f.output, env.stdout, map[string]any{"logs": listed}, func(w io.Writer) { printLogs(w, listed) }); err != nil {
+		if err := program.Print(*f.output, env.stdout, map[string]any{"logs": listed}, func(w io.Writer) { printLogs(w, listed) }); err != nil {
 			return err
 		}
 		if len(wrong) > 0 {
@@ -77,6 +78,6 @@ func printLogs(w io.Writer, logs []listedLog) {
 		if l.FirstIndex < 0 {
 			from = "not in use"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(l.Name), printable(l.Kind), printable(l.State), from, printable(l.Origin), printable(says))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", program.Printable(l.Name), program.Printable(l.Kind), program.Printable(l.State), from, program.Printable(l.Origin), program.Printable(says))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 )
 
@@ -55,7 +56,7 @@ func (f *logFlags) proveInclusion(cmd *cobra.Command, env environment, what stri
 			return err
 		}
 		d := e.document()
-		return printAs(*f.output, env.stdout, d, d.print)
+		return program.Print(*f.output, env.stdout, d, d.print)
 	}
 	if f.url != "" || f.log != "" {
 		return usage("--url and --log go with an index or --since; files and digests are looked up in all logs of a service")
@@ -72,7 +73,7 @@ func (f *logFlags) proveInclusion(cmd *cobra.Command, env environment, what stri
 	if err != nil {
 		return err
 	}
-	return printAs(*f.output, env.stdout, map[string]any{"entries": found}, func(w io.Writer) {
+	return program.Print(*f.output, env.stdout, map[string]any{"entries": found}, func(w io.Writer) {
 		for i, d := range found {
 			if i > 0 {
 				_, _ = io.WriteString(w, "\n")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/tlog"
 	"github.com/hallmark-dev/hallmark/signer/tlog/index"
 )
@@ -37,7 +38,7 @@ func logSearchCommand(env environment) *cobra.Command {
 			return nil
 		},
 	}
-	f := &logFlags{output: outputFlag(cmd)}
+	f := &logFlags{output: program.OutputFlag(cmd)}
 	q := searchQuery{}
 	cmd.Flags().StringVar(&f.server, "server", "", "URL of the service (default: HALLMARK_URL)")
 	cmd.Flags().BoolVar(&q.all, "all", false, "entries that match every term")
@@ -62,7 +63,7 @@ func logSearchCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := printAs(*f.output, env.stdout, map[string]any{"entries": found}, func(w io.Writer) { printFound(w, found) }); err != nil {
+		if err := program.Print(*f.output, env.stdout, map[string]any{"entries": found}, func(w io.Writer) { printFound(w, found) }); err != nil {
 			return err
 		}
 		if len(found) == 0 {
@@ -104,6 +105,6 @@ func printFound(w io.Writer, found []logHint) {
 		if e.IntegratedTime != 0 {
 			at = time.Unix(e.IntegratedTime, 0).UTC().Format("2006-01-02 15:04:05 UTC")
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s %s\t%s\n", printable(e.Log), e.Index, printable(e.UUID), printable(e.Kind), printable(e.APIVersion), at)
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s %s\t%s\n", program.Printable(e.Log), e.Index, program.Printable(e.UUID), program.Printable(e.Kind), program.Printable(e.APIVersion), at)
 	}
 }

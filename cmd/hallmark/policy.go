@@ -47,7 +47,7 @@ func policyTestCommand(env environment) *cobra.Command {
 			"    and count with the time of their log entry.\n" +
 			"Exit codes: 0 would be signed, 1 would be refused, 2 wrong usage, 3 could not decide.",
 	}
-	f.output = outputFlag(cmd)
+	f.output = program.OutputFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.token, "token", "", "`file` with a CI token or its claims as JSON, or - for stdin (default: HALLMARK_ID_TOKEN)")
 	flags.StringVar(&f.image, "image", "", "`reference` with a digest (compulsory)")

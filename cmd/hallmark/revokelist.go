@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
@@ -45,11 +46,11 @@ func revokeListCommand(env environment) *cobra.Command {
 	var q listQuery
 	var dir string
 	cmd := &cobra.Command{
-		Use: "list [--digest D | --identity URI | --key K]", Short: "List what is revoked, as the service says, or with --dir as a deployment's folder has it", Args: noArguments,
+		Use: "list [--digest D | --identity URI | --key K]", Short: "List what is revoked, as the service says, or with --dir as a deployment's folder has it", Args: program.NoArguments,
 		Long: "List what is revoked, why, and since when. The answer is the service's word: verifiers read the list that the trust\n" +
 			"repository signs (hallmark verify --tuf-url). Exit code 1: what was asked about is not revoked.",
 	}
-	format := outputFlag(cmd)
+	format := program.OutputFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&q.server, "server", "", "URL of the signing service (default: HALLMARK_URL)")
 	flags.StringVar(&q.digest, "digest", "", "only what is about this artifact, sha256:HEX")
@@ -72,7 +73,7 @@ func revokeListCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := printAs(*format, env.stdout, list, func(w io.Writer) { printRevocations(w, list.Revocations) }); err != nil {
+		if err := program.Print(*format, env.stdout, list, func(w io.Writer) { printRevocations(w, list.Revocations) }); err != nil {
 			return err
 		}
 		if asked := q.digest + q.identity + q.key; asked != "" && len(list.Revocations) == 0 {
@@ -154,7 +155,7 @@ func printRevocations(w io.Writer, list []trust.Revocation) {
 		if r.Since != nil {
 			since = r.Since.Format(time.RFC3339)
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", printable(r.Kind), printable(r.Value), r.Revoked.Format(time.RFC3339), since, printable(r.Reason))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", program.Printable(r.Kind), program.Printable(r.Value), r.Revoked.Format(time.RFC3339), since, program.Printable(r.Reason))
 	}
 	_ = table.Flush() // to the same place as all output
 }

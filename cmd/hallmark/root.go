@@ -157,7 +157,7 @@ func (c *rootChanges) write(env environment, root *tuf.Root) error {
 func rootInitCommand(env environment) *cobra.Command {
 	var c rootChanges
 	cmd := &cobra.Command{
-		Use: "init --dir DIR --holder FILE… --threshold N --online FILE", Short: "Draft version 1 of the root", Args: noArguments,
+		Use: "init --dir DIR --holder FILE… --threshold N --online FILE", Short: "Draft version 1 of the root", Args: program.NoArguments,
 		Long: "Draft version 1 of the root. --online is the file that hallmark-server init left in trust/: the public keys of\n" +
 			"the roles that the server signs.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -191,7 +191,7 @@ func rootInitCommand(env environment) *cobra.Command {
 func rootNextCommand(env environment) *cobra.Command {
 	var c rootChanges
 	cmd := &cobra.Command{
-		Use: "next --dir DIR [changes]", Short: "Draft the next version of the root", Args: noArguments,
+		Use: "next --dir DIR [changes]", Short: "Draft the next version of the root", Args: program.NoArguments,
 		Long: "Draft the next version: with a new end and otherwise as it was, or with other holders, another threshold, or\n" +
 			"other keys of the server. A threshold of the old and one of the new holders sign it.",
 		RunE: func(_ *cobra.Command, _ []string) error {

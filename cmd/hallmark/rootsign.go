@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/trustroot/tuf"
 )
@@ -59,7 +60,7 @@ func openCeremony(dir string) (*ceremony, error) {
 func rootSignCommand(env environment) *cobra.Command {
 	var dir, keyFile, passwordFile string
 	cmd := &cobra.Command{
-		Use: "sign --dir DIR --key FILE", Short: "Sign the draft as one holder", Args: noArguments,
+		Use: "sign --dir DIR --key FILE", Short: "Sign the draft as one holder", Args: program.NoArguments,
 		Long: "Sign the draft as one holder. What is signed is printed: compare the key ids with those that the holders and the\n" +
 			"server's operator read out, before you pass the folder on.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -115,7 +116,7 @@ func replace(path string, content []byte) error {
 func rootPublishCommand(env environment) *cobra.Command {
 	var dir, to string
 	cmd := &cobra.Command{
-		Use: "publish --dir DIR [--to FOLDER]", Short: "Verify the signed draft and make it the next version", Args: noArguments,
+		Use: "publish --dir DIR [--to FOLDER]", Short: "Verify the signed draft and make it the next version", Args: program.NoArguments,
 		Long: "Verify that enough holders have signed the draft and make it N.root.json. --to copies all versions to the server's\n" +
 			"trust/ folder, where the server finds them within seconds; or copy them there by hand: the server verifies them again.",
 		RunE: func(_ *cobra.Command, _ []string) error {
@@ -227,7 +228,7 @@ func rootShowCommand(env environment) *cobra.Command {
 func rootVerifyCommand(env environment) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "verify --dir DIR", Short: "Verify all versions of a root, from 1 on, as clients do", Args: noArguments,
+		Use: "verify --dir DIR", Short: "Verify all versions of a root, from 1 on, as clients do", Args: program.NoArguments,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			chain, err := readChain(dir)
 			if err != nil {

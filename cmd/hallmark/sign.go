@@ -14,6 +14,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -27,7 +28,7 @@ type signFlags struct {
 }
 
 func addSignFlags(cmd *cobra.Command) *signFlags {
-	f := &signFlags{output: outputFlag(cmd)}
+	f := &signFlags{output: program.OutputFlag(cmd)}
 	cmd.Flags().StringVar(&f.token, "token", "", "file with the CI token, or - for stdin (default: the CI's environment)")
 	cmd.Flags().StringVar(&f.server, "server", "", "URL of the signing service (default: HALLMARK_URL)")
 	cmd.Flags().StringVar(&f.audience, "audience", "", "audience to ask the CI's token for (default: HALLMARK_AUDIENCE, or the server's URL)")
@@ -144,7 +145,7 @@ func (f *signFlags) request(cmd *cobra.Command, env environment, path string, bo
 	if err := f.call(cmd, env, path, body, &receipt); err != nil {
 		return err
 	}
-	return printAs(*f.output, env.stdout, receipt, func(w io.Writer) { printReceipt(w, receipt) })
+	return program.Print(*f.output, env.stdout, receipt, func(w io.Writer) { printReceipt(w, receipt) })
 }
 
 // call asks the service and decodes the answer.
@@ -184,7 +185,7 @@ func (f *signFlags) signParts(cmd *cobra.Command, env environment, evidence *evi
 	if err := f.upload(cmd, env, "/hallmark/v1/sign", p, &receipt); err != nil {
 		return err
 	}
-	return printAs(*f.output, env.stdout, receipt, func(w io.Writer) { printReceipt(w, receipt) })
+	return program.Print(*f.output, env.stdout, receipt, func(w io.Writer) { printReceipt(w, receipt) })
 }
 
 // audienceOf is what a token has to be for.

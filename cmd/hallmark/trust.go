@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/verifier"
 	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
@@ -101,7 +102,7 @@ func (f *trustFlags) fromTUF(ctx context.Context, env environment, url string) (
 	}
 	if published.Unreachable != nil {
 		_, _ = fmt.Fprintf(env.stderr, "hallmark: warning: %s; going on with what it said on %s\n",
-			printable(published.Unreachable.Error()), published.Checked.UTC().Format(time.RFC3339))
+			program.Printable(published.Unreachable.Error()), published.Checked.UTC().Format(time.RFC3339))
 	}
 	return published.Root, published.Revocations, nil
 }

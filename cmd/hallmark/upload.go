@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -315,7 +316,7 @@ func (f *signFlags) attestDocuments(cmd *cobra.Command, env environment, evidenc
 }
 
 func (f *signFlags) printReceipts(env environment, got receipts) error {
-	return printAs(*f.output, env.stdout, got, func(w io.Writer) {
+	return program.Print(*f.output, env.stdout, got, func(w io.Writer) {
 		for i, r := range got.Receipts {
 			if i > 0 {
 				_, _ = fmt.Fprintln(w)

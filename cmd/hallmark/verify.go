@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/verifier"
 )
@@ -69,7 +70,7 @@ func verifyCommand(env environment) *cobra.Command {
 			"  hallmark verify --bundle FILE --trusted-root FILE --key FILE FILE|sha256:HEX\n" +
 			"Regular expressions match the whole value. Exit codes: 0 verified, 1 not verified, 2 wrong usage, 3 could not decide.",
 	}
-	f.output = outputFlag(cmd)
+	f.output = program.OutputFlag(cmd)
 	flags := cmd.Flags()
 	f.trustFlags.register(cmd)
 	f.registerIdentity(cmd)
@@ -95,7 +96,7 @@ func verifyCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := printAs(*f.output, env.stdout, decision, func(w io.Writer) { printDecision(w, decision) }); err != nil {
+		if err := program.Print(*f.output, env.stdout, decision, func(w io.Writer) { printDecision(w, decision) }); err != nil {
 			return err
 		}
 		if !decision.Allowed() {
