@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -297,38 +298,43 @@ func TestKeptDocumentsWait(t *testing.T) {
 // TestLargeDecisionsQueueAlone: whoever attests a lot about their own image, and
 // asks for many decisions about it, makes nobody wait whose image is ordinary.
 func TestLargeDecisionsQueueAlone(t *testing.T) {
-	p := newPile(t)
-	p.large = 12 << 20
-	p.receipts[image] = []signer.Receipt{{PredicateType: vulnType}}
-	m := made{about: platform, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType}
-	p.receipts[platform] = []signer.Receipt{receipt(t, m)}
-	source := p.places.source(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	const asked = 20
-	got := make(chan error, asked)
-	for range asked { // none gives its memory back
-		go func() {
-			_, err := source.Gather(ctx, oci.Artifact{Digest: image}, everything)
-			got <- err
-		}()
-	}
-	for range 3 {
-		if err := <-got; err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPile(t)
+		p.large = 12 << 20
+		p.receipts[image] = []signer.Receipt{{PredicateType: vulnType}}
+		m := made{about: platform, san: origin + "/attestor", index: 1, proves: true, document: spdx, kind: spdxType}
+		p.receipts[platform] = []signer.Receipt{receipt(t, m)}
+		source := p.places.source(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		const asked = 20
+		got := make(chan error, asked)
+		for range asked { // none gives its memory back
+			go func() {
+				_, err := source.Gather(ctx, oci.Artifact{Digest: image}, everything)
+				got <- err
+			}()
 		}
-	}
-	time.Sleep(10 * time.Millisecond) // the others wait; if they do not yet, the test sees less
-	small, done := context.WithTimeout(t.Context(), 20*time.Second)
-	defer done()
-	if found, err := source.Gather(small, oci.Artifact{Digest: platform}, everything); err != nil {
-		t.Errorf("an ordinary one: %v", err)
-	} else {
-		found.Release()
-	}
-	cancel()
-	for range asked - 3 {
-		if err := <-got; !errors.Is(err, context.Canceled) {
-			t.Errorf("another large one: %v", err)
+		synctest.Wait()
+		if len(got) != 3 {
+			t.Fatalf("%d large decisions are made at a time", len(got))
 		}
-	}
+		for range 3 {
+			if err := <-got; err != nil {
+				t.Fatal(err)
+			}
+		}
+		small, done := context.WithTimeout(t.Context(), time.Second)
+		defer done()
+		if found, err := source.Gather(small, oci.Artifact{Digest: platform}, everything); err != nil {
+			t.Errorf("an ordinary one: %v", err)
+		} else {
+			found.Release()
+		}
+		cancel()
+		for range asked - 3 {
+			if err := <-got; !errors.Is(err, context.Canceled) {
+				t.Errorf("another large one: %v", err)
+			}
+		}
+	})
 }

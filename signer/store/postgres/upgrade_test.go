@@ -62,11 +62,17 @@ func TestReceiptsDuringUpgrade(t *testing.T) {
 		upgraded <- opened{db, err}
 	}()
 	// The upgrade gets as far as it can: it waits for the older server.
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
 	for waits := false; !waits; {
 		if err := watch.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'intents'::regclass)`).Scan(&waits); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-upgraded:
+			t.Fatal("the upgrade did not wait for what an older server was doing")
+		case <-ticker.C:
+		}
 	}
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
