@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestTrivyFindings(t *testing.T) {
 	if !reflect.DeepEqual(s.Findings, want) {
 		t.Errorf("findings %+v\nwant     %+v", s.Findings, want)
 	}
-	if s.Tool != "trivy" || s.ToolVersion != "0.60.0" || s.FinishedAt.Truncate(time.Second) != at || s.Nothing != "" || s.Digest != "" {
+	if s.Tool != "trivy" || s.ToolVersion != "0.60.0" || s.FinishedAt.Truncate(time.Second) != at || s.Nothing != "" || len(s.Digests) != 0 {
 		t.Errorf("scan %+v", s)
 	}
 }
@@ -95,7 +96,7 @@ func TestGrypeFindings(t *testing.T) {
 	if !reflect.DeepEqual(s.Findings, want) {
 		t.Errorf("findings %+v\nwant     %+v", s.Findings, want)
 	}
-	if s.FinishedAt != at || s.DatabaseAt != at.Add(-34*time.Hour) || s.Digest != "sha256:"+aa {
+	if s.FinishedAt != at || s.DatabaseAt != at.Add(-34*time.Hour) || !slices.Equal(s.Digests, []string{"sha256:" + aa}) {
 		t.Errorf("scan %+v", s)
 	}
 }

@@ -118,9 +118,8 @@ type Scan struct {
 	Packages int
 	// Target is what was scanned, by the scanner's own word: a label.
 	Target string
-	// Digest is the registry digest that the report names, or "". Digests are
-	// several, of which nobody can say which one it is: it is about one of them.
-	Digest  string
+	// Digests are the registry digests that the report names. Of several nobody
+	// can say which one it is: the artifact is one of them.
 	Digests []string
 	// Notes are what somebody who relies on the report should know: what it may
 	// hide, and what was not looked at.

@@ -79,7 +79,7 @@ func TestMerge(t *testing.T) {
 func TestNormalisedScan(t *testing.T) {
 	scan := attest.Scan{
 		Tool: "trivy", ToolVersion: "0.60.0", StartedAt: time.Date(2026, 1, 2, 3, 4, 4, 0, time.UTC), FinishedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		DatabaseAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Packages: 7, Target: "app", Digest: "sha256:" + aa, Notes: []string{"note"},
+		DatabaseAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Packages: 7, Target: "app", Digests: []string{"sha256:" + aa}, Notes: []string{"note"},
 		Findings: []attest.Finding{
 			{
 				Kind: attest.FindingVulnerability, ID: "CVE-2026-1", Aliases: []string{"GHSA-1"}, Title: "bad <b>", Package: "openssl", Version: "3.0.1", PURL: "pkg:deb/debian/openssl@3.0.1", Derived: true,

@@ -60,7 +60,7 @@ func readClair(d *document) (Evidence, error) {
 	if err != nil {
 		return Evidence{}, unreadable("$.manifest_hash", "%v", err)
 	}
-	s.Digest = string(digest)
+	s.named([]string{string(digest)})
 	packages := make(map[string]clairPackage)
 	vulnerabilities := make(map[string]clairVulnerability)
 	var environments map[string][]clairEnvironment

@@ -77,7 +77,7 @@ func readDockle(d *document) (Evidence, error) {
 		return Evidence{}, err
 	}
 	c.Target = keep(c.Target)
-	c.Digest = digestIn(c.Target)
+	c.named([]string{digestIn(c.Target)})
 	fatal := 0
 	there, err := each("$.details", d.members["details"], func(at string, one struct {
 		Code, Title, Level string

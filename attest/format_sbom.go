@@ -193,11 +193,9 @@ func (s *sbomReader) formatName() string {
 	return "syft"
 }
 
-// named sets what a report says of the artifact's digest.
+// named sets which digests a report names.
 func (s *Scan) named(digests []string) {
-	if s.Digest = onlyOne(digests); s.Digest == "" {
-		s.Digests = keepUnique(slices.Clone(digests), "", maxDigests)
-	}
+	s.Digests = keepUnique(slices.Clone(digests), "", maxDigests)
 }
 
 // digestsAmong returns the digests that references repository@sha256:… name.

@@ -42,7 +42,7 @@ func TestFormats(t *testing.T) {
 			var state attest.ScanState
 			got, digest, packages := severities(nil), "", 0
 			if scan := scanOf(ev); scan != nil {
-				state, digest, packages = scan.State(), scan.Digest, scan.Packages
+				state, digest, packages = scan.State(), strings.Join(scan.Digests, " or "), scan.Packages
 				for _, f := range scan.Findings {
 					if got == nil {
 						got = severities{}

@@ -61,7 +61,6 @@ type (
 
 // scanJSON is what a predicate keeps of a scan beside its findings.
 type scanJSON struct {
-	Digest   string   `json:"digest,omitempty"`
 	Digests  []string `json:"digests,omitempty"`
 	Notes    []string `json:"notes,omitempty"`
 	Packages int      `json:"packages,omitempty"`
@@ -190,7 +189,7 @@ func NormalisedScan(s Scan) (predicateType string, predicate []byte, err error) 
 
 // written is what is kept of the scan beside its findings.
 func (s *Scan) written() scanJSON {
-	return scanJSON{Digest: s.Digest, Digests: s.Digests, Notes: s.Notes, Packages: s.Packages, Target: s.Target, Tool: s.Tool}
+	return scanJSON{Digests: s.Digests, Notes: s.Notes, Packages: s.Packages, Target: s.Target, Tool: s.Tool}
 }
 
 // restore sets what written has kept.
@@ -198,7 +197,7 @@ func (s *Scan) restore(place string, j scanJSON) error {
 	if j.Packages < 0 {
 		return unreadable(place+".packages", "%d packages", j.Packages)
 	}
-	s.Digest, s.Packages, s.Target, s.Tool = keep(j.Digest), j.Packages, keep(j.Target), keep(j.Tool)
+	s.Packages, s.Target, s.Tool = j.Packages, keep(j.Target), keep(j.Tool)
 	s.Digests = keepUnique(j.Digests, "", maxDigests)
 	for _, note := range j.Notes {
 		s.note(keep(note))

@@ -309,13 +309,12 @@ func (ev Evidence) About(digests ...Digest) error {
 	var all []string
 	switch {
 	case ev.Scan != nil:
-		all = append(slices.Clone(ev.Scan.Digests), ev.Scan.Digest)
+		all = ev.Scan.Digests
 	case ev.Check != nil:
-		all = append(slices.Clone(ev.Check.Digests), ev.Check.Digest)
-	case ev.SBOM != nil:
+		all = ev.Check.Digests
+	case ev.SBOM != nil && ev.SBOM.Digest != "":
 		all = []string{ev.SBOM.Digest}
 	}
-	all = slices.DeleteFunc(all, func(named string) bool { return named == "" })
 	if len(all) == 0 || slices.ContainsFunc(all, func(named string) bool { return slices.Contains(digests, Digest(named)) }) {
 		return nil
 	}

@@ -144,7 +144,7 @@ func (i *inspected) fill(ev attest.Evidence) {
 }
 
 func (i *inspected) scan(s *attest.Scan) {
-	i.Tool, i.ToolVersion, i.Target, i.Named, i.State, i.Nothing = s.Tool, s.ToolVersion, s.Target, s.Digest, s.State(), s.Nothing
+	i.Tool, i.ToolVersion, i.Target, i.Named, i.State, i.Nothing = s.Tool, s.ToolVersion, s.Target, strings.Join(s.Digests, " or "), s.State(), s.Nothing
 	i.Times = inspectedTimes{Started: known(s.StartedAt), Finished: known(s.FinishedAt), Database: known(s.DatabaseAt)}
 	i.Packages, i.Notes = s.Packages, append(i.Notes, s.Notes...)
 	f := &inspectedFindings{
