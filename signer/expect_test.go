@@ -5,6 +5,7 @@ package signer_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -87,4 +88,30 @@ func TestRoomForAll(t *testing.T) {
 		t.Errorf("one of them is there already: %v", err)
 	}
 	w.check()
+}
+
+// TestRoomForAllKeys: while a long-lived key is rotated, each statement has a signature by the key before as well, and room for all of them is
+// looked for at once.
+func TestRoomForAllKeys(t *testing.T) {
+	for _, retiring := range []bool{false, true} {
+		w := newDocuments(t).withKeys("  modes: [certificate, key]\n")
+		w.policy = strings.Replace(documentsPolicy, "  identity: github\n", "  identity: github\n  keys: [release]\n  modes: [certificate, key]\n", 1)
+		pair := w.keys["release"]
+		signatures := 2
+		if retiring {
+			pair.RetiringAttestations = newKey(t)
+			signatures++
+		}
+		w.keys["release"] = pair
+		registry := &narrowRegistry{w: w, places: 2*signatures - 1}
+		s := w.startWith(func(c *signer.Config) { registry.Registry, c.Registry = c.Registry, registry })
+		two := documents(signer.Document{Name: "one.json", Content: []byte(sbomOf(1))}, signer.Document{Name: "two.json", Content: []byte(sbomOf(2))})
+		if _, err := s.AttestDocuments(t.Context(), two); !errors.Is(err, oci.ErrTooMany) || len(w.intents) > 0 {
+			t.Errorf("retiring %t, a place too few: %v, %d intents", retiring, err, len(w.intents))
+		}
+		registry.places++
+		if _, err := s.AttestDocuments(t.Context(), two); err != nil {
+			t.Errorf("retiring %t, places for all: %v", retiring, err)
+		}
+	}
 }
