@@ -86,6 +86,9 @@ func printProvenance(w io.Writer, r signer.ChartReceipt, file string) {
 	_, _ = fmt.Fprintf(w, "granted by\t%s\n", r.Rule)
 }
 
+// maxKeyring bounds the public key ring, bytes.
+const maxKeyring = 64 << 10
+
 func chartKeyringCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "keyring > pubring.gpg", Short: "Print the public key ring of provenance files", Args: program.NoArguments,
@@ -99,7 +102,7 @@ func chartKeyringCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		ring, err := c.keyring(cmd.Context())
+		ring, err := c.read(cmd.Context(), "/hallmark/v1/charts/keyring", maxKeyring)
 		if err != nil {
 			return err
 		}
@@ -107,28 +110,6 @@ func chartKeyringCommand(env environment) *cobra.Command {
 		return err
 	}
 	return cmd
-}
-
-// keyring gets the public key ring.
-func (c *client) keyring(ctx context.Context) ([]byte, error) {
-	const maxKeyring = 64 << 10
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+"/hallmark/v1/charts/keyring", nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("call the signing service: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }() // read to the end or given up
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeyring))
-	if err != nil {
-		return nil, fmt.Errorf("read the service's answer: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), body)
-	}
-	return body, nil
 }
 
 // valueFlags are helm's.

@@ -4,9 +4,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -245,18 +243,13 @@ func (g *gatherer) subject(ctx context.Context, artifact oci.Artifact) (subjectT
 		t.Attached = append(t.Attached, a)
 	}
 	if g.service != nil {
-		recorded, err := g.recorded(ctx, artifact.Digest)
-		if err != nil {
-			return t, err
-		}
-		for _, bundle := range recorded {
-			if at, known := seen[attest.DigestOf(bundle)]; known {
-				t.Attached[at].Origin += ", service"
-				continue
+		for r, err := range g.service.receipts(ctx, string(artifact.Digest)) {
+			if err != nil {
+				return t, err
 			}
-			a := g.verified(ctx, artifact, bundle)
-			a.Origin = "service"
-			t.Attached = append(t.Attached, a)
+			for _, one := range append([]signer.Attached{r.Attached}, r.Others...) {
+				g.record(ctx, artifact, one.Bundle, seen, &t)
+			}
 		}
 	}
 	for _, tag := range tags {
@@ -266,24 +259,13 @@ func (g *gatherer) subject(ctx context.Context, artifact oci.Artifact) (subjectT
 	return t, nil
 }
 
-// recorded are the bundles that the service has about a digest.
-func (g *gatherer) recorded(ctx context.Context, digest attest.Digest) ([][]byte, error) {
-	raw, err := (&logClient{g.service}).read(ctx, "/hallmark/v1/artifacts/"+string(digest), maxAnswer)
-	if isNo(err) {
-		return nil, nil // it has none
+// record adds a bundle that the service has a record of.
+func (g *gatherer) record(ctx context.Context, artifact oci.Artifact, bundle []byte, seen map[attest.Digest]int, t *subjectTree) {
+	if at, known := seen[attest.DigestOf(bundle)]; known {
+		t.Attached[at].Origin += ", service"
+		return
 	}
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Receipts []signer.Receipt `json:"receipts"`
-	}
-	if err := json.Unmarshal(raw, &answer); err != nil {
-		return nil, fmt.Errorf("read the service's answer: %w", err)
-	}
-	var bundles [][]byte
-	for _, r := range answer.Receipts {
-		bundles = append(bundles, r.Bundle)
-	}
-	return bundles, nil
+	a := g.verified(ctx, artifact, bundle)
+	a.Origin = "service"
+	t.Attached = append(t.Attached, a)
 }

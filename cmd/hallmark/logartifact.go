@@ -7,9 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"net/url"
-	"strconv"
 	"strings"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -20,10 +17,6 @@ import (
 // maxProven bounds how many entries about one artifact are proven: more would
 // say the same.
 const maxProven = 64
-
-// maxReceiptsAnswer bounds one page of receipts, bytes: one receipt has the
-// largest bundle, in base64, once for each log and key.
-const maxReceiptsAnswer = 4 * maxAnswer
 
 // artifactLinked says why an entry is about an artifact.
 type artifactLinked struct {
@@ -116,41 +109,21 @@ func (f *finder) proveHit(ctx context.Context, hit logHint, digest string) (*ent
 }
 
 // bundles returns the bundles that the service keeps for an artifact, newest
-// first, at most maxProven, from as many pages as they are in.
+// first, at most maxProven.
 func (c *logClient) bundles(ctx context.Context, digest string) (all []*protobundle.Bundle, err error) {
-	for cursor := ""; ; {
-		query := url.Values{"limit": {strconv.Itoa(maxProven - len(all))}}
-		if cursor != "" {
-			query.Set("cursor", cursor)
-		}
-		raw, err := c.read(ctx, "/hallmark/v1/artifacts/"+digest+"?"+query.Encode(), maxReceiptsAnswer)
-		if isNo(err) {
-			return all, nil // none; the entry may be another client's
-		}
+	for r, err := range c.receipts(ctx, digest) {
 		if err != nil {
 			return nil, err
 		}
-		var answer struct {
-			Receipts []struct {
-				Bundle []byte `json:"bundle"`
-			} `json:"receipts"`
-			Next string `json:"next"`
+		b, err := parseBundle(r.Bundle)
+		if err != nil {
+			return nil, no("a receipt of the service: %w", err)
 		}
-		if err := json.Unmarshal(raw, &answer); err != nil {
-			return nil, fmt.Errorf("read the service's answer: %w", err)
+		if all = append(all, b); len(all) == maxProven {
+			break
 		}
-		for _, r := range answer.Receipts[:min(len(answer.Receipts), maxProven-len(all))] {
-			b, err := parseBundle(r.Bundle)
-			if err != nil {
-				return nil, no("a receipt of the service: %w", err)
-			}
-			all = append(all, b)
-		}
-		if answer.Next == "" || len(answer.Receipts) == 0 || len(all) == maxProven {
-			return all, nil
-		}
-		cursor = answer.Next
 	}
+	return all, nil // none: the entry may be another client's
 }
 
 // names says whether an entry names a SHA-256 digest as what was signed: in

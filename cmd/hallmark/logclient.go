@@ -6,8 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 
@@ -129,28 +127,4 @@ func (c *logClient) get(ctx context.Context, path string, into any) error {
 		return fmt.Errorf("read the service's answer: %w", err)
 	}
 	return nil
-}
-
-// read gets a path of the service, at most limit bytes.
-func (c *logClient) read(ctx context.Context, path string, limit int64) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask the service: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }() // read to the end or given up
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the service's answer: %w", err)
-	}
-	if int64(len(raw)) > limit {
-		return nil, fmt.Errorf("the service's answer to GET %s has more than %d bytes", path, limit)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), raw)
-	}
-	return raw, nil
 }
