@@ -30,11 +30,7 @@ import (
 	"github.com/hallmark-dev/hallmark/internal/lab"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // defaultEntries keeps the tests of this folder within a minute on two cores.
 const defaultEntries = 4000

@@ -19,11 +19,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // signingPolicy lets acme/app sign images and charts by certificate and by key;
 // charts only if all their images are signed.

@@ -21,11 +21,7 @@ import (
 	"github.com/hallmark-dev/hallmark/internal/lab"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // TestScripts runs testdata/*.txt, side by side, against one running Hallmark
 // and whatever they start themselves.

@@ -32,11 +32,7 @@ import (
 // appWorkflow signs app images: the development issuer's push to main of acme/app.
 const appWorkflow = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main"
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // world is everything that the cases share: starting it takes seconds, so there is one.
 type world struct {

@@ -28,11 +28,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // step is where a server is killed.
 type step struct {

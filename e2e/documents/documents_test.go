@@ -20,40 +20,21 @@ import (
 
 	policyfiles "github.com/hallmark-dev/hallmark/deploy/policy"
 	"github.com/hallmark-dev/hallmark/e2e/stock"
-	"github.com/hallmark-dev/hallmark/internal/devissuer"
 	"github.com/hallmark-dev/hallmark/internal/lab"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
-// job is a CI job with files.
-type job struct {
-	*lab.Lab
-	token, dir string
-}
+// job is a CI job.
+type job struct{ *lab.Job }
 
-func newJob(t *testing.T, l *lab.Lab, claims ...string) *job {
-	return &job{l, l.Token(t, devissuer.GitHub, claims...), t.TempDir()}
-}
-
-func (j *job) file(t *testing.T, name, content string) string {
-	t.Helper()
-	path := filepath.Join(j.dir, name)
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
+func newJob(t *testing.T, l *lab.Lab, claims ...string) *job { return &job{l.Job(t, claims...)} }
 
 // run runs hallmark as the job.
 func (j *job) run(t *testing.T, code int, args ...string) lab.Result {
 	t.Helper()
-	got := j.Hallmark(t, j.token, args...)
+	got := j.Do(t, args...)
 	if got.Code != code {
 		t.Fatalf("hallmark %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got.Code, code, got.Stdout, got.Stderr)
 	}
@@ -106,10 +87,10 @@ func TestEveryType(t *testing.T) {
 	l := lab.Start(t, lab.Options{Policy: policyfiles.Gates, Signing: "verificationSummary: true, embedEvidence: 64KiB"})
 	j, security := newJob(t, l), newJob(t, l, "repository=acme/security")
 	image := l.PushHallmark(t, "acme/app", "v1")
-	large := j.file(t, "large.spdx.json", spdx(10_000)) // 1 MB
-	j.attest(t, image, "--sbom", j.file(t, "bom.json", cyclonedx), "--sbom", large, "--scan", j.file(t, "vulns.json", vulns))
-	security.attest(t, image, "--vex", security.file(t, "vex.json", openvex))
-	j.run(t, 0, "sign", image, "--sbom", j.file(t, "sbom.json", spdx(3)), "--scan", j.file(t, "scan.json", trivy("LOW")), "--test", j.file(t, "junit.xml", junit),
+	large := j.File(t, "large.spdx.json", spdx(10_000)) // 1 MB
+	j.attest(t, image, "--sbom", j.File(t, "bom.json", cyclonedx), "--sbom", large, "--scan", j.File(t, "vulns.json", vulns))
+	security.attest(t, image, "--vex", security.File(t, "vex.json", openvex))
+	j.run(t, 0, "sign", image, "--sbom", j.File(t, "sbom.json", spdx(3)), "--scan", j.File(t, "scan.json", trivy("LOW")), "--test", j.File(t, "junit.xml", junit),
 		"--dependency", "pkg:generic/base@sha256:"+strings.Repeat("a", 64), "--byproduct", "sbom="+large)
 
 	attestor := []string{"--trusted-root", l.TrustedRoot(), "--certificate-identity", l.URL + "/attestor", "--certificate-oidc-issuer", l.URL}
@@ -178,7 +159,7 @@ func TestEveryType(t *testing.T) {
 
 	// What only the service makes, no job does.
 	for _, kind := range []string{"https://slsa.dev/verification_summary/v1", "https://hallmark.dev/attestation/sbom-reference/v1"} {
-		j.run(t, 2, "attest", image, "--type", kind, "--predicate", j.file(t, "forged", `{"verificationResult": "PASSED"}`))
+		j.run(t, 2, "attest", image, "--type", kind, "--predicate", j.File(t, "forged", `{"verificationResult": "PASSED"}`))
 	}
 	// Nothing large went through the log, and nothing is left of the documents.
 	if left, err := os.ReadDir(filepath.Join(l.Dir, "spool")); err != nil || len(left) > 0 {
@@ -242,7 +223,7 @@ func TestRoundTrips(t *testing.T) {
 	j := newJob(t, l)
 	var args, files []string
 	for i := range 10 {
-		files = append(files, j.file(t, fmt.Sprintf("sbom-%d.json", i), spdx(i+1)))
+		files = append(files, j.File(t, fmt.Sprintf("sbom-%d.json", i), spdx(i+1)))
 		args = append(args, "--sbom", files[i])
 	}
 	// What the service learns of a registry and a repository, it learns once.
@@ -286,7 +267,7 @@ func TestPlatforms(t *testing.T) {
 	l := lab.Start(t, lab.Options{})
 	j := newJob(t, l)
 	image := l.PushHallmark(t, "acme/app", "v1")
-	sbom := j.file(t, "sbom.json", spdx(2))
+	sbom := j.File(t, "sbom.json", spdx(2))
 	digests := map[string]bool{}
 	for platform, n := range map[string]int{"index": 1, "linux/amd64": 1, "all": 2} {
 		receipts := j.attest(t, image, "--sbom", sbom, "--platform", platform)
@@ -300,7 +281,7 @@ func TestPlatforms(t *testing.T) {
 	if len(digests) != 3 {
 		t.Errorf("statements about %v", digests)
 	}
-	if receipts := j.attest(t, image, "--type", "custom", "--predicate", j.file(t, "review", `{"Data": "looks good"}`), "--platform", "all"); len(receipts) != 2 {
+	if receipts := j.attest(t, image, "--type", "custom", "--predicate", j.File(t, "review", `{"Data": "looks good"}`), "--platform", "all"); len(receipts) != 2 {
 		t.Errorf("%d receipts of a predicate", len(receipts))
 	}
 	j.run(t, 2, "attest", image, "--sbom", sbom, "--platform", "linux/s390x")
@@ -313,7 +294,7 @@ func TestAllOrNone(t *testing.T) {
 	j := newJob(t, l)
 	image := l.PushSmall(t, "acme/app", "v1")
 	large := spdx(10_000)
-	got := j.run(t, 2, "attest", image, "--sbom", j.file(t, "good.json", spdx(1)), "--sbom", j.file(t, "large.json", large), "--sbom", j.file(t, "bad.json", large[:len(large)-1000]))
+	got := j.run(t, 2, "attest", image, "--sbom", j.File(t, "good.json", spdx(1)), "--sbom", j.File(t, "large.json", large), "--sbom", j.File(t, "bad.json", large[:len(large)-1000]))
 	if !strings.Contains(got.Stderr, "bad.json") {
 		t.Errorf("does not say which: %s", got.Stderr)
 	}
@@ -336,8 +317,8 @@ func TestSchemas(t *testing.T) {
 	l := lab.Start(t, lab.Options{Policy: []byte(policy), Config: "attestations: {schemas: {" + kind + ": " + schema + "}}"})
 	j := newJob(t, l)
 	image := l.PushSmall(t, "acme/app", "v1")
-	j.run(t, 0, "attest", image, "--type", kind, "--predicate", j.file(t, "good", `{"reviewer": "ann"}`))
-	got := j.run(t, 2, "attest", image, "--type", kind, "--predicate", j.file(t, "bad", `{"reviewer": 1}`))
+	j.run(t, 0, "attest", image, "--type", kind, "--predicate", j.File(t, "good", `{"reviewer": "ann"}`))
+	got := j.run(t, 2, "attest", image, "--type", kind, "--predicate", j.File(t, "bad", `{"reviewer": 1}`))
 	if !strings.Contains(got.Stderr, "$.reviewer") {
 		t.Errorf("does not say where: %s", got.Stderr)
 	}

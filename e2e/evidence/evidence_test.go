@@ -28,11 +28,7 @@ import (
 	"github.com/hallmark-dev/hallmark/internal/lab"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 const tests = `<testsuites><testsuite name="app"><testcase classname="app" name="starts"/></testsuite></testsuites>`
 

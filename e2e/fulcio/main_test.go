@@ -24,11 +24,7 @@ const (
 	audience = "sigstore"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // job is a CI job with stock cosign, at a deployment whose Fulcio API is on.
 type job struct {

@@ -15,16 +15,11 @@ import (
 
 	policyfiles "github.com/hallmark-dev/hallmark/deploy/policy"
 	"github.com/hallmark-dev/hallmark/e2e/stock"
-	"github.com/hallmark-dev/hallmark/internal/devissuer"
 	"github.com/hallmark-dev/hallmark/internal/lab"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 const (
 	sbom  = `{"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "app", "packages": [{"name": "openssl", "SPDXID": "SPDXRef-1", "versionInfo": "3.0.1"}]}`
@@ -41,24 +36,10 @@ func scan(severity string, age time.Duration) string {
 		time.Now().Add(-age).UTC().Format(time.RFC3339), severity)
 }
 
-// job is a CI job with files.
-type job struct {
-	*lab.Lab
-	token, dir string
-}
+// job is a CI job.
+type job struct{ *lab.Job }
 
-func newJob(t *testing.T, l *lab.Lab, claims ...string) *job {
-	return &job{l, l.Token(t, devissuer.GitHub, claims...), t.TempDir()}
-}
-
-func (j *job) file(t *testing.T, name, content string) string {
-	t.Helper()
-	path := filepath.Join(j.dir, name)
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
+func newJob(t *testing.T, l *lab.Lab, claims ...string) *job { return &job{l.Job(t, claims...)} }
 
 // sign signs with the documents that have content, and flags.
 func (j *job) sign(t *testing.T, image, sbom, scan, tests string, flags ...string) lab.Result {
@@ -66,10 +47,10 @@ func (j *job) sign(t *testing.T, image, sbom, scan, tests string, flags ...strin
 	args := []string{"sign", image}
 	for _, d := range [][2]string{{"sbom", sbom}, {"scan", scan}, {"test", tests}} {
 		if d[1] != "" {
-			args = append(args, "--"+d[0], j.file(t, d[0], d[1]))
+			args = append(args, "--"+d[0], j.File(t, d[0], d[1]))
 		}
 	}
-	return j.Hallmark(t, j.token, append(args, flags...)...)
+	return j.Do(t, append(args, flags...)...)
 }
 
 func want(t *testing.T, what string, got lab.Result, code int, says ...string) {
@@ -115,9 +96,9 @@ func TestGates(t *testing.T) {
 	want(t, "critical", app.sign(t, image, sbom, scan("CRITICAL", 0), tests), 1,
 		`condition "no-critical" failed: 1 finding: 1 critical; not excused: CVE-2026-1 in openssl 3.0.1 (critical)`, "passed evidence.sbom: SPDX 2.3 with 1 package")
 	// The job's own VEX: it may not even attest one.
-	want(t, "own VEX", app.sign(t, image, "", "", "", "--vex", app.file(t, "vex", vex)), 1, "vex: rule", "predicate-type")
+	want(t, "own VEX", app.sign(t, image, "", "", "", "--vex", app.File(t, "vex", vex)), 1, "vex: rule", "predicate-type")
 	// The security team's VEX, though the file names somebody else as its author.
-	want(t, "attest VEX", security.Hallmark(t, security.token, "attest", image, "--type", "https://openvex.dev/ns/v0.2.0", "--predicate", security.file(t, "vex", vex)), 0)
+	want(t, "attest VEX", security.Do(t, "attest", image, "--type", "https://openvex.dev/ns/v0.2.0", "--predicate", security.File(t, "vex", vex)), 0)
 	want(t, "excused", app.sign(t, image, "", "", ""), 0, "signed\t"+image)
 
 	// An old scan, however new its attestation.
@@ -176,7 +157,7 @@ func TestPlatforms(t *testing.T) {
 	repository, _, _ := strings.Cut(image, "@")
 	for _, digest := range platforms(t, image) {
 		for kind, document := range map[string]string{"spdxjson": sbom, "https://in-toto.io/attestation/test-result/v0.1": `{"result": "PASSED", "configuration": [], "passedTests": ["a"]}`} {
-			want(t, "attest "+kind, j.Hallmark(t, j.token, "attest", repository+"@"+digest, "--type", kind, "--predicate", j.file(t, "predicate", document)), 0)
+			want(t, "attest "+kind, j.Do(t, "attest", repository+"@"+digest, "--type", kind, "--predicate", j.File(t, "predicate", document)), 0)
 		}
 		// A scan comes with a sign request of the platform's image, which has all
 		// it needs with it.
@@ -190,7 +171,7 @@ func TestPolicyTest(t *testing.T) {
 	l := lab.Start(t, lab.Options{Policy: policyfiles.Gates})
 	j := newJob(t, l)
 	image := l.PushSmall(t, "acme/app", "v1")
-	file, token := j.file(t, "policy.yaml", string(policyfiles.Gates)), j.file(t, "token", j.token)
+	file, token := j.File(t, "policy.yaml", string(policyfiles.Gates)), j.File(t, "token", j.Bearer)
 	evidence := t.TempDir()
 	write := func(name, content string) {
 		if err := os.WriteFile(filepath.Join(evidence, name), []byte(content), 0o600); err != nil {

@@ -36,9 +36,9 @@ func TestReports(t *testing.T) {
 	image := l.PushSmall(t, "acme/app", "v1")
 	want(t, "none", app.sign(t, image, "", "", ""), 1, "evidence.lint: none", "--check FILE")
 	report := `[{"code": "DL3008", "column": 1, "file": "Dockerfile", "level": "error", "line": 3, "message": "Pin versions"}]`
-	want(t, "dry run", app.sign(t, image, "", "", "", "--dry-run", "--check", app.file(t, "grave", report)), 1, "mend the Dockerfile")
-	want(t, "grave", app.sign(t, image, "", "", "", "--check", app.file(t, "grave", report)), 1, "mend the Dockerfile")
-	want(t, "no check", app.sign(t, image, "", "", "", "--check", app.file(t, "sbom", sbom)), 2, "is a document of kind sbom")
+	want(t, "dry run", app.sign(t, image, "", "", "", "--dry-run", "--check", app.File(t, "grave", report)), 1, "mend the Dockerfile")
+	want(t, "grave", app.sign(t, image, "", "", "", "--check", app.File(t, "grave", report)), 1, "mend the Dockerfile")
+	want(t, "no check", app.sign(t, image, "", "", "", "--check", app.File(t, "sbom", sbom)), 2, "is a document of kind sbom")
 	later := newJob(t, l)
-	want(t, "mended", later.sign(t, image, "", "", "", "--check", later.file(t, "good", strings.Replace(report, "error", "info", 1))), 0, "signed\t"+image)
+	want(t, "mended", later.sign(t, image, "", "", "", "--check", later.File(t, "good", strings.Replace(report, "error", "info", 1))), 0, "signed\t"+image)
 }

@@ -17,11 +17,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // circleDefinition follows from the development project's id.
 const circleDefinition = "https://circleci.com/api/v2/projects/00000000-0000-4000-8000-000000002001/pipeline-definitions/00000000-0000-4000-8000-003467363188"

@@ -141,11 +141,7 @@ func fatal(t *testing.T, err error) {
 	}
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // tokenFile is in a folder of its own: the deployment's is made later.
 func tokenFile(t *testing.T) string {

@@ -40,11 +40,7 @@ import (
 // genesis is how many entries a v1 log begins with.
 const genesis = 1
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 func check(t testing.TB, err error) {
 	t.Helper()

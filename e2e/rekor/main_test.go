@@ -7,7 +7,6 @@
 package rekor
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -15,11 +14,7 @@ import (
 	"github.com/hallmark-dev/hallmark/internal/pglab"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // deployment is a running service.
 type deployment struct {

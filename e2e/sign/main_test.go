@@ -22,11 +22,7 @@ const (
 // clients which prove growth have something to begin with.
 const genesis = 1
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // mustSign signs as the CI job of the token and returns the receipt.
 func mustSign(t testing.TB, l *lab.Lab, token, image string) signer.Receipt {

@@ -7,7 +7,6 @@ package trust
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,11 +20,7 @@ import (
 
 const workflow = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main"
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 func check(t testing.TB, err error) {
 	t.Helper()

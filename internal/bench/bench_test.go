@@ -13,11 +13,7 @@ import (
 	"github.com/hallmark-dev/hallmark/internal/lab"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	lab.Cleanup()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { lab.Main(m) }
 
 // TestEveryPart runs the whole measurement in small, so that a target that
 // nobody measures any more, or a figure that is not made, is seen here and not

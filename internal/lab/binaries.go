@@ -60,8 +60,8 @@ func Program(t testing.TB, name string) string {
 	return path
 }
 
-// Cleanup removes what Program built. Call it at the end of TestMain.
-func Cleanup() {
+// cleanup removes what Program built.
+func cleanup() {
 	if faulty {
 		cleanupFaulty()
 	}
