@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -189,23 +188,12 @@ func (w *world) temporaryPolicy(t *testing.T, p *admission.ImageTrustPolicy) {
 // controller may be stopped meanwhile.
 func (w *world) awaitRight(t *testing.T, user string, groups []string, want bool, attributes authorizationv1.ResourceAttributes) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
-	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
+	eventually(t, "a right of "+user+" has changed", nil, w.Log, func(ctx context.Context) bool {
 		review, err := w.Kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &attributes}}, metav1.CreateOptions{})
 		must(t, err)
-		if review.Status.Allowed == want {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("in vain: a right of %s has changed", user)
-		case <-ticker.C:
-		}
-	}
+		return review.Status.Allowed == want
+	})
 }
 
 // mayCreatePods is the right to create pods in the default namespace.

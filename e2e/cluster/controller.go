@@ -136,6 +136,12 @@ func (k *Controller) await(t testing.TB, url string) {
 // Eventually waits until a condition holds and fails the test if it does not come to hold, or if the controller ends.
 func (k *Controller) Eventually(t testing.TB, what string, holds func(context.Context) bool) {
 	t.Helper()
+	eventually(t, what, k.ended, k.Log, holds)
+}
+
+// eventually waits until a condition holds and fails the test if it does not come to hold, or if what it needs ends. log says what that wrote.
+func eventually(t testing.TB, what string, ended <-chan struct{}, log func() string, holds func(context.Context) bool) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
@@ -143,9 +149,9 @@ func (k *Controller) Eventually(t testing.TB, what string, holds func(context.Co
 	for !holds(ctx) {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("in vain: %s\n%s", what, tail([]byte(k.Log())))
-		case <-k.ended:
-			t.Fatalf("the controller ended, waiting for: %s\n%s", what, tail([]byte(k.Log())))
+			t.Fatalf("in vain: %s\n%s", what, tail([]byte(log())))
+		case <-ended:
+			t.Fatalf("the controller ended, waiting for: %s\n%s", what, tail([]byte(log())))
 		case <-ticker.C:
 		}
 	}
