@@ -23,7 +23,7 @@ const (
 	// othersMask are the permissions a secret file must not have.
 	othersMask = 0o077
 	// maxKeyFile bounds what is read as a key: the largest key this package
-	// writes takes about 500 bytes.
+	// writes, RSA of 4096 bits, takes about 3,500 bytes.
 	maxKeyFile = 16 << 10
 )
 
@@ -40,6 +40,11 @@ func WriteEncrypted(path string, key crypto.Signer, password []byte) error {
 	if err != nil {
 		return fmt.Errorf("write key %s: %w", path, err)
 	}
+	return writeKey(path, block)
+}
+
+// writeKey writes the PEM block of a key to a new file.
+func writeKey(path string, block []byte) error {
 	if err := writeNew(path, block); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("write key %s: %w (hint: keys are never overwritten; move the old one away first)", path, fs.ErrExist)
@@ -51,12 +56,17 @@ func WriteEncrypted(path string, key crypto.Signer, password []byte) error {
 
 // encrypt returns the PEM block of a key file.
 func encrypt(key crypto.Signer, password []byte, hash pkcs8.KDFOpts) ([]byte, error) {
+	if _, err := KindOf(key); err != nil {
+		return nil, err
+	}
+	return encode(key, password, hash)
+}
+
+// encode is encrypt of a key whose kind was looked at.
+func encode(key crypto.Signer, password []byte, hash pkcs8.KDFOpts) ([]byte, error) {
 	if len(password) == 0 {
 		// The encoder would write the key in the clear.
 		return nil, ErrNoPassword
-	}
-	if _, err := KindOf(key); err != nil {
-		return nil, err
 	}
 	der, err := pkcs8.MarshalPrivateKey(key, password, &pkcs8.Opts{Cipher: pkcs8.AES256CBC, KDFOpts: hash})
 	if err != nil {
@@ -70,6 +80,18 @@ func encrypt(key crypto.Signer, password []byte, hash pkcs8.KDFOpts) ([]byte, er
 // fs.ErrNotExist, ErrTooOpen, ErrNotKey, ErrWrongPassword, ErrNoPassword,
 // ErrUnsupported.
 func ReadEncrypted(path string, password []byte) (crypto.Signer, error) {
+	key, err := readKey(path, password)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := KindOf(key); err != nil {
+		return nil, fmt.Errorf("read key %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// readKey opens a key of any kind: whoever calls it looks at that.
+func readKey(path string, password []byte) (crypto.Signer, error) {
 	block, err := readSecret(path, maxKeyFile)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -103,9 +125,6 @@ func decrypt(file, password []byte) (crypto.Signer, error) {
 		// The form was checked above: what is left is a wrong password, or
 		// bytes that changed, and nobody can tell the two apart.
 		return nil, fmt.Errorf("%w, or the file is damaged", ErrWrongPassword)
-	}
-	if _, err := KindOf(parsed); err != nil {
-		return nil, err
 	}
 	key, ok := parsed.(crypto.Signer)
 	if !ok {
