@@ -108,7 +108,9 @@ func (p public) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 
 // TestWeakOpenPGPKeys: each refusal says why.
 func TestWeakOpenPGPKeys(t *testing.T) {
-	modulus := func(bits uint) *big.Int { return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), bits-1), big.NewInt(1)) }
+	modulus := func(bits uint) *big.Int {
+		return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), bits-1), big.NewInt(1))
+	}
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	check(t, err)
 	ed, _, err := ed25519.GenerateKey(rand.Reader)

@@ -24,6 +24,10 @@ var ErrSignature = errors.New("the signature does not verify")
 // nothing.
 func (k *Key) ClearSign(text string, now time.Time) ([]byte, error) {
 	now = now.UTC().Truncate(time.Second)
+	if birth := k.Identity().Created; now.Before(birth) {
+		return nil, fmt.Errorf("the OpenPGP key %s was created at %s, and it is %s: nobody would believe the signature (hint: is the clock right?)",
+			k.Fingerprint(), birth.Format(time.RFC3339), now.Format(time.RFC3339))
+	}
 	if id := k.Identity(); !id.Expires.IsZero() && !now.Before(id.Expires) {
 		return nil, fmt.Errorf("the OpenPGP key %s has expired at %s (hint: a later charts.expires, then hallmark-server keys create)", k.Fingerprint(), id.Expires.Format(time.RFC3339))
 	}
@@ -45,7 +49,7 @@ func (k *Key) ClearSign(text string, now time.Time) ([]byte, error) {
 }
 
 // Check verifies a signed text with the public key ring: ErrSignature.
-func (k *Key) Check(signed []byte, text string, now time.Time) error {
+func (c *Certificate) Check(signed []byte, text string, now time.Time) error {
 	block, rest := clearsign.Decode(signed)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
 		return fmt.Errorf("%w: not one clear-signed text", ErrSignature)
@@ -53,7 +57,7 @@ func (k *Key) Check(signed []byte, text string, now time.Time) error {
 	if !bytes.Equal(bytes.TrimSpace(block.Plaintext), bytes.TrimSpace(asSigned(text, ""))) {
 		return fmt.Errorf("%w: it is over another text", ErrSignature)
 	}
-	_, err := openpgp.CheckDetachedSignature(openpgp.EntityList{k.entity}, bytes.NewReader(block.Bytes), block.ArmoredSignature.Body, config(now))
+	_, err := openpgp.CheckDetachedSignature(openpgp.EntityList{c.entity}, bytes.NewReader(block.Bytes), block.ArmoredSignature.Body, config(now))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSignature, err)
 	}
@@ -62,7 +66,7 @@ func (k *Key) Check(signed []byte, text string, now time.Time) error {
 
 // Rejoin puts a text and the armoured signature over it together again, as a log
 // keeps it. What does not verify is ErrSignature.
-func (k *Key) Rejoin(text string, armoured []byte, now time.Time) ([]byte, error) {
+func (c *Certificate) Rejoin(text string, armoured []byte, now time.Time) ([]byte, error) {
 	block, err := armor.Decode(bytes.NewReader(armoured))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSignature, err)
@@ -75,7 +79,7 @@ func (k *Key) Rejoin(text string, armoured []byte, now time.Time) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	return signed, k.Check(signed, text, now)
+	return signed, c.Check(signed, text, now)
 }
 
 // maxSignature bounds a signature packet, bytes: RSA-4096 takes about 600.

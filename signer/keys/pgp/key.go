@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pgp makes OpenPGP keys and signatures out of a crypto.Signer.
+// Package pgp makes OpenPGP keys and signatures out of keys that are elsewhere.
 //
 // Helm's provenance files are signed with OpenPGP and with nothing else. An
 // OpenPGP key is more than a key: its name, the fingerprint, is a hash over the
@@ -13,7 +13,8 @@
 // The private half may be in a file or in a KMS. The libraries' constructors
 // panic on a signer that is neither of their own types; here the packets are
 // built by hand. Keys are RSA or ECDSA: of the others OpenPGP's implementations
-// take no crypto.Signer.
+// take no crypto.Signer. A key that somebody has made with GnuPG can be taken
+// over, with its time of creation and so with its fingerprint (secret.go).
 package pgp
 
 import (
@@ -23,13 +24,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
-	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
@@ -59,8 +60,8 @@ type Identity struct {
 // Check says what is wrong with an identity.
 func (id Identity) Check() error {
 	switch {
-	case strings.TrimSpace(id.UserID) == "" || len(id.UserID) > maxUserID || strings.ContainsFunc(id.UserID, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return fmt.Errorf("user id %q: want one line of at most %d bytes, such as Example charts <charts@corp.example>", id.UserID, maxUserID)
+	case strings.TrimSpace(id.UserID) == "" || len(id.UserID) > maxUserID || !utf8.ValidString(id.UserID) || strings.ContainsFunc(id.UserID, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fmt.Errorf("user id %.300q: want one line of UTF-8, at most %d bytes, such as Example charts <charts@corp.example>", id.UserID, maxUserID)
 	case id.Created.IsZero() || id.Created.Year() < 1971 || id.Created.Year() > 2105: // 32 bits of seconds
 		return fmt.Errorf("a key cannot be created at %s", id.Created)
 	case !id.Expires.IsZero() && !id.Expires.After(id.Created):
@@ -69,9 +70,27 @@ func (id Identity) Check() error {
 	return nil
 }
 
+// Signer is a private key that signs digests of SHA-256: RSA by PKCS #1 v1.5,
+// ECDSA as ASN.1.
+type Signer interface {
+	Public() crypto.PublicKey
+	SignOpenPGP(digest []byte) ([]byte, error)
+}
+
+// asCrypto is a Signer as the library knows it.
+type asCrypto struct{ Signer }
+
+// Sign implements crypto.Signer.
+func (s asCrypto) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if opts == nil || opts.HashFunc() != crypto.SHA256 {
+		return nil, fmt.Errorf("%w: it signs SHA-256 digests only", ErrUnsupported)
+	}
+	return s.SignOpenPGP(digest)
+}
+
 // NewRing makes the public key ring of a key: binary, as `helm verify --keyring`
 // wants it. It signs once.
-func NewRing(key crypto.Signer, id Identity) ([]byte, error) {
+func NewRing(key Signer, id Identity) ([]byte, error) {
 	if err := id.Check(); err != nil {
 		return nil, err
 	}
@@ -106,8 +125,9 @@ func NewRing(key crypto.Signer, id Identity) ([]byte, error) {
 	if err := self.Serialize(&ring); err != nil {
 		return nil, err
 	}
-	// Somebody else has to be able to read what was just written.
-	if _, err := readRing(ring.Bytes()); err != nil {
+	// Somebody else has to be able to read what was just written, which verifies
+	// the signature.
+	if _, err := ReadCertificate(ring.Bytes()); err != nil {
 		return nil, err
 	}
 	return ring.Bytes(), nil
@@ -126,69 +146,34 @@ func config(now time.Time) *packet.Config {
 
 // Key signs.
 type Key struct {
-	ring    []byte
-	entity  *openpgp.Entity // of the ring: public only
+	*Certificate
 	private *packet.PrivateKey
-	signer  crypto.Signer
 }
 
 // Open opens a key with its ring: ErrOtherKey if they do not fit, ErrRing,
 // ErrUnsupported.
-func Open(key crypto.Signer, ring []byte) (*Key, error) {
-	entity, err := readRing(ring)
+func Open(key Signer, ring []byte) (*Key, error) {
+	certificate, err := ReadCertificate(ring)
 	if err != nil {
 		return nil, err
 	}
-	private, err := privateKey(key, entity.PrimaryKey.CreationTime)
+	private, err := privateKey(key, certificate.entity.PrimaryKey.CreationTime)
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(private.Fingerprint, entity.PrimaryKey.Fingerprint) {
-		return nil, fmt.Errorf("%w: the ring is of %X, the key is %X", ErrOtherKey, entity.PrimaryKey.Fingerprint, private.Fingerprint)
+	if !bytes.Equal(private.Fingerprint, certificate.entity.PrimaryKey.Fingerprint) {
+		return nil, fmt.Errorf("%w: the ring is of %X, the key is %X", ErrOtherKey, certificate.entity.PrimaryKey.Fingerprint, private.Fingerprint)
 	}
-	return &Key{ring: bytes.Clone(ring), entity: entity, private: private, signer: key}, nil
-}
-
-// Ring is the public key ring, binary.
-func (k *Key) Ring() []byte { return bytes.Clone(k.ring) }
-
-// Fingerprint names the key: 40 upper-case hex digits.
-func (k *Key) Fingerprint() string { return strings.ToUpper(hex.EncodeToString(k.private.Fingerprint)) }
-
-// Public is the key as X.509 knows it.
-func (k *Key) Public() crypto.PublicKey { return k.signer.Public() }
-
-// Identity is what the ring says of the key.
-func (k *Key) Identity() Identity {
-	self, name := k.entity.PrimarySelfSignature()
-	id := Identity{Created: k.entity.PrimaryKey.CreationTime.UTC()}
-	if name != nil {
-		id.UserID = name.UserId.Id
-	}
-	if self != nil && self.KeyLifetimeSecs != nil && *self.KeyLifetimeSecs > 0 {
-		id.Expires = id.Created.Add(time.Duration(*self.KeyLifetimeSecs) * time.Second)
-	}
-	return id
-}
-
-func readRing(ring []byte) (*openpgp.Entity, error) {
-	entities, err := openpgp.ReadKeyRing(bytes.NewReader(ring))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrRing, err)
-	case len(entities) != 1 || len(entities[0].Subkeys) > 0 || entities[0].PrivateKey != nil || len(entities[0].Identities) != 1:
-		return nil, fmt.Errorf("%w: want one public key with one user id and no subkey", ErrRing)
-	}
-	return entities[0], nil
+	return &Key{certificate, private}, nil
 }
 
 // privateKey builds what the library wants, around any signer.
-func privateKey(key crypto.Signer, created time.Time) (*packet.PrivateKey, error) {
+func privateKey(key Signer, created time.Time) (*packet.PrivateKey, error) {
 	public, err := publicKey(key.Public(), created)
 	if err != nil {
 		return nil, err
 	}
-	return &packet.PrivateKey{PublicKey: *public, PrivateKey: key}, nil
+	return &packet.PrivateKey{PublicKey: *public, PrivateKey: asCrypto{key}}, nil
 }
 
 func publicKey(key crypto.PublicKey, created time.Time) (*packet.PublicKey, error) {
@@ -196,6 +181,9 @@ func publicKey(key crypto.PublicKey, created time.Time) (*packet.PublicKey, erro
 	case *rsa.PublicKey:
 		if bits := key.N.BitLen(); bits < 3072 || bits > 4096 {
 			return nil, fmt.Errorf("RSA key of %d bits: %w", bits, ErrUnsupported)
+		}
+		if key.E < 65537 || key.E%2 == 0 { // FIPS 186-5, A.1.1
+			return nil, fmt.Errorf("RSA key with the exponent %d: %w", key.E, ErrUnsupported)
 		}
 		return packet.NewRSAPublicKey(created, key), nil
 	case *ecdsa.PublicKey:

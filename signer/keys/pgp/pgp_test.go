@@ -11,7 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
-	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,11 +23,8 @@ import (
 type remote struct{ key crypto.Signer }
 
 func (r remote) Public() crypto.PublicKey { return r.key.Public() }
-func (r remote) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if opts.HashFunc() != crypto.SHA256 {
-		return nil, errors.New("this key signs SHA-256 only")
-	}
-	return r.key.Sign(rand, digest, opts)
+func (r remote) SignOpenPGP(digest []byte) ([]byte, error) {
+	return r.key.Sign(rand.Reader, digest, crypto.SHA256)
 }
 
 var (
@@ -101,11 +98,11 @@ func TestFingerprint(t *testing.T) {
 	all := newKeys(t)
 	open := func(key crypto.Signer, id Identity) *Key {
 		t.Helper()
-		ring, err := NewRing(key, id)
+		ring, err := NewRing(remote{key}, id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, err := Open(key, ring)
+		k, err := Open(remote{key}, ring)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,11 +119,14 @@ func TestFingerprint(t *testing.T) {
 	if other := open(all["p256"], Identity{UserID: who.UserID, Created: birth.Add(time.Second)}); other.Fingerprint() == first.Fingerprint() {
 		t.Error("another birth, the same fingerprint")
 	}
-	if _, err := Open(all["rsa"], first.Ring()); !errors.Is(err, ErrOtherKey) {
+	if _, err := Open(remote{all["rsa"]}, first.Ring()); !errors.Is(err, ErrOtherKey) {
 		t.Errorf("another key: %v", err)
 	}
 	if _, err := renewed.ClearSign(text, birth.AddDate(4, 0, 0)); err == nil {
 		t.Error("an expired key signs")
+	}
+	if _, err := renewed.ClearSign(text, birth.Add(-time.Minute)); err == nil || !strings.Contains(err.Error(), "is the clock right?") {
+		t.Errorf("a key of the future signs: %v", err)
 	}
 }
 
@@ -144,7 +144,7 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, key := range map[string]crypto.Signer{"RSA 2048": weak, "Ed25519": ed, "P-384": p384} {
-		if _, err := NewRing(key, who); !errors.Is(err, ErrUnsupported) {
+		if _, err := NewRing(remote{key}, who); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -153,15 +153,16 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, id := range map[string]Identity{
-		"no user id": {Created: birth}, "two lines": {UserID: "a\nb", Created: birth}, "no birth": {UserID: "a"},
+		"no user id": {Created: birth}, "two lines": {UserID: "a\nb", Created: birth}, "no UTF-8": {UserID: "caf\xe9", Created: birth},
+		"long": {UserID: strings.Repeat("a", maxUserID+1), Created: birth}, "no birth": {UserID: "a"},
 		"expired before": {UserID: "a", Created: birth, Expires: birth.Add(-time.Hour)},
 	} {
-		if _, err := NewRing(key, id); err == nil {
+		if _, err := NewRing(remote{key}, id); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
 	for name, ring := range map[string][]byte{"empty": nil, "junk": []byte("junk")} {
-		if _, err := Open(key, ring); !errors.Is(err, ErrRing) {
+		if _, err := Open(remote{key}, ring); !errors.Is(err, ErrRing) {
 			t.Errorf("%s ring: %v", name, err)
 		}
 	}
