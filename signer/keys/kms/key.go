@@ -5,7 +5,6 @@ package kms
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -39,11 +38,13 @@ type Key struct {
 	ref      string
 	provider provider
 	cfg      Config
-	public   *ecdsa.PublicKey
-	slots    chan struct{} // one element for each running call
+	public   crypto.PublicKey
+	start    opener
+	verify   func(digest, signature []byte) error // by public
+	slots    chan struct{}                        // one element for each running call
 
-	mu     sync.Mutex // guards what follows
-	using  backend    // nil: not open
+	mu     sync.Mutex    // guards what follows
+	using  messageSigner // nil: not open
 	opened time.Time
 }
 
@@ -59,11 +60,16 @@ func Open(ctx context.Context, ref string, pin crypto.PublicKey, cfg Config) (*K
 	if err != nil {
 		return nil, err
 	}
-	public, ok := pin.(*ecdsa.PublicKey)
-	if kind, err := keys.PublicKindOf(pin); !ok || err != nil || kind != keys.ECDSAP256 {
+	if kind, err := keys.PublicKindOf(pin); err != nil || kind != keys.ECDSAP256 {
 		return nil, fmt.Errorf("open key %s: %w: the pinned key is a %T (hint: make it %s)", ref, keys.ErrUnsupported, pin, p.wanted)
 	}
-	k := &Key{ref: ref, provider: p, cfg: cfg, public: public, slots: make(chan struct{}, maxCalls)}
+	return openPinned(ctx, ref, pin, p, cfg)
+}
+
+// openPinned opens a key of a kind that was looked at.
+func openPinned(ctx context.Context, ref string, pin crypto.PublicKey, p provider, cfg Config) (*Key, error) {
+	k := &Key{ref: ref, provider: p, cfg: cfg, public: pin, slots: make(chan struct{}, maxCalls)}
+	k.start, k.verify = howTo(pin, p)
 	if _, err := k.SignContext(ctx, possession[:]); err != nil {
 		return nil, fmt.Errorf("open key: %w", err)
 	}
@@ -84,8 +90,8 @@ func (k *Key) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, 
 	return k.SignContext(context.Background(), digest)
 }
 
-// SignContext signs a SHA-256 digest: ASN.1, as ecdsa.SignASN1 does. It ends
-// with the context or the configured time-out, whichever is sooner.
+// SignContext signs a SHA-256 digest: ASN.1, as ecdsa.SignASN1 does, and RSA by
+// PKCS #1 v1.5. It ends with the context or the configured time-out, whichever is sooner.
 func (k *Key) SignContext(ctx context.Context, digest []byte) ([]byte, error) {
 	if len(digest) != sha256.Size {
 		return nil, fmt.Errorf("sign with %s: a digest of %d bytes, not %d", k.ref, len(digest), sha256.Size)
@@ -110,8 +116,8 @@ func (k *Key) sign(ctx context.Context, digest []byte) ([]byte, error) {
 			return nil, err
 		}
 		signature, err := b.SignMessage(nil, options.WithContext(ctx), options.WithDigest(digest), options.WithCryptoSignerOpts(crypto.SHA256))
-		if err == nil && !ecdsa.VerifyASN1(k.public, digest, signature) {
-			err = fmt.Errorf("%w: the KMS signed with another key, or something else (hint: was the key rotated or its alias moved? bring the old version back; a new key gets a new name)", keys.ErrOtherKey)
+		if err == nil {
+			err = k.verify(digest, signature)
 		}
 		if err == nil {
 			return signature, nil
@@ -123,14 +129,14 @@ func (k *Key) sign(ctx context.Context, digest []byte) ([]byte, error) {
 }
 
 // open returns the open connection, or makes one and says so.
-func (k *Key) open(ctx context.Context) (b backend, fresh bool, err error) {
+func (k *Key) open(ctx context.Context) (b messageSigner, fresh bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.using != nil {
 		return k.using, false, nil
 	}
 	// Not with the call's context: the libraries keep it.
-	b, err = k.provider.open(context.WithoutCancel(ctx), k.ref, k.cfg)
+	b, err = k.start(context.WithoutCancel(ctx), k.ref, k.cfg)
 	if err != nil {
 		return nil, false, err
 	}
@@ -139,7 +145,7 @@ func (k *Key) open(ctx context.Context) (b backend, fresh bool, err error) {
 }
 
 // forget has the next call begin anew; false if that would be too soon.
-func (k *Key) forget(b backend) bool {
+func (k *Key) forget(b messageSigner) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.using != b {

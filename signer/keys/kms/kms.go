@@ -29,6 +29,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strings"
@@ -91,13 +92,25 @@ func IsReference(s string) bool { return strings.Contains(s, "://") }
 // Public asks the KMS for the public key. Pin it: see Open. Keys other than
 // ECDSA on P-256 are keys.ErrUnsupported.
 func Public(ctx context.Context, ref string, cfg Config) (crypto.PublicKey, error) {
-	cfg, err := cfg.checked()
+	public, p, err := publicOf(ctx, ref, cfg)
 	if err != nil {
 		return nil, err
 	}
+	if kind, err := keys.PublicKindOf(public); err != nil || kind != keys.ECDSAP256 {
+		return nil, fmt.Errorf("key %s: %w: %T (hint: make it %s)", ref, keys.ErrUnsupported, public, p.wanted)
+	}
+	return public, nil
+}
+
+// publicOf asks for a public key of any kind.
+func publicOf(ctx context.Context, ref string, cfg Config) (crypto.PublicKey, provider, error) {
+	cfg, err := cfg.checked()
+	if err != nil {
+		return nil, provider{}, err
+	}
 	p, err := providerOf(ref)
 	if err != nil {
-		return nil, err
+		return nil, p, err
 	}
 	var public crypto.PublicKey
 	err = within(ctx, cfg.Timeout, nil, func(ctx context.Context) error {
@@ -109,12 +122,9 @@ func Public(ctx context.Context, ref string, cfg Config) (crypto.PublicKey, erro
 		return err
 	})
 	if err != nil {
-		return nil, unavailable("read public key of "+ref, p, err)
+		return nil, p, unavailable("read public key of "+ref, p, err)
 	}
-	if kind, err := keys.PublicKindOf(public); err != nil || kind != keys.ECDSAP256 {
-		return nil, fmt.Errorf("key %s: %w: %T (hint: make it %s)", ref, keys.ErrUnsupported, public, p.wanted)
-	}
-	return public, nil
+	return public, p, nil
 }
 
 // checked fills in defaults and refuses what is unsafe.
@@ -154,12 +164,20 @@ func checkAddress(address string) error {
 // backend is what is used of sigstore's SignerVerifier.
 type backend interface {
 	PublicKey(opts ...signature.PublicKeyOption) (crypto.PublicKey, error)
-	signature.Signer
+	messageSigner
 }
+
+// messageSigner is what is used of it to sign. It is comparable.
+type messageSigner interface {
+	SignMessage(message io.Reader, opts ...signature.SignOption) ([]byte, error)
+}
+
+// opener connects to a key.
+type opener func(ctx context.Context, ref string, cfg Config) (messageSigner, error)
 
 // unavailable says what could not be done, and what a person may look at.
 func unavailable(verb string, p provider, err error) error {
-	if errors.Is(err, keys.ErrOtherKey) || errors.Is(err, errConfiguration) {
+	if errors.Is(err, keys.ErrOtherKey) || errors.Is(err, keys.ErrUnsupported) || errors.Is(err, errConfiguration) {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
 	return fmt.Errorf("%s: %w: %w (hint: %s)", verb, ErrUnavailable, err, p.hint)

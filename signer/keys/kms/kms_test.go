@@ -147,7 +147,7 @@ func openToken(t *testing.T) string {
 type service struct {
 	ref   string
 	cfg   Config
-	holds func(*ecdsa.PrivateKey)  // exchanges the key behind the reference
+	holds func(crypto.Signer)      // exchanges the key behind the reference
 	down  func(bool)               // whether it answers
 	stall func(wait time.Duration) // how long it thinks
 }
@@ -155,7 +155,7 @@ type service struct {
 // TestServices holds each library that can be led to a server on this machine to
 // the contract of Key.
 func TestServices(t *testing.T) {
-	for name, start := range map[string]func(*testing.T, *ecdsa.PrivateKey) service{"vault": startVault, "aws": startAWS, "gcp": startGoogle} {
+	for name, start := range map[string]func(*testing.T, crypto.Signer) service{"vault": startVault, "aws": startAWS, "gcp": startGoogle} {
 		t.Run(name, func(t *testing.T) {
 			key := newKey(t, elliptic.P256())
 			s := start(t, key)

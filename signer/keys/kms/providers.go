@@ -29,9 +29,13 @@ type provider struct {
 	// valid is nil for a well-formed reference.
 	valid func(ref string) error
 	open  func(ctx context.Context, ref string, cfg Config) (backend, error)
-	// wanted is what the service calls the only kind of key that is accepted.
-	wanted string
-	hint   string
+	// openRSA is open for RSA keys; nil: open signs PKCS #1 v1.5 over SHA-256 with
+	// them.
+	openRSA opener
+	// wanted is what the service calls the only kind of key that is accepted, and
+	// wantedRSA the one more that is for OpenPGP.
+	wanted, wantedRSA string
+	hint              string
 }
 
 // googleOptions are none but in tests, which have no other way to lead the
@@ -43,27 +47,27 @@ var googleOptions []option.ClientOption
 func providers() []provider {
 	return []provider{
 		{
-			scheme: aws.ReferenceScheme, valid: aws.ValidReference, open: openAWS,
-			wanted: "ECC_NIST_P256 for SIGN_VERIFY",
-			hint:   "the service's role needs kms:GetPublicKey, kms:DescribeKey and kms:Sign for this key; is AWS_REGION right?",
+			scheme: aws.ReferenceScheme, valid: aws.ValidReference, open: openAWS, openRSA: openAWSRSA,
+			wanted: "ECC_NIST_P256 for SIGN_VERIFY", wantedRSA: "RSA_3072 or RSA_4096 for SIGN_VERIFY",
+			hint: "the service's role needs kms:GetPublicKey, kms:DescribeKey and kms:Sign for this key; is AWS_REGION right?",
 		},
 		{
 			scheme: gcp.ReferenceScheme, valid: gcp.ValidReference,
 			open: func(ctx context.Context, ref string, _ Config) (backend, error) {
 				return gcp.LoadSignerVerifier(ctx, ref, googleOptions...)
 			},
-			wanted: "EC_SIGN_P256_SHA256",
-			hint:   "the service account needs roles/cloudkms.signerVerifier and roles/cloudkms.viewer for this key",
+			wanted: "EC_SIGN_P256_SHA256", wantedRSA: "RSA_SIGN_PKCS1_3072_SHA256 or RSA_SIGN_PKCS1_4096_SHA256",
+			hint: "the service account needs roles/cloudkms.signerVerifier and roles/cloudkms.viewer for this key",
 		},
 		{
-			scheme: azure.ReferenceScheme, valid: azure.ValidReference, open: openAzure,
-			wanted: "EC with curve P-256",
-			hint:   "the identity needs get and sign for this key; AZURE_TENANT_ID and AZURE_CLIENT_ID say whose it is",
+			scheme: azure.ReferenceScheme, valid: azure.ValidReference, open: openAzure, openRSA: openAzureRSA,
+			wanted: "EC with curve P-256", wantedRSA: "RSA of 3072 or 4096 bits",
+			hint: "the identity needs get and sign for this key; AZURE_TENANT_ID and AZURE_CLIENT_ID say whose it is",
 		},
 		{
 			scheme: hashivault.ReferenceScheme, valid: hashivault.ValidReference, open: openVault,
-			wanted: "of type ecdsa-p256",
-			hint:   "is kms.vault.address right, and may the token read transit/keys/NAME and update transit/sign/NAME?",
+			wanted: "of type ecdsa-p256", wantedRSA: "of type rsa-3072 or rsa-4096",
+			hint: "is kms.vault.address right, and may the token read transit/keys/NAME and update transit/sign/NAME?",
 		},
 	}
 }
@@ -100,10 +104,17 @@ var forms = map[string]string{
 }
 
 func openAWS(ctx context.Context, ref string, _ Config) (backend, error) {
-	if os.Getenv("AWS_TLS_INSECURE_SKIP_VERIFY") != "" {
-		return nil, fmt.Errorf("%w: AWS_TLS_INSECURE_SKIP_VERIFY is set, and would let anybody answer for AWS (hint: AWS_CA_BUNDLE names the certificates of an endpoint of your own)", errConfiguration)
+	if err := checkAWS(); err != nil {
+		return nil, err
 	}
 	return aws.LoadSignerVerifier(ctx, ref)
+}
+
+func checkAWS() error {
+	if os.Getenv("AWS_TLS_INSECURE_SKIP_VERIFY") != "" {
+		return fmt.Errorf("%w: AWS_TLS_INSECURE_SKIP_VERIFY is set, and would let anybody answer for AWS (hint: AWS_CA_BUNDLE names the certificates of an endpoint of your own)", errConfiguration)
+	}
+	return nil
 }
 
 // azureCredentials is the variable that says which of its credentials Azure's
@@ -111,11 +122,18 @@ func openAWS(ctx context.Context, ref string, _ Config) (backend, error) {
 const azureCredentials = "AZURE_TOKEN_CREDENTIALS" //nolint:gosec // the name of a variable
 
 func openAzure(ctx context.Context, ref string, _ Config) (backend, error) {
+	if err := checkAzure(); err != nil {
+		return nil, err
+	}
+	return azure.LoadSignerVerifier(ctx, ref)
+}
+
+func checkAzure() error {
 	switch os.Getenv(azureCredentials) {
 	case "prod", "EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential":
-		return azure.LoadSignerVerifier(ctx, ref)
+		return nil
 	}
-	return nil, fmt.Errorf("%w: %s is not set to prod, without which Azure's library runs whatever az, azd and pwsh are on the PATH to get credentials (hint: %s=prod)",
+	return fmt.Errorf("%w: %s is not set to prod, without which Azure's library runs whatever az, azd and pwsh are on the PATH to get credentials (hint: %s=prod)",
 		errConfiguration, azureCredentials, azureCredentials)
 }
 

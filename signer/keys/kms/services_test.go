@@ -4,9 +4,10 @@ package kms
 
 import (
 	"context"
-	"crypto/ecdsa"
+	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -17,6 +18,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +45,8 @@ const vaultToken = "s.token"
 // held is the key of a service, and how the service behaves.
 type held struct {
 	mu    sync.Mutex // guards what follows
-	key   *ecdsa.PrivateKey
+	key   crypto.Signer
+	pss   bool // Google's: the padding belongs to the key
 	gone  bool
 	sleep time.Duration
 }
@@ -52,7 +55,7 @@ func (h *held) service(ref string, cfg Config) service {
 	set := func(f func()) { h.mu.Lock(); defer h.mu.Unlock(); f() }
 	return service{
 		ref: ref, cfg: cfg,
-		holds: func(key *ecdsa.PrivateKey) { set(func() { h.key = key }) },
+		holds: func(key crypto.Signer) { set(func() { h.key = key }) },
 		down:  func(gone bool) { set(func() { h.gone = gone }) },
 		stall: func(wait time.Duration) { set(func() { h.sleep = wait }) },
 	}
@@ -60,7 +63,7 @@ func (h *held) service(ref string, cfg Config) service {
 
 // now returns the key, after the time that the service thinks; nil if it is
 // down.
-func (h *held) now() *ecdsa.PrivateKey {
+func (h *held) now() crypto.Signer {
 	h.mu.Lock()
 	key, gone, sleep := h.key, h.gone, h.sleep
 	h.mu.Unlock()
@@ -70,6 +73,22 @@ func (h *held) now() *ecdsa.PrivateKey {
 	}
 	return key
 }
+
+// signed is a signature over a SHA-256 digest.
+func signed(t *testing.T, key crypto.Signer, digest []byte, pss bool) []byte {
+	t.Helper()
+	var opts crypto.SignerOpts = crypto.SHA256
+	if pss {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+	}
+	signature, err := key.Sign(rand.Reader, digest, opts)
+	if err != nil {
+		t.Error(err)
+	}
+	return signature
+}
+
+func isRSA(key crypto.Signer) bool { _, is := key.(*rsa.PrivateKey); return is }
 
 func (h *held) spki(t *testing.T) []byte {
 	t.Helper()
@@ -85,7 +104,7 @@ func answer(w http.ResponseWriter, code int, v any) {
 }
 
 // startVault is a transit engine with one key.
-func startVault(t *testing.T, key *ecdsa.PrivateKey) service {
+func startVault(t *testing.T, key crypto.Signer) service {
 	h := &held{key: key}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key := h.now()
@@ -103,15 +122,13 @@ func startVault(t *testing.T, key *ecdsa.PrivateKey) service {
 			var body struct {
 				Input     []byte `json:"input"`
 				Prehashed bool   `json:"prehashed"`
+				Algorithm string `json:"signature_algorithm"`
 			}
 			if json.NewDecoder(r.Body).Decode(&body) != nil || !body.Prehashed {
 				answer(w, http.StatusBadRequest, map[string]any{"errors": []string{"what?"}})
 				return
 			}
-			signature, err := ecdsa.SignASN1(rand.Reader, key, body.Input)
-			if err != nil {
-				t.Error(err)
-			}
+			signature := signed(t, key, body.Input, isRSA(key) && body.Algorithm != "pkcs1v15") // Vault's default is PSS
 			answer(w, http.StatusOK, map[string]any{"data": map[string]any{"signature": "vault:v1:" + base64.StdEncoding.EncodeToString(signature)}})
 		default:
 			answer(w, http.StatusNotFound, map[string]any{"errors": []string{}})
@@ -125,7 +142,7 @@ func startVault(t *testing.T, key *ecdsa.PrivateKey) service {
 
 // startAWS is AWS KMS with one key. The library speaks HTTPS to any endpoint;
 // its own variable names the certificate to believe.
-func startAWS(t *testing.T, key *ecdsa.PrivateKey) service {
+func startAWS(t *testing.T, key crypto.Signer) service {
 	h := &held{key: key}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key := h.now()
@@ -143,19 +160,20 @@ func startAWS(t *testing.T, key *ecdsa.PrivateKey) service {
 			answer(w, http.StatusBadRequest, map[string]any{"__type": "NotFoundException"})
 			return
 		}
+		algorithms := []string{"ECDSA_SHA_256"}
+		if isRSA(key) { // PSS first, as local-kms has it
+			algorithms = []string{"RSASSA_PSS_SHA_256", "RSASSA_PSS_SHA_512", "RSASSA_PKCS1_V1_5_SHA_256", "RSASSA_PKCS1_V1_5_SHA_512"}
+		}
 		switch r.Header.Get("X-Amz-Target") {
 		case "TrentService.GetPublicKey":
 			answer(w, http.StatusOK, map[string]any{"KeyId": body.KeyID, "PublicKey": h.spki(t)})
 		case "TrentService.DescribeKey":
-			answer(w, http.StatusOK, map[string]any{"KeyMetadata": map[string]any{"KeyId": body.KeyID, "SigningAlgorithms": []string{"ECDSA_SHA_256"}}})
+			answer(w, http.StatusOK, map[string]any{"KeyMetadata": map[string]any{"KeyId": body.KeyID, "SigningAlgorithms": algorithms}})
 		case "TrentService.Sign":
-			if body.MessageType != "DIGEST" || body.SigningAlgorithm != "ECDSA_SHA_256" {
+			if body.MessageType != "DIGEST" || !slices.Contains(algorithms, body.SigningAlgorithm) {
 				t.Errorf("asked to sign a %s by %s", body.MessageType, body.SigningAlgorithm)
 			}
-			signature, err := ecdsa.SignASN1(rand.Reader, key, body.Message)
-			if err != nil {
-				t.Error(err)
-			}
+			signature := signed(t, key, body.Message, body.SigningAlgorithm == "RSASSA_PSS_SHA_256")
 			answer(w, http.StatusOK, map[string]any{"KeyId": body.KeyID, "Signature": signature})
 		default:
 			answer(w, http.StatusBadRequest, map[string]any{"__type": "UnknownOperationException"})
@@ -173,6 +191,9 @@ func startAWS(t *testing.T, key *ecdsa.PrivateKey) service {
 	return h.service("awskms://"+strings.TrimPrefix(server.URL, "https://")+"/alias/release", Config{Timeout: testTimeout})
 }
 
+// servedByGoogle is what the last of them holds.
+var servedByGoogle *held
+
 // googleKMS is Google's KMS with one key.
 type googleKMS struct {
 	kmspb.UnimplementedKeyManagementServiceServer
@@ -185,7 +206,7 @@ const (
 	googleVersion = googleKey + "/cryptoKeyVersions/1"
 )
 
-func (g *googleKMS) open() (*ecdsa.PrivateKey, error) {
+func (g *googleKMS) open() (crypto.Signer, error) {
 	key := g.now()
 	if key == nil {
 		return nil, status.Error(codes.PermissionDenied, "no")
@@ -199,8 +220,15 @@ func (g *googleKMS) GetCryptoKey(context.Context, *kmspb.GetCryptoKeyRequest) (*
 }
 
 func (g *googleKMS) GetCryptoKeyVersion(context.Context, *kmspb.GetCryptoKeyVersionRequest) (*kmspb.CryptoKeyVersion, error) {
-	_, err := g.open()
-	return &kmspb.CryptoKeyVersion{Name: googleVersion, Algorithm: kmspb.CryptoKeyVersion_EC_SIGN_P256_SHA256}, err
+	key, err := g.open()
+	algorithm := kmspb.CryptoKeyVersion_EC_SIGN_P256_SHA256
+	switch {
+	case isRSA(key) && g.pss:
+		algorithm = kmspb.CryptoKeyVersion_RSA_SIGN_PSS_3072_SHA256
+	case isRSA(key):
+		algorithm = kmspb.CryptoKeyVersion_RSA_SIGN_PKCS1_3072_SHA256
+	}
+	return &kmspb.CryptoKeyVersion{Name: googleVersion, Algorithm: algorithm}, err
 }
 
 func (g *googleKMS) GetPublicKey(context.Context, *kmspb.GetPublicKeyRequest) (*kmspb.PublicKey, error) {
@@ -215,12 +243,15 @@ func (g *googleKMS) AsymmetricSign(_ context.Context, req *kmspb.AsymmetricSignR
 	if err != nil {
 		return nil, err
 	}
-	signature, err := ecdsa.SignASN1(rand.Reader, key, req.GetDigest().GetSha256())
+	if err != nil {
+		return nil, err
+	}
+	signature := signed(g.t, key, req.GetDigest().GetSha256(), g.pss)
 	sum := crc32.Checksum(signature, crc32.MakeTable(crc32.Castagnoli))
 	return &kmspb.AsymmetricSignResponse{Signature: signature, SignatureCrc32C: wrapperspb.Int64(int64(sum)), VerifiedDigestCrc32C: true}, err
 }
 
-func startGoogle(t *testing.T, key *ecdsa.PrivateKey) service {
+func startGoogle(t *testing.T, key crypto.Signer) service {
 	g := &googleKMS{held: &held{key: key}, t: t}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	check(t, err)
@@ -233,6 +264,7 @@ func startGoogle(t *testing.T, key *ecdsa.PrivateKey) service {
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())),
 	}
 	t.Cleanup(func() { googleOptions = nil })
+	servedByGoogle = g.held
 	return g.service("gcpkms://"+googleVersion, Config{Timeout: testTimeout})
 }
 
