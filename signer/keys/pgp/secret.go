@@ -68,7 +68,13 @@ type Secret struct {
 
 // ReadSecret reads the one secret key in a file, armoured or binary. Errors:
 // ErrImport, ErrPassphrase.
-func ReadSecret(file, passphrase []byte, now time.Time) (*Secret, error) {
+func ReadSecret(file, passphrase []byte, now time.Time) (s *Secret, err error) {
+	defer func() {
+		// The library panics on some packets that are too short.
+		if r := recover(); r != nil {
+			s, err = nil, fmt.Errorf("%w: it is malformed: %v", ErrImport, r)
+		}
+	}()
 	content, err := unarmour(file)
 	if err != nil {
 		return nil, err
@@ -84,7 +90,7 @@ func ReadSecret(file, passphrase []byte, now time.Time) (*Secret, error) {
 		return nil, fmt.Errorf("%w: want one secret key in the file, there are %d keys (hint: gpg --export-secret-keys FINGERPRINT)", ErrImport, len(entities))
 	}
 	entity := entities[0]
-	s := &Secret{Identity: identityOf(entity), Fingerprint: fingerprint(entity.PrimaryKey)}
+	s = &Secret{Identity: identityOf(entity), Fingerprint: fingerprint(entity.PrimaryKey)}
 	if s.LeftOut, err = checkEntity(entity, now); err != nil {
 		return nil, err
 	}
