@@ -93,7 +93,8 @@ func (s *Service) ChartProvenance(ctx context.Context, req ChartRequest) (ChartR
 	if err := s.refuseRevoked(ctx, principal, d.artifact.Digest); err != nil {
 		return ChartReceipt{}, s.refuse(ctx, ev, stagePolicy, err)
 	}
-	if err := s.refuseRevokedKey(ctx, files.Key.Public()); err != nil {
+	keys := files.Keys()
+	if err := s.refuseRevokedKey(ctx, keys.Current.Public()); err != nil {
 		return ChartReceipt{}, s.refuse(ctx, ev, stagePolicy, err)
 	}
 
@@ -129,21 +130,21 @@ func (s *Service) ChartProvenance(ctx context.Context, req ChartRequest) (ChartR
 	// 5. Sign, unless the log has a signature already, and log. Power fails before
 	// the entry is durable: the signature existed in memory only. After it: the
 	// request that comes again finds it in the log.
-	file, entry, repeated, err := s.loggedProvenance(ctx, d)
+	made, err := s.loggedProvenance(ctx, d, keys)
 	if err != nil {
 		return ChartReceipt{}, s.fail(ctx, ev, stageSign, err)
 	}
 
 	// 6. Record what was given away. Power fails here: as in 5.
 	signed := ev
-	signed.Decision, signed.LogIndex = DecisionSigned, entry.LogIndex
+	signed.Decision, signed.LogIndex = DecisionSigned, made.entry.LogIndex
 	if err := s.cfg.Audit.Record(ctx, signed); err != nil {
 		return ChartReceipt{}, fmt.Errorf("record signature: %w", err)
 	}
 	return ChartReceipt{
 		Chart: chartName(d.artifact), Name: d.report.Name, Version: d.report.Version, FileName: req.FileName, Digest: d.artifact.Digest,
-		Provenance: string(file), Key: files.Key.Fingerprint(), LogIndex: entry.LogIndex, LogID: hex.EncodeToString(entry.LogID), TreeSize: entry.TreeSize,
-		Repeated: repeated, Requester: principal.SAN, Run: principal.Run, Rule: terms.Rule, PolicyDigest: terms.PolicyDigest,
+		Provenance: string(made.file), Key: made.key, LogIndex: made.entry.LogIndex, LogID: hex.EncodeToString(made.entry.LogID), TreeSize: made.entry.TreeSize,
+		Repeated: made.repeated, Requester: principal.SAN, Run: principal.Run, Rule: terms.Rule, PolicyDigest: terms.PolicyDigest,
 	}, nil
 }
 
@@ -198,23 +199,40 @@ func (s *Service) decideProvenance(ctx context.Context, p Principal, d chartDraf
 	return grant.Redeem()
 }
 
-// loggedProvenance returns the file whose signature the log has, or makes it.
-func (s *Service) loggedProvenance(ctx context.Context, d chartDraft) (file []byte, entry attest.LogEntry, repeated bool, err error) {
-	files, now := s.cfg.Charts.Provenance, s.cfg.Clock()
-	known, err := files.Log.ProvenanceSignatures(ctx, d.artifact.Digest, files.Key.Ring())
-	if err != nil {
-		return nil, entry, false, fmt.Errorf("look for an earlier signature: %w", err)
-	}
-	for _, k := range known {
-		// The oldest that is over this very text. A signature over another one is
-		// of a chart that another version of this service has read otherwise.
-		if file, err := files.Key.Rejoin(d.text, k.Armoured, now); err == nil {
-			return file, k.Entry, true, nil
+// madeProvenance is a provenance file, and which key it is of.
+type madeProvenance struct {
+	file     []byte
+	key      string // fingerprint
+	entry    attest.LogEntry
+	repeated bool
+}
+
+// loggedProvenance returns the file whose signature the log has, or makes it. A
+// key that was rotated has signed for good, so that its signatures are looked for
+// as well: a chart that is pushed again after a rotation is the same chart. Those
+// of a revoked key are not.
+func (s *Service) loggedProvenance(ctx context.Context, d chartDraft, keys ProvenanceKeys) (madeProvenance, error) {
+	log, now := s.cfg.Charts.Provenance.Log, s.cfg.Clock()
+	for i, key := range append([]ProvenanceRing{keys.Current}, keys.Earlier...) {
+		if i > 0 && s.refuseRevokedKey(ctx, key.Public()) != nil {
+			continue
+		}
+		known, err := log.ProvenanceSignatures(ctx, d.artifact.Digest, key.Ring())
+		if err != nil {
+			return madeProvenance{}, fmt.Errorf("look for an earlier signature: %w", err)
+		}
+		for _, k := range known {
+			// The oldest that is over this very text. A signature over another one is
+			// of a chart that another version of this service has read otherwise.
+			if file, err := key.Rejoin(d.text, k.Armoured, now); err == nil {
+				return madeProvenance{file, key.Fingerprint(), k.Entry, true}, nil
+			}
 		}
 	}
-	if file, err = files.Key.ClearSign(d.text, now); err != nil {
-		return nil, entry, false, err
+	file, err := keys.Current.ClearSign(d.text, now)
+	if err != nil {
+		return madeProvenance{}, err
 	}
-	entry, err = files.Log.AppendProvenance(ctx, file, files.Key.Ring(), d.artifact)
-	return file, entry, false, err
+	entry, err := log.AppendProvenance(ctx, file, keys.Current.Ring(), d.artifact)
+	return madeProvenance{file, keys.Current.Fingerprint(), entry, false}, err
 }

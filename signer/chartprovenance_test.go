@@ -29,6 +29,12 @@ type chartWorld struct {
 	made   int
 	logged []signer.LoggedProvenance
 	given  map[string]bool // files that somebody was given
+	// earlier are keys that were rotated.
+	earlier []signer.ProvenanceRing
+}
+
+func (w *chartWorld) provenanceKeys() signer.ProvenanceKeys {
+	return signer.ProvenanceKeys{Current: w, Earlier: w.earlier}
 }
 
 func newChartWorld(t *testing.T) *chartWorld {
@@ -45,7 +51,7 @@ func newChartWorld(t *testing.T) *chartWorld {
 func (w *chartWorld) service() *signer.Service {
 	return w.startWith(func(cfg *signer.Config) {
 		cfg.Evidence = nothingProven{} // a rule that requires some wants a source
-		cfg.Charts = &signer.Charts{Reader: w, Registry: w, Images: w, Provenance: &signer.ProvenanceFiles{Key: w, Log: w, Tokens: w}}
+		cfg.Charts = &signer.Charts{Reader: w, Registry: w, Images: w, Provenance: &signer.ProvenanceFiles{Keys: w.provenanceKeys, Log: w, Tokens: w}}
 	})
 }
 
@@ -112,8 +118,14 @@ func (w *chartWorld) AppendProvenance(_ context.Context, file, _ []byte, _ oci.A
 	return e, err
 }
 
-func (w *chartWorld) ProvenanceSignatures(context.Context, attest.Digest, []byte) (all []signer.LoggedProvenance, err error) {
+func (w *chartWorld) ProvenanceSignatures(_ context.Context, _ attest.Digest, ring []byte) (all []signer.LoggedProvenance, err error) {
 	err = w.do("chart log", func() error {
+		for _, e := range w.earlier {
+			if earlier, ok := e.(earlierKey); ok && earlier.ring == string(ring) {
+				all = append(all, earlier.logged...)
+				return nil
+			}
+		}
 		all = append(all, w.logged...)
 		return nil
 	})

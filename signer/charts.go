@@ -60,21 +60,37 @@ type ImageSigners interface {
 // ProvenanceFiles is what provenance files are made of. All members are
 // compulsory.
 type ProvenanceFiles struct {
-	Key ProvenanceKey
-	Log ProvenanceLog
+	// Keys are those of the moment: a key is rotated while the service runs.
+	Keys func() ProvenanceKeys
+	Log  ProvenanceLog
 	// Tokens counts uses of tokens, as Journal.Begin does.
 	Tokens TokenCounter
 }
 
+// ProvenanceKeys are the OpenPGP keys of provenance files at one moment.
+type ProvenanceKeys struct {
+	// Current signs.
+	Current ProvenanceKey
+	// Earlier signed before, the newest first. What they signed stays good, and a
+	// chart that one of them has signed is not signed again.
+	Earlier []ProvenanceRing
+}
+
 // ProvenanceKey is an OpenPGP key. Methods may call a KMS.
 type ProvenanceKey interface {
+	ProvenanceRing
 	// ClearSign signs a text and has verified the result.
 	ClearSign(text string, now time.Time) ([]byte, error)
+}
+
+// ProvenanceRing is the public half of an OpenPGP key.
+type ProvenanceRing interface {
 	// Rejoin makes a file of a text and a signature that was logged: the same
-	// bytes as ClearSign returned. An error if the signature is not over the text.
+	// bytes as ClearSign returned. An error if the signature is not over the text,
+	// or does not count at now.
 	Rejoin(text string, armoured []byte, now time.Time) ([]byte, error)
 	Fingerprint() string
-	// Ring is the public key ring, as it is published.
+	// Ring is the public key ring of this key alone.
 	Ring() []byte
 	Public() crypto.PublicKey
 }
@@ -115,7 +131,7 @@ func (c *Charts) check() error {
 	if c.Reader == nil || c.Registry == nil || c.Images == nil {
 		return errors.New("charts need a reader, a registry and a way to see who signed images")
 	}
-	if p := c.Provenance; p != nil && (p.Key == nil || p.Log == nil || p.Tokens == nil) {
+	if p := c.Provenance; p != nil && (p.Keys == nil || p.Log == nil || p.Tokens == nil) {
 		return errors.New("provenance files need a key, a log and a count of tokens")
 	}
 	return nil

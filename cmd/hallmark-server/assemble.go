@@ -114,7 +114,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	if err != nil {
 		return nil, err
 	}
-	charts, keyring, err := openCharts(ctx, cfg, chartWiring{
+	charts, chartKeys, err := openCharts(ctx, cfg, chartWiring{
 		registry: registry, db: db, v1: logs.v1, trust: trust, gone: gone, keys: byKey.published, password: d.password, logger: logger,
 	})
 	if err != nil {
@@ -140,7 +140,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	}
 	own, err := api.New(api.Config{
 		Version: version, Signer: s, Receipts: db, Logs: logView{db: db, set: logs.set, logger: logger}, Trust: trust.Trust, Keys: byKey.published, Revocations: gone,
-		Charts: s, ChartKeyring: keyring, Spool: room,
+		Charts: s, ChartKeyring: chartKeys.ring, Spool: room,
 		RequestID: obs.RequestID, Logger: logger,
 	})
 	if err != nil {
@@ -163,11 +163,12 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 	}
 	ready := readiness(cfg, db, logs.set)
 	ready["keys"], ready["signing keys"], ready["trust repository"] = d.online.ready, byKey.ready, care.ready
+	ready["OpenPGP key of charts"] = chartKeys.ready
 	admin := obs.Private{Registry: metrics, Logger: logger, Ready: ready}
 	followAll := func(ctx context.Context) {
 		var group sync.WaitGroup
 		group.Go(func() { care.run(ctx) })
-		group.Go(func() { follow(ctx, logger, d.online.look, byKey.look) })
+		group.Go(func() { follow(ctx, logger, d.online.look, byKey.look, chartKeys.look) })
 		if cfg.shared() { // otherwise nobody else has the database
 			group.Go(func() { logs.keys.prepareUntil(ctx, db, logger) })
 		}

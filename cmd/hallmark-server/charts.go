@@ -59,9 +59,9 @@ type chartWiring struct {
 }
 
 // openCharts connects what reads charts; nil if the program for it is not here.
-// It returns the public key ring, too.
-func openCharts(ctx context.Context, cfg *Config, w chartWiring) (*signer.Charts, []byte, error) {
-	key, err := cfg.openChartKey(ctx, w.password)
+// It returns the OpenPGP keys, too; nil if there are none.
+func openCharts(ctx context.Context, cfg *Config, w chartWiring) (*signer.Charts, *chartKeys, error) {
+	keys, err := newChartKeys(ctx, cfg, w)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -85,11 +85,11 @@ func openCharts(ctx context.Context, cfg *Config, w chartWiring) (*signer.Charts
 		return nil, nil, err
 	}
 	charts := &signer.Charts{Reader: reader, Registry: w.registry, Images: images}
-	if key == nil {
+	if keys == nil {
 		return charts, nil, nil
 	}
-	charts.Provenance = &signer.ProvenanceFiles{Key: key, Log: logOfCharts{w.v1}, Tokens: w.db}
-	return charts, key.Ring(), nil
+	charts.Provenance = &signer.ProvenanceFiles{Keys: keys.keys, Log: logOfCharts{w.v1}, Tokens: w.db}
+	return charts, keys, nil
 }
 
 // chartReader is the path of the program that reads charts.

@@ -17,7 +17,7 @@ import (
 func chartConfig(t *testing.T) *Config {
 	t.Helper()
 	cfg := &Config{dir: t.TempDir(), Origin: "https://hallmark.example", Charts: ChartsConfig{PGPKey: inFile}}
-	for _, folder := range []string{"keys", "trust"} {
+	for _, folder := range []string{"keys", "certs", "trust"} {
 		if err := os.Mkdir(cfg.path(folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -35,13 +35,13 @@ func TestChartKey(t *testing.T) {
 		if err := cfg.createChartKey(t.Context(), cfg.dir, password, at); err != nil {
 			t.Fatal(err)
 		}
-		key, err := cfg.openChartKey(t.Context(), password)
+		key, err := cfg.openChartKeyNamed(t.Context(), cfg.dir, keyCharts, password)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return key
 	}
-	if _, err := cfg.openChartKey(t.Context(), password); err == nil || !strings.Contains(err.Error(), "keys create") {
+	if _, err := cfg.openChartKeyNamed(t.Context(), cfg.dir, keyCharts, password); err == nil || !strings.Contains(err.Error(), "keys create") {
 		t.Errorf("before it is made: %v", err)
 	}
 	first := create(birth)
@@ -53,7 +53,7 @@ func TestChartKey(t *testing.T) {
 	}
 	cfg.Charts.UserID, cfg.Charts.Expires = "Acme <charts@acme.example>", "2030-12-31"
 	var usage usageError
-	if _, err := cfg.openChartKey(t.Context(), password); !errors.As(err, &usage) || !strings.Contains(err.Error(), "keys create") {
+	if _, err := cfg.openChartKeyNamed(t.Context(), cfg.dir, keyCharts, password); !errors.As(err, &usage) || !strings.Contains(err.Error(), "keys create") {
 		t.Errorf("the ring says something else: %v", err)
 	}
 	renewed := create(birth.Add(2 * time.Hour))
@@ -61,23 +61,53 @@ func TestChartKey(t *testing.T) {
 		t.Errorf("%s %+v", renewed.Fingerprint(), renewed.Identity())
 	}
 
-	// A ring of another key.
+	// What the configuration does not say stays.
+	cfg.Charts.UserID, cfg.Charts.Expires = "", ""
+	if kept := create(birth.Add(3 * time.Hour)); kept.Identity() != renewed.Identity() || string(kept.Ring()) != string(renewed.Ring()) {
+		t.Errorf("%+v", kept.Identity())
+	}
+	cfg.Charts.Expires = neverExpires
+	if kept := create(birth.Add(3 * time.Hour)); !kept.Identity().Expires.IsZero() || kept.Identity().UserID != renewed.Identity().UserID {
+		t.Errorf("%+v", kept.Identity())
+	}
+	ring := readFile(t, cfg.path("trust", keyringName))
+	if ring != readFile(t, chartCertificate(cfg.dir, keyCharts)) {
+		t.Error("the ring is not that of the key")
+	}
+
+	// A certificate of another key, and a ring: the first is the pin, the second
+	// is made of it.
 	other := chartConfig(t)
 	if err := other.createChartKey(t.Context(), other.dir, password, birth); err != nil {
 		t.Fatal(err)
 	}
-	ring, err := os.ReadFile(other.path("trust", keyringName))
-	if err != nil {
-		t.Fatal(err)
+	strange := readFile(t, other.path("trust", keyringName))
+	writeFile(t, cfg.path("trust", keyringName), strange)
+	if err := cfg.createChartKey(t.Context(), cfg.dir, password, birth); err != nil || readFile(t, cfg.path("trust", keyringName)) != ring {
+		t.Errorf("the ring is not made again: %v", err)
 	}
-	if err := os.WriteFile(cfg.path("trust", keyringName), ring, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := cfg.openChartKey(t.Context(), password); !errors.Is(err, pgp.ErrOtherKey) {
-		t.Errorf("another key's ring: %v", err)
+	writeFile(t, chartCertificate(cfg.dir, keyCharts), strange)
+	if _, err := cfg.openChartKeyNamed(t.Context(), cfg.dir, keyCharts, password); !errors.Is(err, pgp.ErrOtherKey) {
+		t.Errorf("another key's certificate: %v", err)
 	}
 	if err := cfg.createChartKey(t.Context(), cfg.dir, password, birth); err == nil || !strings.Contains(err.Error(), pgp.ErrOtherKey.Error()) {
 		t.Errorf("it is replaced: %v", err)
+	}
+
+	// A deployment of before there were certificates: the ring alone.
+	if err := os.Remove(chartCertificate(cfg.dir, keyCharts)); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, cfg.path("trust", keyringName), ring)
+	if again := create(birth.AddDate(1, 0, 0)); again.Fingerprint() != first.Fingerprint() || readFile(t, chartCertificate(cfg.dir, keyCharts)) != ring {
+		t.Error("another fingerprint than before there were certificates")
+	}
+	writeFile(t, cfg.path("trust", keyringName), strange)
+	if err := os.Remove(chartCertificate(cfg.dir, keyCharts)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.createChartKey(t.Context(), cfg.dir, password, birth); err == nil || !strings.Contains(err.Error(), pgp.ErrOtherKey.Error()) {
+		t.Errorf("another key's ring, of before: %v", err)
 	}
 }
 
@@ -92,7 +122,14 @@ func TestChartsConfig(t *testing.T) {
 		"no reference":    {ChartsConfig{PGPKey: "charts.key"}, "charts.pgpKey"},
 		"a user alone":    {ChartsConfig{UserID: "a"}, "are of a key"},
 		"two lines":       {ChartsConfig{PGPKey: "file", UserID: "a\nb"}, "want one line"},
-		"no day":          {ChartsConfig{PGPKey: "file", Expires: "soon"}, "is not a day"},
+		"no day":          {ChartsConfig{PGPKey: "file", Expires: "soon"}, "is neither a day"},
+		"never":           {ChartsConfig{PGPKey: "file", Expires: "never"}, ""},
+		"RSA":             {ChartsConfig{PGPKey: "file", Algorithm: "rsa-4096"}, ""},
+		"weak RSA":        {ChartsConfig{PGPKey: "file", Algorithm: "rsa-2048"}, "charts.algorithm: unsupported kind of key \"rsa-2048\": too weak"},
+		"another kind":    {ChartsConfig{PGPKey: "file", Algorithm: "ed25519"}, "ecdsa-p256, rsa-3072 or rsa-4096"},
+		"a KMS's kind":    {ChartsConfig{PGPKey: "hashivault://charts", Algorithm: "rsa-3072"}, "chosen where it is made"},
+		"a kind alone":    {ChartsConfig{Algorithm: "rsa-3072"}, "are of a key"},
+		"no text":         {ChartsConfig{PGPKey: "file", UserID: "caf\xe9"}, "UTF-8"},
 		"a long time-out": {ChartsConfig{Timeout: Duration{time.Hour}}, "more than"},
 	} {
 		err := (&Config{Origin: "https://hallmark.example", Charts: tc.charts}).checkCharts()

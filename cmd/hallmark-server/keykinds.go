@@ -15,17 +15,18 @@ import (
 // The kinds of key that are rotated. Attestations are signed with certificates
 // of the same authority as signatures, so that ca is the attestor's as well.
 // Beside them: v1 and v2, the logs; tuf-…, the trust repository's online roles;
-// sign-NAME and attest-NAME, the long-lived keys of signing.keys.
+// charts-pgp, the OpenPGP key of charts' provenance files; sign-NAME and attest-NAME, the long-lived keys of signing.keys.
 const (
 	kindCA     = "ca"
 	kindFulcio = keyFulcio
 	kindCT     = "ct"
 	kindTSA    = "tsa"
+	kindCharts = keyCharts
 )
 
 // fixedKinds are those that have the same name in every deployment.
 func fixedKinds() []string {
-	kinds := []string{kindCA, kindFulcio, kindCT, kindTSA, string(tlog.V1), string(tlog.V2)}
+	kinds := []string{kindCA, kindFulcio, kindCT, kindTSA, string(tlog.V1), string(tlog.V2), kindCharts}
 	for _, role := range tuf.OnlineRoles() {
 		kinds = append(kinds, tufKey(role))
 	}
@@ -47,7 +48,9 @@ func isKind(kind string) bool { return slices.Contains(fixedKinds(), kind) || is
 
 // keyKinds are the kinds that this deployment has keys of.
 func (c *Config) keyKinds() []string {
-	kinds := slices.DeleteFunc(fixedKinds(), func(kind string) bool { return kind == kindFulcio && !c.hasFulcio() })
+	kinds := slices.DeleteFunc(fixedKinds(), func(kind string) bool {
+		return kind == kindFulcio && !c.hasFulcio() || kind == kindCharts && c.Charts.PGPKey == ""
+	})
 	for _, k := range c.signingKeys() {
 		kinds = append(kinds, k.place.name)
 	}
@@ -59,9 +62,11 @@ func (c *Config) checkKind(kind string) error {
 	switch {
 	case kind == kindFulcio && !c.hasFulcio():
 		return noError{fmt.Errorf("rotate %s: there is no authority for certificates on request (hint: hallmark-server fulcio enable --dir %s)", kind, c.dir)}
+	case kind == kindCharts && c.Charts.PGPKey == "":
+		return noError{fmt.Errorf("rotate %s: there is no OpenPGP key (hint: charts.pgpKey in %s, then hallmark-server keys create --dir %s)", kind, c.path(configName), c.dir)}
 	case !slices.Contains(c.keyKinds(), kind):
 		return noError{fmt.Errorf("rotate %s: signing.keys of %s has no such key (hint: %s)", kind, c.path(configName), strings.Join(c.keyKinds(), ", "))}
-	case isLongLived(kind) && !exists(c.place(kind).pinIn(c.path("keys"))):
+	case (isLongLived(kind) || kind == kindCharts) && !exists(c.place(kind).pinIn(c.path("keys"))):
 		return noError{fmt.Errorf("rotate %s: the key is not in use yet (hint: hallmark-server keys create --dir %s)", kind, c.dir)}
 	}
 	return nil

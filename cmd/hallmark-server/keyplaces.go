@@ -44,7 +44,7 @@ func initKeys() []string {
 
 // laterKey is the form of the names of keys that came after those of init: of
 // further logs, of rotations with their roots, and of the trust repository.
-var laterKey = regexp.MustCompile(`^(log-v[12]-[0-9]+|(ca|ca-fulcio|tsa)-[0-9]+(-root)?|ct-[0-9]+|tuf-(targets|snapshot|timestamp)(-[0-9]+)?|(sign|attest)-[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.[0-9]+)$`)
+var laterKey = regexp.MustCompile(`^(log-v[12]-[0-9]+|(ca|ca-fulcio|tsa)-[0-9]+(-root)?|ct-[0-9]+|charts-pgp-[0-9]+|tuf-(targets|snapshot|timestamp)(-[0-9]+)?|(sign|attest)-[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.[0-9]+)$`)
 
 // KMSConfig says how to reach key management services.
 type KMSConfig struct {
@@ -105,6 +105,9 @@ func (c *Config) place(name string) place {
 			return k.place
 		}
 	}
+	if name == keyCharts {
+		return c.chartPlace()
+	}
 	return place{name: name, reference: c.Keys[name]}
 }
 
@@ -147,12 +150,9 @@ func (c *Config) publicHalf(ctx context.Context, dir, name string, password []by
 
 // openKey opens a key that exists. dir is the folder of keys.
 func (c *Config) openKey(ctx context.Context, dir string, p place, password []byte) (crypto.Signer, error) {
-	pin, err := keys.ReadPublic(p.pinIn(dir))
-	if err != nil && (p.reference != "" || !errors.Is(err, fs.ErrNotExist)) {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w (hint: which key is it meant to be? hallmark-server keys create --dir %s pins the one that is there now)", err, c.dir)
-		}
-		return nil, fmt.Errorf("key %s: %w", p.name, err)
+	pin, err := c.pinOf(dir, p)
+	if err != nil {
+		return nil, err
 	}
 	if p.reference != "" {
 		key, err := kms.Open(ctx, p.reference, pin, c.kms())
@@ -165,10 +165,29 @@ func (c *Config) openKey(ctx context.Context, dir string, p place, password []by
 	if err != nil {
 		return nil, err
 	}
-	if pin != nil && !keys.Equal(key.Public(), pin) {
-		return nil, fmt.Errorf("key %s: %w: %s and %s do not belong together", p.name, keys.ErrOtherKey, p.keyIn(dir), p.pinIn(dir))
+	return key, p.checkPin(dir, key.Public(), pin)
+}
+
+// pinOf is the pinned key; nil for a key in a file of before there were pins.
+func (c *Config) pinOf(dir string, p place) (crypto.PublicKey, error) {
+	pin, err := keys.ReadPublic(p.pinIn(dir))
+	switch {
+	case err == nil:
+		return pin, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("key %s: %w", p.name, err)
+	case p.reference != "":
+		return nil, fmt.Errorf("key %s: %w (hint: which key is it meant to be? hallmark-server keys create --dir %s pins the one that is there now)", p.name, err, c.dir)
 	}
-	return key, nil
+	return nil, nil //nolint:nilnil // no pin is no error
+}
+
+// checkPin holds a key of a file against its pin.
+func (p place) checkPin(dir string, key, pin crypto.PublicKey) error {
+	if pin != nil && !keys.Equal(key, pin) {
+		return fmt.Errorf("key %s: %w: %s and %s do not belong together", p.name, keys.ErrOtherKey, p.keyIn(dir), p.pinIn(dir))
+	}
+	return nil
 }
 
 // makeKey makes a key in a file, or takes one of a KMS into use, and pins it.

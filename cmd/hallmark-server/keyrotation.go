@@ -99,6 +99,9 @@ func (r *keyRotation) next() string {
 		if isLogKind(r.Kind) {
 			return "the old log stays readable"
 		}
+		if r.Kind == kindCharts {
+			return "the old one signs no more"
+		}
 		if isLongLived(r.Kind) {
 			return "the old one signs beside it until " + r.endAt().Format(time.RFC3339)
 		}

@@ -21,6 +21,9 @@ import (
 // makeNext makes the key of a rotation, with its pin, and its certificates if it
 // has some.
 func (c *Config) makeNext(ctx context.Context, kind string, r *keyRotation, password []byte, o rotateOptions, now time.Time) error {
+	if kind == kindCharts {
+		return c.makeNextChartKey(ctx, r, password, o, now)
+	}
 	dir, p := c.path("keys"), c.place(r.Key)
 	if _, err := c.adoptKey(ctx, dir, p, password); err != nil {
 		return err

@@ -27,7 +27,7 @@ func keysCommand() *cobra.Command {
 			"A key is rotated without a day on which everybody has to change: `keys rotate`.",
 		RunE: program.WhichCommand,
 	}
-	cmd.AddCommand(keysListCommand(), keysCreateCommand(), keysRotateCommand(), keysStatusCommand())
+	cmd.AddCommand(keysListCommand(), keysCreateCommand(), keysImportCommand(), keysRotateCommand(), keysStatusCommand())
 	return cmd
 }
 
@@ -36,8 +36,13 @@ type keyState struct {
 	Name  string `json:"name"`
 	Use   string `json:"use"`
 	Where string `json:"where"`
+	// Algorithm is the pinned key's, not what the configuration wants of the next
+	// one; empty if it is not pinned.
+	Algorithm string `json:"algorithm,omitempty"`
 	// Hint is base64 of the SHA-256 of the public key; empty if it is not pinned.
 	Hint string `json:"hint,omitempty"`
+	// Fingerprint is what OpenPGP calls its keys.
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
 // keyUses says what the keys of every deployment are for.
@@ -60,6 +65,10 @@ func keyStates(cfg *Config) ([]keyState, error) {
 			if state.Hint, err = keys.Hint(pin); err != nil {
 				return err
 			}
+			state.Algorithm = algorithmOf(pin)
+		}
+		if isChartKey(name) {
+			state.Fingerprint = chartFingerprint(cfg, name)
 		}
 		all = append(all, state)
 		return nil
@@ -124,9 +133,9 @@ func laterKeys(cfg *Config) ([]keyState, error) {
 
 func printKeys(w io.Writer, all []keyState) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "NAME\tUSE\tWHERE\tPUBLIC KEY (SHA-256)")
+	_, _ = fmt.Fprintln(table, "NAME\tUSE\tWHERE\tALGORITHM\tPUBLIC KEY (SHA-256)\tOPENPGP")
 	for _, k := range all {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", k.Name, k.Use, k.Where, k.Hint)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.Name, k.Use, k.Where, orDash(k.Algorithm), orDash(k.Hint), orDash(k.Fingerprint))
 	}
 	_ = table.Flush() // to the same place as all output
 }
@@ -157,8 +166,8 @@ func keysListCommand() *cobra.Command {
 func keysCreateCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "create --dir DIR", Short: "Take the keys of signing.keys into use that are not yet", Args: program.NoArguments,
-		Long: "For each key under signing.keys that has no pin yet: make the encrypted file, or ask the KMS for the public\n" +
+		Use: "create --dir DIR", Short: "Take the keys of signing.keys and charts into use that are not yet", Args: program.NoArguments,
+		Long: "For each key under signing.keys and for charts.pgpKey that has no pin yet: make the encrypted file, or ask the KMS for the public\n" +
 			"key and try the key once; then pin it. Keys that are pinned are left alone, so that it may be repeated.\n" +
 			"Copy keys/ to every replica that has a folder of its own, and restart the service.",
 	}
@@ -174,6 +183,11 @@ func keysCreateCommand() *cobra.Command {
 		all, err := keyStates(cfg)
 		if err != nil {
 			return err
+		}
+		if words, err := cfg.otherChartAlgorithm(); err != nil {
+			return err
+		} else if words != "" {
+			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), words)
 		}
 		return program.Print(*format, cmd.OutOrStdout(), struct {
 			Keys []keyState `json:"keys"`

@@ -26,6 +26,9 @@ type rotateOptions struct {
 	rootKey      string
 	rootPassword string
 	wait, keep   time.Duration
+	// imported is a secret key of OpenPGP, and passphrase the file with what opens
+	// it.
+	imported, passphrase string
 }
 
 func keysRotateCommand() *cobra.Command {
@@ -38,6 +41,8 @@ func keysRotateCommand() *cobra.Command {
 			"                 a new key with a root of its own, or with --root-key under the present one\n" +
 			"  v1, v2         the next log; a v2 log needs --host\n" +
 			"  tuf-…          a second key that signs beside the first until the root's holders have named it\n" +
+			"  charts-pgp     a new OpenPGP key of charts.algorithm, or with --import one that was made elsewhere; the old one\n" +
+			"                 stays in the public key ring\n" +
 			"  sign-NAME, attest-NAME\n" +
 			"                 a new long-lived key of signing.keys; the old one signs beside it until --keep has passed\n" +
 			"--wait shorter than a timestamp's life leaves clients behind that have not looked since: for a stolen key only.",
@@ -71,6 +76,8 @@ func keysRotateCommand() *cobra.Command {
 	flags.StringVar(&o.host, "host", "", "host name of the next v2 log; no other log has it")
 	flags.StringVar(&o.rootKey, "root-key", "", "`file` of the present root's key, ca-root.key or tsa-root.key, to certify the new key with, or its name under keys if it is in a KMS (default: a new root)")
 	flags.StringVar(&o.rootPassword, "root-key-password", "", "`file` with its password (default: the deployment's)")
+	flags.StringVar(&o.imported, "import", "", "`file` with a secret OpenPGP key for charts-pgp, as gpg --export-secret-keys writes it (default: a new key)")
+	flags.StringVar(&o.passphrase, "passphrase", "", "`file` with its passphrase (default: the variable "+passphraseVariable+")")
 	flags.DurationVar(&o.wait, "wait", 0, "how long the key is published before it is used (default: tuf.rotationWait)")
 	flags.DurationVar(&o.keep, "keep", 0, "how long after that the old key's window is ended (default: tuf.rotationKeep)")
 	return cmd
@@ -88,6 +95,10 @@ func (o *rotateOptions) complete(cmd *cobra.Command, cfg *Config, kind string) e
 		return fmt.Errorf("--wait and --keep are not negative")
 	case o.rootKey != "" && !hasCertificates(kind):
 		return fmt.Errorf("--root-key is for ca, ca-fulcio and tsa: %s has no certificate", kind)
+	case o.imported+o.passphrase != "" && kind != kindCharts:
+		return fmt.Errorf("--import is for %s", kindCharts)
+	case o.imported == "" && o.passphrase != "":
+		return fmt.Errorf("--passphrase is that of a key to import (hint: --import FILE)")
 	case isLogKind(kind):
 		return checkAddFlags(kind, o.host)
 	case o.host != "":
@@ -150,6 +161,9 @@ func recordRotation(ctx context.Context, cfg *Config, password []byte, kind stri
 			}
 			r.Wait, r.Keep = 0, seconds(o.wait)
 		}
+		if kind == kindCharts {
+			r.Keep = 0 // nothing that it signed is under way
+		}
 		// Power fails in here: a key that nobody knows stays. The next call makes
 		// another, or takes the same one of a KMS.
 		if err := cfg.makeNext(ctx, kind, r, password, o, now); err != nil {
@@ -177,7 +191,7 @@ func (c *Config) nextKey(all *rotations, kind string) (string, error) {
 		name := numberedKey(kind, n)
 		p, dir := c.place(name), c.path("keys")
 		named := slices.ContainsFunc(all.Rotations, func(r *keyRotation) bool { return r.Key == name })
-		left := exists(p.keyIn(dir)) || exists(p.pinIn(dir)) || exists(c.chainFile(name))
+		left := exists(p.keyIn(dir)) || exists(p.pinIn(dir)) || exists(c.chainFile(name)) || exists(chartCertificate(c.dir, name))
 		if !named && (p.reference != "" || !left) {
 			return name, nil
 		}

@@ -142,6 +142,9 @@ func (t *tender) look(ctx context.Context, all *rotations, now time.Time) error 
 	if err := t.cfg.finishRevocation(now); err != nil {
 		return err
 	}
+	if err := t.cfg.publishChartRing(t.cfg.dir, all); err != nil {
+		return err
+	}
 	if err := t.reissueRevocations(now); err != nil {
 		return err
 	}
@@ -377,7 +380,7 @@ func (t *tender) step(ctx context.Context, r *keyRotation, now time.Time) error 
 			if err := t.activateLog(ctx, r.Key); err != nil {
 				return err
 			}
-		} else if _, err := t.key(ctx, r.Key); err != nil {
+		} else if err := t.usable(ctx, r); err != nil {
 			return fmt.Errorf("rotation of %s: the new key cannot be used: %w", r.Kind, err)
 		}
 		r.Active = now
@@ -388,6 +391,16 @@ func (t *tender) step(ctx context.Context, r *keyRotation, now time.Time) error 
 		}
 	}
 	return nil
+}
+
+// usable says whether the new key can be used here.
+func (t *tender) usable(ctx context.Context, r *keyRotation) error {
+	if r.Kind == kindCharts {
+		_, err := t.cfg.openChartKeyNamed(ctx, t.cfg.dir, r.Key, t.password)
+		return err
+	}
+	_, err := t.key(ctx, r.Key)
+	return err
 }
 
 // named says whether clients can know the key now: that of an online role when

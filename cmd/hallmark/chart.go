@@ -94,15 +94,20 @@ func chartKeyringCommand(env environment) *cobra.Command {
 		Use: "keyring > pubring.gpg", Short: "Print the public key ring of provenance files", Args: program.NoArguments,
 		Long: "Print the service's OpenPGP public key ring, binary, for `helm verify --keyring`. Keep it where you verify, and look\n" +
 			"once, by another way, that it is the right one: who believes what a server says today believes the server. It is a\n" +
-			"target of the trust repository, too (pubring.gpg).",
+			"target of the trust repository, too (pubring.gpg). It has every key that signs, will sign soon, or has signed.",
 	}
+	key := cmd.Flags().String("key", "", "`fingerprint` of the one key to print, as rekor-cli wants it")
 	server := cmd.Flags().String("server", "", "URL of the signing service (default: HALLMARK_URL)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := newClient(env, *server)
 		if err != nil {
 			return err
 		}
-		ring, err := c.read(cmd.Context(), "/hallmark/v1/charts/keyring", maxKeyring)
+		path := "/hallmark/v1/charts/keyring"
+		if *key != "" {
+			path += "?key=" + url.QueryEscape(*key)
+		}
+		ring, err := c.read(cmd.Context(), path, maxKeyring)
 		if err != nil {
 			return err
 		}

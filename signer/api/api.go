@@ -66,8 +66,9 @@ type Config struct {
 	Revocations Revocations
 	// Charts are what is done with Helm charts; nil: nothing.
 	Charts Charts
-	// ChartKeyring is the public key ring of charts' provenance files.
-	ChartKeyring []byte
+	// ChartKeyring is the public key ring of charts' provenance files: of all keys
+	// that sign, will or did, or of the one with a fingerprint. nil: there is none.
+	ChartKeyring func(fingerprint string) []byte
 	// Spool keeps large documents while they come; nil: they are not taken.
 	Spool Spool
 	// RequestID names the request in answers and records; it is also in the

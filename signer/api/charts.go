@@ -83,9 +83,17 @@ func (s *server) chartImages(ctx context.Context, in *chartImagesInput) (*receip
 
 // chartKeyring answers with the public key ring of provenance files, binary:
 // `helm verify --keyring` takes no other. Whoever believes it from here believes
-// this server.
+// this server. ?key=FINGERPRINT has one key alone, as log entries have it.
 func (s *server) chartKeyring(w http.ResponseWriter, r *http.Request) {
-	if len(s.ChartKeyring) == 0 {
+	var ring []byte
+	if s.ChartKeyring != nil {
+		ring = s.ChartKeyring(r.URL.Query().Get("key"))
+	}
+	switch {
+	case len(ring) == 0 && r.URL.Query().Has("key"):
+		answerProblem(w, s.problem(r.Context(), fmt.Errorf("%w: no provenance files are signed by a key with this fingerprint", ErrNotFound)))
+		return
+	case len(ring) == 0:
 		answerProblem(w, s.problem(r.Context(), fmt.Errorf("%w: %w", ErrNotFound, signer.ErrNoProvenance)))
 		return
 	}
@@ -93,5 +101,5 @@ func (s *server) chartKeyring(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Disposition", `attachment; filename="pubring.gpg"`)
 	w.Header().Set("Cache-Control", "max-age=60")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(s.ChartKeyring) // the client went away
+	_, _ = w.Write(ring) // the client went away
 }
