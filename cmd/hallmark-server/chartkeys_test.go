@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -90,18 +91,7 @@ func secretKey(t *testing.T, birth time.Time, change func(*packet.Config)) (file
 		t.Fatal(err)
 	}
 	file = writeFile(t, filepath.Join(t.TempDir(), "secret.gpg"), out.String())
-	k := *e.PrimaryKey
-	return file, strings.ToUpper(strings.TrimSpace(hexOf(k.Fingerprint)))
-}
-
-func hexOf(b []byte) string {
-	const digits = "0123456789abcdef"
-	var s strings.Builder
-	for _, c := range b {
-		s.WriteByte(digits[c>>4])
-		s.WriteByte(digits[c&15])
-	}
-	return s.String()
+	return file, fmt.Sprintf("%X", e.PrimaryKey.Fingerprint)
 }
 
 // TestChartAlgorithm: a key is of the configured algorithm when it is made, keys

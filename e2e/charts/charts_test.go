@@ -57,7 +57,9 @@ func TestCharts(t *testing.T) {
 	t.Run("helm", func(t *testing.T) { helmVerifies(t, l, token, archive, ref, ring) })
 	t.Run("cosign and Flux", func(t *testing.T) { otherClients(t, l, first) })
 	t.Run("log", func(t *testing.T) { inTheLog(t, l, first, archive, ring) })
-	t.Run("install", func(t *testing.T) { helmInstalls(t, <-kube, ref, ring) })
+	c := <-kube
+	t.Run("install", func(t *testing.T) { helmInstalls(t, c, ref, ring) })
+	t.Run("other keys", func(t *testing.T) { otherKeys(t, c) })
 	l.Stop(t)
 	l.Fsck(t)
 }
