@@ -64,9 +64,9 @@ test: build tools postgresql ## Unit, integration and whole-system tests against
 	@HALLMARK_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./e2e/sign ./signer/store/postgres ./...
 
 .PHONY: test-peers
-test-peers: build ## Tests against heavy peers (e2e/peers), built once per machine: Vault and AWS KMS
+test-peers: build gnupg ## Tests against heavy peers (e2e/peers), built once per machine: Vault and AWS KMS
 	@echo "==> heavy peers (cold: about six minutes on two cores)"
-	@$(GO) run ./e2e/tools/install peers registry cosign-v2 cosign-v3
+	@$(GO) run ./e2e/tools/install peers registry cosign-v2 cosign-v3 helm
 	@echo "==> test against heavy peers"
 	@HALLMARK_BIN=$(CURDIR)/bin $(GO) test -tags peers -count=1 -timeout $(TEST_TIMEOUT) ./e2e/kms
 
@@ -127,6 +127,15 @@ postgresql: ## Install PostgreSQL's server programs, if they are absent and we a
 	fi; \
 	echo "==> install PostgreSQL"; \
 	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql
+
+.PHONY: gnupg
+gnupg: ## Install GnuPG for `make test-peers`, if it is absent and we are root
+	@if command -v gpg >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "no GnuPG on this machine: install version 2.2 or newer (Debian: apt-get install gnupg)" >&2; exit 1; \
+	fi; \
+	echo "==> install GnuPG"; \
+	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends gnupg
 
 .PHONY: clean
 clean: ## Remove bin/ (not the tools cache, which other work trees share)

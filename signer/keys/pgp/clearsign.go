@@ -32,20 +32,37 @@ func (k *Key) ClearSign(text string, now time.Time) ([]byte, error) {
 		return nil, fmt.Errorf("the OpenPGP key %s has expired at %s (hint: a later charts.expires, then hallmark-server keys create)", k.Fingerprint(), id.Expires.Format(time.RFC3339))
 	}
 	var signed bytes.Buffer
-	w, err := clearsign.Encode(&signed, k.private, config(now))
+	signer := &asCrypto{Signer: k.signer}
+	private, err := privateKey(signer, k.entity.PrimaryKey.CreationTime)
+	if err != nil {
+		return nil, err
+	}
+	w, err := clearsign.Encode(&signed, private, config(now))
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
 	if _, err := io.WriteString(w, text); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	if err := w.Close(); err != nil { // this is what signs
+	if err := signer.instead(w.Close()); err != nil { // this is what signs
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	if err := k.Check(signed.Bytes(), text, now); err != nil {
+	block, _ := clearsign.Decode(signed.Bytes())
+	if block == nil {
+		return nil, errors.New("sign: what was signed is no clear-signed text")
+	}
+	raw, err := io.ReadAll(io.LimitReader(block.ArmoredSignature.Body, maxSignature))
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	file, err := join(text, raw)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	if err := k.Check(file, text, now); err != nil {
 		return nil, fmt.Errorf("what was signed does not verify: %w", err)
 	}
-	return signed.Bytes(), nil
+	return file, nil
 }
 
 // Check verifies a signed text with the public key ring: ErrSignature.
@@ -85,7 +102,11 @@ func (c *Certificate) Rejoin(text string, armoured []byte, now time.Time) ([]byt
 // maxSignature bounds a signature packet, bytes: RSA-4096 takes about 600.
 const maxSignature = 8 << 10
 
-// join writes, byte for byte, what ClearSign wrote when it made the signature.
+// join writes a clear-signed text: the same bytes whenever it is called with the
+// same signature. The armour has a checksum, which RFC 9580 calls unnecessary and
+// which the library leaves out: GnuPG 2.2 reads on behind the end of an armour
+// that has neither a checksum nor padding, as one in three has, and then says of
+// a good signature that there is no valid data.
 func join(text string, signature []byte) ([]byte, error) {
 	p, err := packet.Read(bytes.NewReader(signature))
 	if err != nil {
@@ -98,7 +119,7 @@ func join(text string, signature []byte) ([]byte, error) {
 	out.WriteString("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n")
 	out.Write(asSigned(text, "- "))
 	out.WriteByte('\n')
-	w, err := armor.EncodeWithChecksumOption(&out, "PGP SIGNATURE", nil, false)
+	w, err := armor.EncodeWithChecksumOption(&out, "PGP SIGNATURE", nil, true)
 	if err != nil {
 		return nil, err
 	}

@@ -77,15 +77,30 @@ type Signer interface {
 	SignOpenPGP(digest []byte) ([]byte, error)
 }
 
-// asCrypto is a Signer as the library knows it.
-type asCrypto struct{ Signer }
+// asCrypto is a Signer as the library knows it, for one signature.
+type asCrypto struct {
+	Signer
+	// err is why it did not sign: the library loses the error of an RSA key, and
+	// says later that there is no signature.
+	err error
+}
+
+// instead returns why the key did not sign, or else err.
+func (s *asCrypto) instead(err error) error {
+	if s.err != nil {
+		return s.err
+	}
+	return err
+}
 
 // Sign implements crypto.Signer.
-func (s asCrypto) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (s *asCrypto) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if opts == nil || opts.HashFunc() != crypto.SHA256 {
 		return nil, fmt.Errorf("%w: it signs SHA-256 digests only", ErrUnsupported)
 	}
-	return s.SignOpenPGP(digest)
+	signature, err := s.SignOpenPGP(digest)
+	s.err = err
+	return signature, err
 }
 
 // NewRing makes the public key ring of a key: binary, as `helm verify --keyring`
@@ -95,7 +110,8 @@ func NewRing(key Signer, id Identity) ([]byte, error) {
 		return nil, err
 	}
 	id.Created = id.Created.UTC().Truncate(time.Second)
-	private, err := privateKey(key, id.Created)
+	signer := &asCrypto{Signer: key}
+	private, err := privateKey(signer, id.Created)
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +128,8 @@ func NewRing(key Signer, id Identity) ([]byte, error) {
 		KeyLifetimeSecs: &lifetime, IsPrimaryId: &primary, FlagsValid: true, FlagSign: true, FlagCertify: true,
 		PreferredHash: []uint8{sha256ID},
 	}
-	if err := self.SignUserId(id.UserID, &private.PublicKey, private, config(id.Created)); err != nil {
-		return nil, fmt.Errorf("certify the key: %w", err)
+	if err := self.SignUserId(id.UserID, &private.PublicKey, private, config(id.Created)); signer.instead(err) != nil {
+		return nil, fmt.Errorf("certify the key: %w", signer.instead(err))
 	}
 	var ring bytes.Buffer
 	if err := private.PublicKey.Serialize(&ring); err != nil {
@@ -147,7 +163,7 @@ func config(now time.Time) *packet.Config {
 // Key signs.
 type Key struct {
 	*Certificate
-	private *packet.PrivateKey
+	signer Signer
 }
 
 // Open opens a key with its ring: ErrOtherKey if they do not fit, ErrRing,
@@ -157,23 +173,23 @@ func Open(key Signer, ring []byte) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	private, err := privateKey(key, certificate.entity.PrimaryKey.CreationTime)
+	private, err := privateKey(&asCrypto{Signer: key}, certificate.entity.PrimaryKey.CreationTime)
 	if err != nil {
 		return nil, err
 	}
 	if !bytes.Equal(private.Fingerprint, certificate.entity.PrimaryKey.Fingerprint) {
 		return nil, fmt.Errorf("%w: the ring is of %X, the key is %X", ErrOtherKey, certificate.entity.PrimaryKey.Fingerprint, private.Fingerprint)
 	}
-	return &Key{certificate, private}, nil
+	return &Key{certificate, key}, nil
 }
 
 // privateKey builds what the library wants, around any signer.
-func privateKey(key Signer, created time.Time) (*packet.PrivateKey, error) {
+func privateKey(key *asCrypto, created time.Time) (*packet.PrivateKey, error) {
 	public, err := publicKey(key.Public(), created)
 	if err != nil {
 		return nil, err
 	}
-	return &packet.PrivateKey{PublicKey: *public, PrivateKey: asCrypto{key}}, nil
+	return &packet.PrivateKey{PublicKey: *public, PrivateKey: key}, nil
 }
 
 func publicKey(key crypto.PublicKey, created time.Time) (*packet.PublicKey, error) {

@@ -10,6 +10,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha512"
 	"errors"
 	"strings"
 	"testing"
@@ -74,6 +75,9 @@ func TestSignAndVerify(t *testing.T) {
 		if _, err := openpgp.CheckDetachedSignature(entities, bytes.NewReader(block.Bytes), block.ArmoredSignature.Body, config(birth.Add(time.Hour))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+		if !bytes.Contains(signed, []byte("\n=")) {
+			t.Errorf("%s: the armour has no checksum, and GnuPG 2.2 takes offence:\n%s", name, signed)
+		}
 		// What a log keeps of it makes the same file again.
 		_, rest, _ := bytes.Cut(signed, []byte("-----BEGIN PGP SIGNATURE"))
 		armoured := append([]byte("-----BEGIN PGP SIGNATURE"), rest...)
@@ -90,6 +94,61 @@ func TestSignAndVerify(t *testing.T) {
 			}
 		}
 	}
+}
+
+// away is a key whose KMS does not answer, or signs with something else.
+type away struct {
+	remote
+	err   error
+	other crypto.Signer
+}
+
+var errAway = errors.New("the KMS does not answer")
+
+func (a away) SignOpenPGP(digest []byte) ([]byte, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	return a.other.Sign(rand.Reader, digest, crypto.SHA256)
+}
+
+// What keeps a key from signing is said, for each kind; and a signature by
+// another key, by another hash or with another padding is not returned.
+func TestSignerFails(t *testing.T) {
+	others := newKeys(t)
+	for name, key := range newKeys(t) {
+		ring, err := NewRing(remote{key}, who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, broken := range map[string]Signer{
+			"away": away{remote{key}, errAway, nil}, "another key": away{remote{key}, nil, others[name]},
+			"another padding or hash": odd{remote{key}},
+		} {
+			k, err := Open(broken, ring)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed, err := k.ClearSign(text, birth.Add(time.Hour))
+			if err == nil || signed != nil || (what == "away") != errors.Is(err, errAway) || (what != "away") != errors.Is(err, ErrSignature) {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+			if _, err := NewRing(broken, who); err == nil || (what == "away") != errors.Is(err, errAway) {
+				t.Errorf("%s, %s: certified, %v", name, what, err)
+			}
+		}
+	}
+}
+
+// odd signs RSA with PSS, and anything else over another digest.
+type odd struct{ remote }
+
+func (o odd) SignOpenPGP(digest []byte) ([]byte, error) {
+	if key, ok := o.key.(*rsa.PrivateKey); ok {
+		return rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest, nil)
+	}
+	other := sha512.Sum512_256(digest)
+	return o.remote.SignOpenPGP(other[:])
 }
 
 // The fingerprint is that of key and time of birth, whatever the certificate

@@ -108,8 +108,7 @@ func unarmour(file []byte) ([]byte, error) {
 	if !bytes.HasPrefix(bytes.TrimSpace(file), []byte("-----BEGIN")) {
 		return file, nil
 	}
-	in := bytes.NewReader(file)
-	block, err := armor.Decode(in)
+	block, err := armor.Decode(bytes.NewReader(file))
 	if err != nil {
 		return nil, fmt.Errorf("%w: armour: %w", ErrImport, err)
 	}
@@ -120,7 +119,7 @@ func unarmour(file []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: armour: %w", ErrImport, err)
 	}
-	if rest, err := io.ReadAll(in); err != nil || len(bytes.TrimSpace(rest)) > 0 {
+	if _, rest, ok := bytes.Cut(file, []byte("-----END "+openpgp.PrivateKeyType+"-----")); !ok || len(bytes.TrimSpace(rest)) > 0 {
 		return nil, fmt.Errorf("%w: something follows the first key (hint: one key in a file)", ErrImport)
 	}
 	return content, nil

@@ -45,7 +45,7 @@ func exported(t *testing.T, e *openpgp.Entity) []byte {
 func armoured(t *testing.T, kind string, content []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := armor.Encode(&out, kind, nil)
+	w, err := armor.EncodeWithChecksumOption(&out, kind, nil, true) // as GnuPG does
 	if err != nil {
 		t.Fatal(err)
 	}
