@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,9 +77,9 @@ func (c *Config) openPGP(ctx context.Context, dir string, p place, password []by
 	return key, p.checkPin(dir, key.Public(), pin)
 }
 
-// adoptPGP is adoptKey for keys of OpenPGP, and opens the key. What make returns
-// is stored; of a KMS the key is taken that is there.
-func (c *Config) adoptPGP(ctx context.Context, dir string, p place, password []byte, make func() (keys.OpenPGPKey, error)) (keys.OpenPGPKey, error) {
+// adoptPGP is adoptKey for keys of OpenPGP, and opens the key. What create
+// returns is stored; of a KMS the key is taken that is there.
+func (c *Config) adoptPGP(ctx context.Context, dir string, p place, password []byte, create func() (keys.OpenPGPKey, error)) (keys.OpenPGPKey, error) {
 	var public crypto.PublicKey
 	switch {
 	case exists(p.pinIn(dir)):
@@ -100,7 +101,7 @@ func (c *Config) adoptPGP(ctx context.Context, dir string, p place, password []b
 		}
 		public = key.Public()
 	default:
-		key, err := make()
+		key, err := create()
 		if err != nil {
 			return key, err
 		}
@@ -128,22 +129,29 @@ func (c *Config) createChartKey(ctx context.Context, dir string, password []byte
 	if c.Charts.PGPKey == "" {
 		return nil
 	}
-	key, err := c.adoptPGP(ctx, filepath.Join(dir, "keys"), c.chartPlace(), password, c.newChartKey)
-	if err != nil {
-		return fmt.Errorf("OpenPGP key of charts: %w", err)
-	}
-	if err := c.certifyChartKey(dir, keyCharts, key, now); err != nil {
-		return err
-	}
 	all, err := readRotations(&Config{dir: dir})
 	if err != nil {
 		return err
 	}
-	for _, name := range all.chains(kindCharts)[1:] {
-		if !c.hasKey(name) {
-			continue // in a safe: what it says of itself stays
+	names, folder := all.chains(kindCharts), filepath.Join(dir, "keys")
+	used := slices.Index(names, all.inUse(kindCharts))
+	for i, name := range names {
+		retired := i < used
+		if retired && !c.hasKey(name) {
+			continue // destroyed, or in a safe: what it says of itself stays
 		}
-		key, err := c.openPGP(ctx, filepath.Join(dir, "keys"), c.place(name), password)
+		// Those that rotations brought are never made here: a replica that lacks one
+		// would have another.
+		open := func() (keys.OpenPGPKey, error) { return c.openPGP(ctx, folder, c.place(name), password) }
+		if i == 0 {
+			open = func() (keys.OpenPGPKey, error) {
+				return c.adoptPGP(ctx, folder, c.place(name), password, c.newChartKey)
+			}
+		}
+		key, err := open()
+		if retired && errors.Is(err, kms.ErrUnavailable) {
+			continue // as one of a file
+		}
 		if err != nil {
 			return fmt.Errorf("OpenPGP key of charts: %w", err)
 		}

@@ -172,7 +172,7 @@ func hexOfHint(t *testing.T, hint string) string {
 // place of another.
 func TestImport(t *testing.T) {
 	birth := time.Date(2021, 3, 4, 5, 6, 7, 0, time.UTC)
-	file, print := secretKey(t, birth, nil)
+	file, first := secretKey(t, birth, nil)
 	dir := chartDeployment(t, "pgpKey: file")
 	words := writeFile(t, filepath.Join(t.TempDir(), "passphrase"), "open sesame\n")
 	says(t, exitUsage, "protected by one", "keys", "import", kindCharts, "--dir", dir, "--file", file)
@@ -184,11 +184,11 @@ func TestImport(t *testing.T) {
 			t.Errorf("after refusals there is %s", name)
 		}
 	}
-	if out, _ := runs(t, 0, "keys", "import", kindCharts, "--dir", dir, "--file", file, "--passphrase", words); !strings.Contains(out, print) {
+	if out, _ := runs(t, 0, "keys", "import", kindCharts, "--dir", dir, "--file", file, "--passphrase", words); !strings.Contains(out, first) {
 		t.Errorf("it says %q", out)
 	}
 	key := listed(t, dir)[keyCharts]
-	if key.Fingerprint != print || !slices.Equal(inRing(t, dir), []string{print}) {
+	if key.Fingerprint != first || !slices.Equal(inRing(t, dir), []string{first}) {
 		t.Errorf("%+v", key)
 	}
 	certificate, err := readChartCertificate(dir, keyCharts)
@@ -202,12 +202,12 @@ func TestImport(t *testing.T) {
 		t.Error("keys create certified it anew")
 	}
 	says(t, exitNo, "keys rotate charts-pgp --import", "keys", "import", kindCharts, "--dir", dir, "--file", file, "--passphrase", words)
-	says(t, exitUsage, "the same key as "+print, "keys", "rotate", kindCharts, "--dir", dir, "--import", file, "--passphrase", words)
+	says(t, exitUsage, "the same key as "+first, "keys", "rotate", kindCharts, "--dir", dir, "--import", file, "--passphrase", words)
 
 	// Another in its place.
-	second, printed := secretKey(t, birth.AddDate(1, 0, 0), nil)
-	runs(t, 0, "keys", "rotate", kindCharts, "--dir", dir, "--wait", "0s", "--import", second, "--passphrase", words)
-	if prints := inRing(t, dir); !slices.Equal(prints, []string{print, printed}) {
+	another, second := secretKey(t, birth.AddDate(1, 0, 0), nil)
+	runs(t, 0, "keys", "rotate", kindCharts, "--dir", dir, "--wait", "0s", "--import", another, "--passphrase", words)
+	if prints := inRing(t, dir); !slices.Equal(prints, []string{first, second}) {
 		t.Errorf("the ring has %v", prints)
 	}
 	cfg, err := readConfig(filepath.Join(dir, configName))
@@ -226,7 +226,7 @@ func TestImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if set := keys.keys(); set.Current.Fingerprint() != print || len(set.Earlier) != 0 {
+	if set := keys.keys(); set.Current.Fingerprint() != first || len(set.Earlier) != 0 {
 		t.Errorf("%s signs before its time", set.Current.Fingerprint())
 	}
 	care := newTender(cfg, password, slog.New(slog.DiscardHandler))
@@ -239,12 +239,23 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	set := keys.keys()
-	if set.Current.Fingerprint() != printed || len(set.Earlier) != 1 || set.Earlier[0].Fingerprint() != print {
+	if set.Current.Fingerprint() != second || len(set.Earlier) != 1 || set.Earlier[0].Fingerprint() != first {
 		t.Errorf("%s signs, before it %d", set.Current.Fingerprint(), len(set.Earlier))
 	}
 	// Both, or one alone.
-	if string(keys.ring("")) != readFile(t, cfg.path("trust", keyringName)) || string(keys.ring(print)) != readFile(t, chartCertificate(dir, keyCharts)) || keys.ring("AB") != nil {
+	if string(keys.ring("")) != readFile(t, cfg.path("trust", keyringName)) || string(keys.ring(first)) != readFile(t, chartCertificate(dir, keyCharts)) || keys.ring("AB") != nil {
 		t.Error("the ring that is served is another")
+	}
+	// The private half of the one before may be destroyed.
+	if err := os.Remove(filepath.Join(dir, "keys", "charts-pgp.key")); err != nil {
+		t.Fatal(err)
+	}
+	runs(t, 0, "keys", "create", "--dir", dir)
+	if _, err := newChartKeys(t.Context(), cfg, chartWiring{password: password, gone: gone, logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Error(err)
+	}
+	if prints := inRing(t, dir); !slices.Equal(prints, []string{first, second}) {
+		t.Errorf("without the old private half the ring has %v", prints)
 	}
 	// A replica to which the next key was not copied says so, and goes on.
 	third, _ := secretKey(t, birth.AddDate(2, 0, 0), nil)
@@ -257,7 +268,7 @@ func TestImport(t *testing.T) {
 			t.Errorf("without the next key: %v", err)
 		}
 	}
-	if keys.keys().Current.Fingerprint() != printed {
+	if keys.keys().Current.Fingerprint() != second {
 		t.Error("another key signs")
 	}
 }
@@ -268,7 +279,7 @@ func TestImportIsRefused(t *testing.T) {
 	dir := chartDeployment(t, "pgpKey: file")
 	words := writeFile(t, filepath.Join(t.TempDir(), "passphrase"), "open sesame\n")
 	birth := time.Now().AddDate(-3, 0, 0).UTC().Truncate(time.Second)
-	expired, print := secretKey(t, birth, func(c *packet.Config) { c.KeyLifetimeSecs = 3600 })
+	expired, first := secretKey(t, birth, func(c *packet.Config) { c.KeyLifetimeSecs = 3600 })
 	says(t, exitNo, "has expired at", "keys", "import", kindCharts, "--dir", dir, "--file", expired, "--passphrase", words)
 	weak, _ := secretKey(t, birth, func(c *packet.Config) { c.Algorithm, c.RSABits = packet.PubKeyAlgoRSA, 2048 })
 	says(t, exitNo, "RSA key of 2048 bits", "keys", "import", kindCharts, "--dir", dir, "--file", weak, "--passphrase", words)
@@ -284,7 +295,7 @@ func TestImportIsRefused(t *testing.T) {
 	}
 	setCharts(t, dir, "pgpKey: file\nexpires: never\nuserID: Acme <a@acme.example>")
 	runs(t, 0, "keys", "import", kindCharts, "--dir", dir, "--file", expired, "--passphrase", words)
-	if c, err := readChartCertificate(dir, keyCharts); err != nil || c.Fingerprint() != print || !c.Identity().Expires.IsZero() || c.Identity().UserID != "Acme <a@acme.example>" {
+	if c, err := readChartCertificate(dir, keyCharts); err != nil || c.Fingerprint() != first || !c.Identity().Expires.IsZero() || c.Identity().UserID != "Acme <a@acme.example>" {
 		t.Errorf("%+v, %v", c.Identity(), err)
 	}
 	kms := chartDeployment(t, "pgpKey: hashivault://charts")

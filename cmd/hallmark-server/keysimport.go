@@ -16,7 +16,7 @@ import (
 )
 
 // passphraseVariable holds the passphrase of a key to import, if no file does.
-const passphraseVariable = "HALLMARK_IMPORT_PASSPHRASE" //nolint:gosec // the name of a variable
+const passphraseVariable = "HALLMARK_IMPORT_PASSPHRASE"
 
 func keysImportCommand() *cobra.Command {
 	var dir, file, passphrase string

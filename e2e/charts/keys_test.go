@@ -89,6 +89,8 @@ func otherKeys(t *testing.T, c *cluster.Cluster) {
 		wantStock(t, v+" with the ring of all keys", version(v, all), 0)
 	}
 
+	rekordByRSA(t, l)
+
 	// And all of it is found again at the next start.
 	l.Stop(t)
 	l.Serve(t)
@@ -141,6 +143,35 @@ func inRekor(t *testing.T, l *lab.Lab, p signer.ChartReceipt) {
 	if r := l.Hallmark(t, "", "chart", "keyring", "--key", strings.Repeat("AB", 20)); r.Code == 0 {
 		t.Error("there is a ring of a key that nobody has")
 	}
+}
+
+// rekordByRSA has stock rekor-cli log and find a file that somebody has signed
+// with an RSA key of OpenPGP.
+func rekordByRSA(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	e, err := openpgp.NewEntity("Somebody", "", "somebody@acme.example", &packet.Config{Algorithm: packet.PubKeyAlgoRSA, RSABits: 3072})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var signature, public bytes.Buffer
+	if err := openpgp.ArmoredDetachSign(&signature, e, strings.NewReader("a file"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Serialize(&public); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, sig, ring := filepath.Join(dir, "file"), filepath.Join(dir, "file.asc"), filepath.Join(dir, "ring.gpg")
+	writeFile(t, file, "a file")
+	writeFile(t, sig, signature.String())
+	writeFile(t, ring, public.String())
+	for _, command := range []string{"upload", "verify"} {
+		r := stock.Command{Tool: "rekor-cli"}.Run(t, command, "--rekor_server", l.URL, "--type", "rekord", "--artifact", file, "--signature", sig, "--public-key", ring, "--pki-format", "pgp")
+		wantStock(t, "rekor-cli "+command+" rekord", r, 0)
+	}
+	writeFile(t, file, "another file")
+	r := stock.Command{Tool: "rekor-cli"}.Run(t, "upload", "--rekor_server", l.URL, "--type", "rekord", "--artifact", file, "--signature", sig, "--public-key", ring, "--pki-format", "pgp")
+	wantStock(t, "rekor-cli upload of another file", r, 1)
 }
 
 // rotated puts another key in the place of the one that signs, and waits until

@@ -28,9 +28,10 @@ const (
 	// OpenPGPP256 is ECDSA on NIST P-256, which small signatures and every KMS
 	// speak for.
 	OpenPGPP256 OpenPGPKind = "ecdsa-p256"
-	// OpenPGPRSA3072 and OpenPGPRSA4096 are for verifiers that know RSA only. The
-	// signatures are PKCS #1 v1.5 over SHA-256: OpenPGP has no PSS.
+	// OpenPGPRSA3072 is for verifiers that know RSA only. The signatures are PKCS #1
+	// v1.5 over SHA-256: OpenPGP has no PSS.
 	OpenPGPRSA3072 OpenPGPKind = "rsa-3072"
+	// OpenPGPRSA4096 is for those whose rules ask for it.
 	OpenPGPRSA4096 OpenPGPKind = "rsa-4096"
 )
 

@@ -243,12 +243,9 @@ func (g *googleKMS) AsymmetricSign(_ context.Context, req *kmspb.AsymmetricSignR
 	if err != nil {
 		return nil, err
 	}
-	if err != nil {
-		return nil, err
-	}
 	signature := signed(g.t, key, req.GetDigest().GetSha256(), g.pss)
 	sum := crc32.Checksum(signature, crc32.MakeTable(crc32.Castagnoli))
-	return &kmspb.AsymmetricSignResponse{Signature: signature, SignatureCrc32C: wrapperspb.Int64(int64(sum)), VerifiedDigestCrc32C: true}, err
+	return &kmspb.AsymmetricSignResponse{Signature: signature, SignatureCrc32C: wrapperspb.Int64(int64(sum)), VerifiedDigestCrc32C: true}, nil
 }
 
 func startGoogle(t *testing.T, key crypto.Signer) service {

@@ -67,7 +67,7 @@ func TestImport(t *testing.T) {
 	} {
 		c.KeyLifetimeSecs = 3600 * 24 * 365
 		e := newEntity(t, c)
-		print := fingerprint(e.PrimaryKey)
+		name40 := fingerprint(e.PrimaryKey)
 		var theirRing bytes.Buffer
 		if err := e.Serialize(&theirRing); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestImport(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		want := Identity{UserID: "Acme release <release@acme.example>", Created: birth, Expires: birth.Add(365 * 24 * time.Hour)}
-		if s.Identity != want || s.Fingerprint != print || len(s.LeftOut) != 1 || !strings.Contains(s.LeftOut[0], "1 subkeys") {
+		if s.Identity != want || s.Fingerprint != name40 || len(s.LeftOut) != 1 || !strings.Contains(s.LeftOut[0], "1 subkeys") {
 			t.Errorf("%s: %+v", name, s)
 		}
 		ring, err := NewRing(remote{s.Key}, s.Identity)
@@ -98,8 +98,8 @@ func TestImport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if key.Fingerprint() != print {
-			t.Errorf("%s: the fingerprint is %s, was %s", name, key.Fingerprint(), print)
+		if key.Fingerprint() != name40 {
+			t.Errorf("%s: the fingerprint is %s, was %s", name, key.Fingerprint(), name40)
 		}
 		signed, err := key.ClearSign(text, birth.Add(2*time.Hour))
 		if err != nil {
