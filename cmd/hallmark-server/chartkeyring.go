@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -121,7 +122,7 @@ func (k *chartKeys) ring(fingerprint string) []byte {
 	}
 	list := k.current.Load().certificates
 	if fingerprint != "" {
-		list = slices.DeleteFunc(slices.Clone(list), func(c *pgp.Certificate) bool { return c.Fingerprint() != fingerprint })
+		list = slices.DeleteFunc(slices.Clone(list), func(c *pgp.Certificate) bool { return !strings.EqualFold(c.Fingerprint(), fingerprint) })
 	}
 	return ringOf(list, func(key crypto.PublicKey) bool {
 		_, is := k.gone.RevokedKey(context.Background(), key)

@@ -162,6 +162,19 @@ func (c *Config) createChartKey(ctx context.Context, dir string, password []byte
 	return c.publishChartRing(dir, all)
 }
 
+// createChartKeyHere is createChartKey in a deployment, whose service may run.
+func (c *Config) createChartKeyHere(ctx context.Context, password []byte, now time.Time) error {
+	if c.Charts.PGPKey == "" {
+		return nil
+	}
+	unlock, err := lockTrust(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return c.createChartKey(ctx, c.dir, password, now)
+}
+
 // certifyChartKey makes the certificate of a key say what the configuration
 // does.
 func (c *Config) certifyChartKey(dir, name string, key keys.OpenPGPKey, birth time.Time) error {
@@ -229,7 +242,7 @@ func (c *Config) publishChartRing(dir string, all *rotations) error {
 		return err
 	}
 	file := filepath.Join(dir, "trust", keyringName)
-	ring := ringOf(list, func(key crypto.PublicKey) bool { return listsKey(gone, key) })
+	ring := ringOf(list, func(key crypto.PublicKey) bool { return listsKey(gone, key, time.Now()) })
 	if len(ring) > 0 {
 		_, err = replaceFile(file, ring)
 		return err
@@ -251,9 +264,9 @@ func ringOf(list []*pgp.Certificate, revoked func(crypto.PublicKey) bool) []byte
 	return pgp.JoinRings(rings...)
 }
 
-// listsKey says whether a list revokes a key, from whenever on: who has stolen it
-// writes the time of his signatures himself.
-func listsKey(list trustroot.Revocations, key crypto.PublicKey) bool {
+// listsKey says whether a list revokes a key now. What it signed before does not
+// count either: who has stolen it writes the time of his signatures himself.
+func listsKey(list trustroot.Revocations, key crypto.PublicKey, now time.Time) bool {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return false // of no kind that could be revoked, or sign
@@ -261,7 +274,7 @@ func listsKey(list trustroot.Revocations, key crypto.PublicKey) bool {
 	sum := sha256.Sum256(der)
 	name := "sha256:" + hex.EncodeToString(sum[:])
 	for _, r := range list.Revocations {
-		if r.Kind == trustroot.RevokedKey && r.Value == name {
+		if r.Kind == trustroot.RevokedKey && r.Value == name && (r.Since == nil || !r.Since.After(now)) {
 			return true
 		}
 	}

@@ -212,7 +212,7 @@ func createSigningKeys(ctx context.Context, cfg *Config) error {
 			return fmt.Errorf("signing key %q for %s: %w", k.name, k.use, err)
 		}
 	}
-	if err := cfg.createChartKey(ctx, cfg.dir, password, time.Now()); err != nil {
+	if err := cfg.createChartKeyHere(ctx, password, time.Now()); err != nil {
 		return err
 	}
 	_, err = newLongLived(ctx, cfg, password, slog.New(slog.DiscardHandler))

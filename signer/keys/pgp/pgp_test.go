@@ -13,6 +13,7 @@ import (
 	"crypto/sha512"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,17 +36,37 @@ var (
 
 const text = "apiVersion: v2\nname: app  \n- dashed\n\n...\nfiles:\n  app-1.0.0.tgz: sha256:00\n"
 
+// twoSets are two keys of each kind for all tests: making RSA takes a second.
+var twoSets = sync.OnceValues(func() (sets [2]map[string]crypto.Signer, err error) {
+	for i := range sets {
+		p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return sets, err
+		}
+		rsaKey, err := rsa.GenerateKey(rand.Reader, 3072)
+		if err != nil {
+			return sets, err
+		}
+		sets[i] = map[string]crypto.Signer{"p256": p256, "rsa": rsaKey}
+	}
+	return sets, nil
+})
+
 func newKeys(t *testing.T) map[string]crypto.Signer {
 	t.Helper()
-	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	sets, err := twoSets()
 	if err != nil {
 		t.Fatal(err)
 	}
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 3072)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return map[string]crypto.Signer{"p256": p256, "rsa": rsaKey}
+	return sets[0]
+}
+
+// otherKeys are other keys of the same kinds.
+func otherKeys(t *testing.T) map[string]crypto.Signer {
+	t.Helper()
+	newKeys(t)
+	sets, _ := twoSets() // it has not failed above
+	return sets[1]
 }
 
 // Every kind of key, held by somebody else, gives what a stranger verifies with
@@ -115,7 +136,7 @@ func (a away) SignOpenPGP(digest []byte) ([]byte, error) {
 // What keeps a key from signing is said, for each kind; and a signature by
 // another key, by another hash or with another padding is not returned.
 func TestSignerFails(t *testing.T) {
-	others := newKeys(t)
+	others := otherKeys(t)
 	for name, key := range newKeys(t) {
 		ring, err := NewRing(remote{key}, who)
 		if err != nil {
