@@ -5,6 +5,7 @@
 package kms
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -231,7 +232,7 @@ func gnuPGHome(t *testing.T) string {
 	home, err := os.MkdirTemp("", "g")
 	fatal(t, err)
 	t.Cleanup(func() {
-		_ = exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() // it may have none
+		_ = exec.CommandContext(context.Background(), "gpgconf", "--homedir", home, "--kill", "all").Run() // it may have none
 		_ = os.RemoveAll(home)
 	})
 	return home
@@ -240,7 +241,7 @@ func gnuPGHome(t *testing.T) string {
 // gpg runs stock GnuPG, which has to succeed.
 func gpg(t *testing.T, home string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command("gpg", append([]string{"--homedir", home, "--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", chartsPassphrase}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "gpg", append([]string{"--homedir", home, "--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", chartsPassphrase}, args...)...)
 	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8"}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
