@@ -399,23 +399,23 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 	if req.PredicateType != "" && req.Action == ActionAttest {
 		documents = append(documents, carried{name: "predicate", Document: attest.Document{PredicateType: req.PredicateType, Predicate: req.Predicate}})
 	}
-	digests := []attest.Digest{a.Digest}
-	for _, subject := range about {
-		digests = append(digests, subject.Digest)
+	if n := len(documents) * len(about); n > maxCharges {
+		return nil, fmt.Errorf("%w: %d statements, at most %d in one request (hint: attest the platforms one by one)", ErrBadRequest, n, maxCharges)
 	}
 	var all []*charge
 	for _, d := range documents {
-		if d.asked != "" { // named and not held: who reads the statement has not seen the report
-			if err := d.Evidence.About(digests...); err != nil {
-				return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, d.name, err)
-			}
-		}
 		for _, subject := range about {
-			all = append(all, &charge{carried: d, artifact: subject})
+			c := &charge{carried: d, artifact: subject}
+			if d.Evidence.Kind == "" {
+				c.kin, err = s.predicateIsAbout(ctx, a, subject, d.PredicateType, d.Predicate)
+			} else {
+				c.kin, err = s.isAbout(ctx, a, subject, d.Evidence)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", d.name, err)
+			}
+			all = append(all, c)
 		}
-	}
-	if len(all) > maxCharges {
-		return nil, fmt.Errorf("%w: %d statements, at most %d in one request (hint: attest the platforms one by one)", ErrBadRequest, len(all), maxCharges)
 	}
 	return all, nil
 }

@@ -71,6 +71,8 @@ type carried struct {
 	// asked is the type that the document has where it is embedded; "" where it
 	// is. What a job may attest does not depend on how large it is.
 	asked string
+	// kin are the relatives of its subject that it names in the subject's place.
+	kin []attest.Digest
 }
 
 // permitted is the predicate type that policy is asked about.

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -218,6 +219,19 @@ func (w *world) AttachDocument(_ context.Context, _ oci.Artifact, d oci.Document
 		w.documents[d.Digest] = d
 		return nil
 	})
+}
+
+// Relatives answers as if the world's images were those of every index.
+func (w *world) Relatives(_ context.Context, subject oci.Artifact, named []attest.Digest) (kin []attest.Digest, err error) {
+	err = w.do("relatives", func() error {
+		for _, i := range w.images {
+			if subject.Kind == oci.KindIndex && slices.Contains(named, i.Digest) {
+				kin = append(kin, i.Digest)
+			}
+		}
+		return nil
+	})
+	return kin, err
 }
 
 func (w *world) Images(context.Context, oci.Artifact) ([]oci.PlatformImage, error) {
