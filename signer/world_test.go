@@ -3,6 +3,7 @@
 package signer_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -75,6 +76,7 @@ type world struct {
 	// documents are the originals in the registry, images those of the index.
 	documents map[attest.Digest]oci.DocumentBlob
 	images    []oci.PlatformImage
+	kind      oci.Kind // of the artifact; "" for an image
 
 	policy string // testPolicy
 	keys   map[string]signer.SigningKey
@@ -177,7 +179,7 @@ func (w *world) Resolve(_ context.Context, ref string) (a oci.Artifact, err erro
 		if w.hangUp != nil {
 			w.hangUp()
 		}
-		a = oci.Artifact{Registry: r.Registry, Repository: r.Repository, Digest: r.Digest, Kind: "image", MediaType: "application/vnd.oci.image.manifest.v1+json"}
+		a = oci.Artifact{Registry: r.Registry, Repository: r.Repository, Digest: r.Digest, Kind: cmp.Or(w.kind, oci.KindImage), MediaType: "application/vnd.oci.image.manifest.v1+json"}
 		return nil
 	})
 	return a, err

@@ -5,6 +5,7 @@ package oci
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -32,12 +33,16 @@ func (c *Client) Relatives(ctx context.Context, subject Artifact, named []attest
 		}
 		return kin, nil
 	}
+	t, err := c.subjectTarget(subject, pull)
+	if err != nil {
+		return nil, fmt.Errorf("relatives: %w", err)
+	}
 	var kin []attest.Digest
 	for _, digest := range named[:min(len(named), maxRelatives)] {
 		if _, err := attest.ParseDigest(string(digest)); err != nil || digest == subject.Digest {
 			continue
 		}
-		images, err := c.Images(ctx, Artifact{Registry: subject.Registry, Repository: subject.Repository, Digest: digest, Kind: KindIndex})
+		images, err := c.images(ctx, t, Artifact{Registry: subject.Registry, Repository: subject.Repository, Digest: digest})
 		if noIndex(err) {
 			continue
 		}
