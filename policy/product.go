@@ -14,8 +14,15 @@ import (
 // artifactNames is what an artifact can rightly be called.
 type artifactNames struct {
 	repository string // as the registry names it, without the host
-	// serials are the serial numbers with version of the CycloneDX documents that are attested about it.
-	serials []string
+	boms       []lentBOM
+}
+
+// lentBOM is a CycloneDX document, "<serial>/<version>", that is attested about a digest and counts.
+type lentBOM struct{ serial, digest string }
+
+// hasBOM reports whether a BOM-Link is to a document about one of the digests. Another version of the document is another document.
+func (n artifactNames) hasBOM(serial string, digests []string) bool {
+	return slices.ContainsFunc(n.boms, func(b lentBOM) bool { return b.serial == serial && slices.Contains(digests, b.digest) })
 }
 
 // component is a product or a part of one by one of its names, read once for all findings.
@@ -63,7 +70,7 @@ func (c *component) isImage() bool {
 func (c *component) meansArtifact(names artifactNames, digests []string) match {
 	switch {
 	case c.serial != "":
-		return c.linksTo(names)
+		return c.linksTo(names, digests)
 	case c.isImage():
 		return c.imageMeans(names, digests)
 	case c.isPURL:
@@ -102,9 +109,9 @@ func isRegistry(s string) bool {
 }
 
 // linksTo tells whether a BOM-Link is to the artifact itself: to a whole document about it.
-func (c *component) linksTo(names artifactNames) match {
+func (c *component) linksTo(names artifactNames, digests []string) match {
 	switch {
-	case !slices.Contains(names.serials, c.serial):
+	case !names.hasBOM(c.serial, digests):
 		return matchNo
 	case c.ref == "":
 		return matchYes
@@ -144,8 +151,8 @@ func (c *component) imageMeans(names artifactNames, digests []string) match {
 }
 
 // meansPackage tells whether the name is that of the finding's package.
-func (c *component) meansPackage(f *Finding, found *packageURL, known bool, names artifactNames) match {
-	if c.serial != "" && !slices.Contains(names.serials, c.serial) {
+func (c *component) meansPackage(f *Finding, found *packageURL, known bool, names artifactNames, digests []string) match {
+	if c.serial != "" && !names.hasBOM(c.serial, digests) {
 		return matchNo
 	}
 	switch {

@@ -19,6 +19,9 @@ func (n *Needs) read(g *gate) {
 	if g.spec.Scan != nil {
 		kinds = append(kinds, EvidenceVEX)
 	}
+	if len(g.authors) > 0 { // whose statements may name the artifact by its SBOM
+		kinds = append(kinds, EvidenceSBOM)
+	}
 	for _, kind := range kinds {
 		limits := g.report(kind)
 		bounded := limits != nil && limits.maxAge > 0
