@@ -45,6 +45,12 @@ func TestExcuses(t *testing.T) {
 		"the package in another spelling":     {products(product("pkg:OCI/App", "pkg:DEB/Debian/%6Fpenssl@3%2E0.1?arch=%61md64")), true},
 		"a part of the package":               {products(product("pkg:oci/app", "pkg:deb/debian/openssl#lib")), false},
 		"another image":                       {products(product("pkg:oci/other")), false},
+		"the image by its path":               {products(product("pkg:oci/acme/app")), true},
+		"as syft writes it":                   {products(product("pkg:oci/registry.example%3A5000%2Facme%2Fapp")), true},
+		"another path":                        {products(product("pkg:oci/globex/app")), false},
+		"a longer path":                       {products(product("pkg:oci/globex/acme/app")), false},
+		"one of Docker Hub":                   {products(product("pkg:docker/app")), false},
+		"of Docker's type, and here":          {products(product("pkg:docker/acme/app?repository_url=registry.example")), true},
 		"another image, whose end is ours":    {products(product("pkg:oci/myapp")), false},
 		"the image in its repository":         {products(product("pkg:oci/app?repository_url=registry.example/acme/app")), true},
 		"the image in its folder":             {products(product("pkg:oci/app?repository_url=registry.example/acme")), true},
@@ -92,6 +98,24 @@ func TestExcuses(t *testing.T) {
 	}
 	if r := decideOn(p, append(replaced(scanOf(nil, critical)), vexBy(security, products()))).Refusal(); r != nil {
 		t.Error(r)
+	}
+}
+
+// A bare name is that of many repositories. It excuses, because the document is signed about what is judged; signed about anything else, it
+// does not, and the same name is no one else's excuse.
+func TestBareNames(t *testing.T) {
+	p := parse(t, gated(fullGate))
+	named := vexBy(security, func(s *policy.VEXStatement) { s.Products = []policy.VEXProduct{{IDs: []string{"pkg:oci/app"}}} })
+	critical := append(replaced(scanOf(nil, finding("CVE-2026-1", "critical"))), with2(named, func(d *policy.Document) { d.Digest = otherImage }))
+	if decideOn(p, critical).Refusal() == nil {
+		t.Error("signed about another digest, the name excuses")
+	}
+	critical[len(critical)-1] = named
+	if r := decideOn(p, critical).Refusal(); r != nil {
+		t.Error(r)
+	}
+	if decideOn(p, critical, func(in *policy.Input) { in.Repository = "acme/other" }).Refusal() == nil {
+		t.Error("the name excuses an image of another one")
 	}
 }
 

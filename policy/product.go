@@ -103,6 +103,15 @@ func (n artifactNames) isAt(reference string) bool {
 	return reference == n.repository || isEnd && isRegistry(host)
 }
 
+// endsIn reports whether a package URL's name is the repository's: its last part, as the specification of type oci says, or all of it, with
+// or without its host, as syft writes it. What has more than one part is a path, and another path is another repository.
+func (n artifactNames) endsIn(name string) bool {
+	if !strings.Contains(name, "/") {
+		return n.repository != "" && name == n.repository[strings.LastIndexByte(n.repository, '/')+1:]
+	}
+	return n.isAt(name)
+}
+
 // isRegistry tells a registry from the first part of a repository, as container runtimes do.
 func isRegistry(s string) bool {
 	return !strings.Contains(s, "/") && (strings.ContainsAny(s, ".:") || s == "localhost")
@@ -129,11 +138,13 @@ func (c *component) imageMeans(names artifactNames, digests []string) match {
 		}
 		return matchNo
 	}
-	base := names.repository[strings.LastIndexByte(names.repository, '/')+1:]
-	if names.repository == "" || (p.name != base && p.name != names.repository && !strings.HasSuffix(names.repository, "/"+p.name)) {
+	if !names.endsIn(p.name) {
 		return matchNo
 	}
 	m := matchYes
+	if p.kind == "docker" && p.name != names.repository && !strings.Contains(p.name, "/") && p.qualifier("repository_url") == "" {
+		m = matchPerhaps // by its specification Docker Hub's own image of that name
+	}
 	for _, q := range p.qualifiers {
 		if q.key != "repository_url" {
 			m = matchPerhaps // a tag, an architecture: narrower, and nothing that is proven
@@ -144,6 +155,9 @@ func (c *component) imageMeans(names artifactNames, digests []string) match {
 			return matchNo
 		}
 	}
+	// Without repository_url this is every repository with that last part, and without a version every version of the image. It is certain all
+	// the same which one is meant: the statement is signed about the digest (excuses.of looks at no other), and its author may attest about this
+	// repository. The name has to agree with that; it does not have to prove it.
 	if p.version != "" {
 		m = matchPerhaps
 	}
