@@ -160,7 +160,9 @@ func TestBOMLinks(t *testing.T) {
 	p := parse(t, gated(fullGate))
 	const serial = "3e671687-395b-41f5-a30f-a58921a69b79/1"
 	sbom := func(about string) policy.Document {
-		return doc(policy.EvidenceSBOM, func(d *policy.Document) { d.SBOM.Serial, d.Digest, d.Bundle, d.LogIndex = serial, about, "sha256:bom", 8 })
+		return doc(policy.EvidenceSBOM, func(d *policy.Document) {
+			d.SBOM.Serial, d.Digest, d.Bundle, d.LogIndex = serial, about, "sha256:bom", 8
+		})
 	}
 	for name, tc := range map[string]struct {
 		link, about string
