@@ -68,10 +68,16 @@ type Received interface {
 	Close()
 }
 
-// Spool keeps documents that are being received, of at most limit bytes each.
+// Spool keeps documents that are being received, of at most limit bytes each, and
+// of at most Share bytes of one tenant.
 type Spool interface {
-	Receive(r io.Reader, limit int64) (Received, error)
+	Receive(tenant string, r io.Reader, limit int64) (Received, error)
+	Share() int64
 }
+
+// mostOf is how many bytes the body of a request may have: what its tenant's share
+// could never hold is refused at once, and not told to come again.
+func (p *parts) mostOf() int64 { return min(maxParts, p.Spool.Share()+2*maxPartsRequest) }
 
 // isParts tells whether a request has a body of parts, and how they are divided.
 func isParts(r *http.Request) (boundary string, is bool) {
@@ -165,10 +171,10 @@ func (p *parts) answerTo(ctx context.Context, w http.ResponseWriter, r *http.Req
 	switch {
 	case boundary == "":
 		return nil, fmt.Errorf("%w: the content type names no boundary", signer.ErrBadRequest)
-	case r.ContentLength > maxParts:
-		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, r.ContentLength, maxParts)
 	case p.Spool == nil:
 		return nil, fmt.Errorf("%w: this service takes no documents in parts", signer.ErrBadRequest)
+	case r.ContentLength > p.mostOf():
+		return nil, fmt.Errorf("%w: %d bytes, the limit of one request is %d (hint: attest the documents in several calls)", ErrTooLarge, r.ContentLength, p.mostOf())
 	}
 	done, err := p.each.take(admission.Who())
 	if err != nil {
@@ -228,7 +234,7 @@ func (p *parts) patiently(ctx context.Context, weight int64) (giveBack func(), e
 
 // receive reads the body. Whatever it returns has to be closed.
 func (p *parts) receive(ctx context.Context, w http.ResponseWriter, r *http.Request, boundary string, req *signer.Request) (asked partsRequest, received []Received, err error) {
-	body := &paced{r: http.MaxBytesReader(w, r.Body, maxParts), control: http.NewResponseController(w), begun: time.Now()}
+	body := &paced{r: http.MaxBytesReader(w, r.Body, p.mostOf()), control: http.NewResponseController(w), begun: time.Now()}
 	reader := multipart.NewReader(body, boundary)
 	first, err := p.next(reader)
 	if err != nil {
@@ -286,7 +292,7 @@ func (p *parts) receive(ctx context.Context, w http.ResponseWriter, r *http.Requ
 			return asked, nil, fmt.Errorf("%w: part %.100q is not named in evidence, or is there twice", signer.ErrBadRequest, name)
 		}
 		e := asked.Evidence[i]
-		if files[i], err = p.Spool.Receive(part, signer.MaxDocument); err != nil {
+		if files[i], err = p.Spool.Receive(req.Admission.Tenant(), part, signer.MaxDocument); err != nil {
 			files[i] = nil
 			return asked, nil, fmt.Errorf("part %s: %w", e.Part, truncated(err))
 		}
