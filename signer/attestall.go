@@ -256,8 +256,9 @@ func byArtifact(all []logged) [][]*logged {
 	return groups
 }
 
-// attachGroup writes the bundles of several intents about one artifact and reads
-// them back. Power fails here: as in finish.
+// attachGroup writes the bundles of several intents about one artifact and their
+// layers under its tag, each of them at once, and reads them back. Power fails here:
+// as in finish.
 func (s *Service) attachGroup(ctx context.Context, group []*logged) error {
 	var blobs []oci.BundleBlob
 	for _, l := range group {
@@ -265,23 +266,42 @@ func (s *Service) attachGroup(ctx context.Context, group []*logged) error {
 			blobs = append(blobs, oci.BundleBlob{Bytes: a.Bundle, PredicateType: l.in.PredicateType, Created: l.in.Created})
 		}
 	}
-	manifests, err := s.cfg.Registry.AttachBundles(ctx, group[0].in.Artifact, blobs)
-	if err != nil {
-		var errs []error
-		for _, l := range group {
-			errs = append(errs, s.fail(ctx, l.ev, stageAttach, err))
-		}
-		return errs[0]
+	var layers []tagged
+	for _, l := range group {
+		layers = append(layers, l.layers...)
 	}
-	n := 0
+	var manifests []attest.Digest
+	var tags []AttachedTag
+	errs := sideBySide([]func() error{ // neither needs the other
+		func() (err error) {
+			manifests, err = s.cfg.Registry.AttachBundles(ctx, group[0].in.Artifact, blobs)
+			return err
+		},
+		func() (err error) {
+			tags, err = s.attachTag(ctx, group[0].in, layers)
+			return err
+		},
+	}, func(attach func() error) error { return attach() })
+	if err := errors.Join(errs...); err != nil {
+		return s.failGroup(ctx, group, err)
+	}
 	for _, l := range group {
 		for i := range l.attached {
-			l.attached[i].Manifest = manifests[n]
-			n++
+			l.attached[i].Manifest, manifests = manifests[0], manifests[1:]
 			faultPoint("attached")
 		}
+		l.tags, tags = tags[:len(l.layers)], tags[len(l.layers):]
 	}
 	return nil
+}
+
+// failGroup records of each of them what has happened to all.
+func (s *Service) failGroup(ctx context.Context, group []*logged, cause error) error {
+	errs := make([]error, len(group))
+	for i, l := range group {
+		errs[i] = s.fail(ctx, l.ev, stageAttach, cause)
+	}
+	return errs[0]
 }
 
 // lanes are the indexes of charges that are logged one after the other, in the

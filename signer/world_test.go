@@ -81,6 +81,8 @@ type world struct {
 	policy string // testPolicy
 	keys   map[string]signer.SigningKey
 	tags   map[string][]oci.TagLayer // nil: none are written
+	// tagWrites counts how often one was written.
+	tagWrites int
 }
 
 // counted is a use of a token.
