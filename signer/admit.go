@@ -38,7 +38,9 @@ func (a *Admission) Tenant() string {
 }
 
 // tenantOf is a key for a project of an identity source.
-func tenantOf(p Principal) string { return fmt.Sprintf("%d:%s,%s", len(p.Identity), p.Identity, Project(p)) }
+func tenantOf(p Principal) string {
+	return fmt.Sprintf("%d:%s,%s", len(p.Identity), p.Identity, Project(p))
+}
 
 // Admit tells whether run would go beyond its first step: whether the token of
 // req is good, some rule speaks of who has it, and its quotas have room, so that
