@@ -86,8 +86,13 @@ func sieved(p *policy.SigningPolicy, r *rand.Rand) (all, some policy.Decision, u
 		in.Kind, in.Platforms = policy.KindIndex, []string{otherImage, armDigest}[:r.IntN(3)]
 	}
 	needs := p.Needs(in)
+	alike := r.IntN(2) == 0 // scans of one tool, none of a run: each may hide the others
 	for i := range r.IntN(14) {
-		in.Evidence = append(in.Evidence, randomEvidence(r, i))
+		d := randomEvidence(r, i)
+		if alike && d.Scan != nil && d.Kind == policy.EvidenceScan {
+			d.Run, d.Digest, d.Scan.Tool = "", digest, "trivy"
+		}
+		in.Evidence = append(in.Evidence, d)
 	}
 	all = p.Decide(in)
 	newest := slices.Clone(in.Evidence)
@@ -145,6 +150,55 @@ func FuzzSieve(f *testing.F) {
 			t.Fatalf("%s\nwith all %v, sieved: %v", sieveGates[n], want.Refusal(), got.Refusal())
 		}
 	})
+}
+
+// Reports of a tool whose newest will not do, here for its old database, count down to the first that does: none of those between may be left
+// out, and those behind it may.
+func TestSieveKeepsWhatStillCounts(t *testing.T) {
+	p := parse(t, gated("scan: {maxAge: 24h, maxDatabaseAge: 12h}\nconditions:\n- {name: none, expression: evidence.scan.findings.size() == 0, message: m}"))
+	const tool = "trivy"
+	report := func(hours int, tool string, databaseHours int, findings ...policy.Finding) policy.Document {
+		return scanOf(func(d *policy.Document) {
+			d.At = judgedAt.Add(-time.Duration(hours) * time.Hour)
+			d.Scan.Tool, d.Scan.FinishedAt, d.Scan.DatabaseAt = tool, d.At, judgedAt.Add(-time.Duration(databaseHours)*time.Hour)
+			d.LogIndex, d.Bundle = int64(100-hours), fmt.Sprint("sha256:", tool, hours)
+		}, findings...)
+	}
+	bad := finding("CVE-2026-1", "critical")
+	other := report(1, "grype", 2)
+	for name, tc := range map[string]struct {
+		reports []policy.Document
+		allowed bool
+		kept    int
+	}{
+		"the second says it":        {[]policy.Document{report(1, tool, 20), report(2, tool, 20, bad), report(3, tool, 20), report(4, tool, 5), report(5, tool, 5, bad)}, false, 5},
+		"only one that is behind":   {[]policy.Document{report(1, tool, 20), report(2, tool, 20), report(4, tool, 5), report(5, tool, 5, bad), report(6, tool, 20, bad)}, true, 4},
+		"the one that does says it": {[]policy.Document{report(1, tool, 20), report(4, tool, 5, bad), report(5, tool, 5)}, false, 3},
+		"the newest does":           {[]policy.Document{report(1, tool, 5), report(2, tool, 20, bad), report(3, tool, 5, bad)}, true, 2},
+		"from the future":           {[]policy.Document{report(1, tool, 20), report(6, tool, 1, bad), report(7, tool, 8)}, false, 4}, // a database newer than its report
+	} {
+		in := request()
+		in.Evidence = append(slices.Clone(tc.reports), other)
+		_, whole := p.Decide(in).Grant()
+		if whole != tc.allowed {
+			t.Errorf("%s: all together, allowed %t", name, whole)
+		}
+		for _, reverse := range []bool{false, true} {
+			all := slices.Clone(in.Evidence)
+			if reverse {
+				slices.Reverse(all)
+			}
+			sieve := policy.NewSieve(p.Needs(in), in.Now)
+			for _, d := range all {
+				sieve.Add(d)
+			}
+			kept := in
+			kept.Evidence = sieve.Documents()
+			if _, allowed := p.Decide(kept).Grant(); allowed != tc.allowed || len(kept.Evidence) != tc.kept {
+				t.Errorf("%s (oldest first: %t): allowed %t, %d kept", name, reverse, allowed, len(kept.Evidence))
+			}
+		}
+	}
 }
 
 func TestSieveIsSmall(t *testing.T) {

@@ -25,7 +25,7 @@ func (s *Service) isAbout(ctx context.Context, a, subject oci.Artifact, ev attes
 		return nil, nil
 	}
 	names, _ := ev.Names()
-	if subject.Digest != a.Digest && slices.Contains(names, string(a.Digest)) { // a platform's index
+	if slices.Contains(names, string(a.Digest)) { // the subject is a platform of it
 		return []attest.Digest{a.Digest}, nil
 	}
 	named := make([]attest.Digest, len(names))
