@@ -30,7 +30,7 @@ func (s *Service) Attest(ctx context.Context, req Request) (Receipt, error) {
 	}
 	req.PredicateType = predicateType
 	return s.run(ctx, req, func(p Principal, a oci.Artifact, req Request) (draft, error) {
-		if _, err := s.predicateIsAbout(ctx, a, a, req.PredicateType, req.Predicate); err != nil {
+		if _, err := s.isAbout(ctx, a, a, evidenceIn(req.PredicateType, req.Predicate)); err != nil {
 			return draft{}, fmt.Errorf("predicate: %w", err)
 		}
 		return s.draftAttestation(p, a, req)

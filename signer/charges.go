@@ -73,14 +73,13 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 	}
 	var all []*charge
 	for _, d := range documents {
+		ev := d.Evidence
+		if ev.Kind == "" {
+			ev = evidenceIn(d.PredicateType, d.Predicate)
+		}
 		for _, subject := range about {
 			c := &charge{carried: d, artifact: subject}
-			if d.Evidence.Kind == "" {
-				c.kin, err = s.predicateIsAbout(ctx, a, subject, d.PredicateType, d.Predicate)
-			} else {
-				c.kin, err = s.isAbout(ctx, a, subject, d.Evidence)
-			}
-			if err != nil {
+			if c.kin, err = s.isAbout(ctx, a, subject, ev); err != nil {
 				return nil, fmt.Errorf("%s: %w", d.name, err)
 			}
 			all = append(all, c)

@@ -42,15 +42,15 @@ func (s *Service) isAbout(ctx context.Context, a, subject oci.Artifact, ev attes
 	return kin, nil
 }
 
-// predicateIsAbout is isAbout of a predicate that somebody wrote. One that cannot be
-// read says nothing, and counts for nothing.
-func (s *Service) predicateIsAbout(ctx context.Context, a, subject oci.Artifact, predicateType string, predicate []byte) ([]attest.Digest, error) {
+// evidenceIn is what a predicate says that somebody wrote. One that cannot be read
+// says nothing, and counts for nothing.
+func evidenceIn(predicateType string, predicate []byte) attest.Evidence {
 	if !attest.IsEvidence(predicateType) {
-		return nil, nil
+		return attest.Evidence{}
 	}
 	ev, err := attest.ReadEvidence(predicateType, predicate)
 	if err != nil {
-		return nil, nil //nolint:nilerr // see above
+		return attest.Evidence{}
 	}
-	return s.isAbout(ctx, a, subject, ev)
+	return ev
 }
