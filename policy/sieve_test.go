@@ -140,7 +140,7 @@ func FuzzSieve(f *testing.F) {
 			f.Fatal(err)
 		}
 		gates = append(gates, p)
-		f.Add(uint64(i), uint64(i)) //nolint:gosec // an index
+		f.Add(uint64(i), uint64(i))
 	}
 	f.Fuzz(func(t *testing.T, seed, gate uint64) {
 		n := gate % uint64(len(gates))

@@ -161,7 +161,9 @@ func (g *gatherer) byKey(ctx context.Context, artifact oci.Artifact, a attached)
 // relatives asks the registry, so that a report of an index's platform is read as
 // the service's gates read it.
 func (g *gatherer) relatives(ctx context.Context, artifact oci.Artifact) document.Relatives {
-	return func(named []attest.Digest) ([]attest.Digest, error) { return g.registry.Relatives(ctx, artifact, named) }
+	return func(named []attest.Digest) ([]attest.Digest, error) {
+		return g.registry.Relatives(ctx, artifact, named)
+	}
 }
 
 // read says what a verified statement says.

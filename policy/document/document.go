@@ -47,7 +47,7 @@ func OfRelated(fact policy.Fact, digest attest.Digest, relatives Relatives) (pol
 	ev, err := attest.ReadEvidence(fact.PredicateType, fact.Predicate)
 	if err != nil {
 		d.Problem = err.Error()
-		return d, true, nil
+		return d, true, nil //nolint:nilerr // it is the document's problem
 	}
 	var kin []attest.Digest
 	if relatives != nil && ev.About(digest) != nil {
