@@ -131,18 +131,30 @@ func (s *Sieve) Add(d Document) {
 }
 
 // addReport keeps a report down to the newest that is sure to be sufficient: of a tool whose newest is not, older ones still count, down to the
-// first that is (gate.stillKnown).
+// first that is (gate.stillKnown). One that is sufficient for no gate and has found nothing adds nothing to that, unless it is the newest.
 func (s *Sieve) addReport(key sieved, d Document) {
 	line := s.lines[key]
 	if line == nil {
 		line = &reportLine{}
 		s.lines[key] = line
 	}
-	if line.sure != nil && line.sure.compareNews(&d) >= 0 {
+	newer := func(k Document) bool { return k.compareNews(&d) >= 0 }
+	switch {
+	case line.sure != nil && newer(*line.sure):
+		return
+	case s.isEmpty(&d) && slices.ContainsFunc(line.rest, newer):
 		return
 	}
+	sure := s.isSure(&d)
+	line.rest = slices.DeleteFunc(line.rest, func(k Document) bool {
+		gone := !newer(k) && (sure || s.isEmpty(&k))
+		if gone {
+			s.size -= k.size()
+		}
+		return gone
+	})
 	s.size += d.size()
-	if !s.isSure(&d) {
+	if !sure {
 		line.rest = append(line.rest, d)
 		return
 	}
@@ -150,13 +162,13 @@ func (s *Sieve) addReport(key sieved, d Document) {
 		s.size -= line.sure.size()
 	}
 	line.sure = &d
-	line.rest = slices.DeleteFunc(line.rest, func(older Document) bool {
-		gone := d.compareNews(&older) >= 0
-		if gone {
-			s.size -= older.size()
-		}
-		return gone
-	})
+}
+
+// isEmpty reports whether a report is sufficient for no gate, and says nothing either.
+func (s *Sieve) isEmpty(d *Document) bool {
+	_, timed := s.needs.Ages[d.Kind] // every gate wants to know when it was made
+	hopeless := d.Scan.Nothing != "" || d.Scan.FinishedAt.After(d.At.Add(clockTolerance)) || (timed && d.Scan.FinishedAt.IsZero())
+	return hopeless && len(d.Scan.Findings) == 0
 }
 
 // isSure reports whether a report is sufficient for every gate, but for its age.

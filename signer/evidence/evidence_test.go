@@ -207,7 +207,10 @@ func (p *places) source(t *testing.T) *evidence.Source {
 }
 
 // everything is what the gates of these tests need.
-var everything = policy.Needs{Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX}}
+var everything = policy.Needs{
+	Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX},
+	Ages: map[string]time.Duration{policy.EvidenceScan: 366 * 24 * time.Hour}, // which every gate has, of scans
+}
 
 func (p *places) gather(t *testing.T, platforms bool) (signer.Gathered, error) {
 	t.Helper()
