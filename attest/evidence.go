@@ -47,6 +47,9 @@ type Evidence struct {
 	// Named is the document that was read, if the predicate names it and does not
 	// hold it. Only the service makes such predicates.
 	Named *Original
+	// Within is where in a predicate the report was that has been read; "" if it is
+	// the predicate.
+	Within string
 	// secret: the document says what a secret is, and not only where.
 	secret bool
 	// ChartImages are what a Helm chart refers to.
@@ -63,9 +66,11 @@ type SBOM struct {
 	Created time.Time // as the document says; zero if it does not
 	Tool    string    // made it, as it calls itself; or ""
 	Target  string    // what it is about, by name: a label
-	// Digest is the registry digest that the document names for what it is about,
-	// or "".
-	Digest string
+	// Digest is what the document calls the digest of what it is about, or "": a
+	// label. Digests are those that a registry knows it by for certain: the artifact
+	// is one of them.
+	Digest  string
+	Digests []string
 	// Vulnerabilities is how many a CycloneDX document lists beside the
 	// components: they are read as a scan or VEX if somebody asks for that.
 	Vulnerabilities int

@@ -62,6 +62,8 @@ func (s *sbomReader) cyclonedxMetadata(name []byte) error {
 		c, err := s.cyclonedxOne(nil)
 		s.sbom.Target = c.name
 		s.about(append(c.digests, c.version, c.purl)...)
+		s.pulled(c.digests)
+		s.purl("", true, c.purl)
 		return err
 	}
 	return nil

@@ -79,7 +79,7 @@ func (c *cyclonedxVulnerabilities) read() error {
 		}
 		c.target = metadata.Component.Ref
 	}
-	c.at, c.digests = s.sbom.Created, s.digests
+	c.at, c.digests = s.sbom.Created, s.sbom.Digests
 	c.tool, c.version, _ = strings.Cut(s.sbom.Tool, "-")
 	if err := c.readComponents("$.components", c.top["components"], 0); err != nil {
 		return err

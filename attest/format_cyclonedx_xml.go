@@ -33,8 +33,8 @@ type cyclonedxXML struct {
 	// open are the components whose end has not come, innermost last.
 	open     []cyclonedxComponent
 	listed   bool
-	digests  []string
 	property string
+	bomNames
 }
 
 func readCycloneDXXML(src io.Reader) (*SBOM, error) {
@@ -45,7 +45,7 @@ func readCycloneDXXML(src io.Reader) (*SBOM, error) {
 	if !c.listed {
 		return nil, unreadable("components", "missing: the document lists nothing")
 	}
-	c.sbom.Digest = onlyOne(c.digests)
+	c.settle(&c.sbom)
 	return &c.sbom, nil
 }
 
@@ -134,6 +134,7 @@ func (c *cyclonedxXML) end(name string) error {
 		}
 	case len(c.open) > 0 && name == "property" && c.property == "aquasecurity:trivy:RepoDigest" && c.x.names[1] == "metadata":
 		c.about(text)
+		c.pulled([]string{text})
 	}
 	return nil
 }
@@ -147,14 +148,6 @@ func (c *cyclonedxXML) directly() bool {
 	return is
 }
 
-func (c *cyclonedxXML) about(names ...string) {
-	for _, name := range names {
-		if digest := digestIn(name); digest != "" && len(c.digests) < maxDigests {
-			c.digests = append(c.digests, digest)
-		}
-	}
-}
-
 // close counts a component whose end has come.
 func (c *cyclonedxXML) close() error {
 	one := c.open[len(c.open)-1]
@@ -162,6 +155,7 @@ func (c *cyclonedxXML) close() error {
 	if c.x.names[1] == "metadata" {
 		c.sbom.Target = one.name
 		c.about(one.version, one.purl)
+		c.purl("", true, one.purl)
 		return nil
 	}
 	if one.name == "" {

@@ -12,8 +12,9 @@ import (
 
 // JUnit's XML. It has no specification; what Jenkins, Gradle, pytest and
 // gotestsum write has test cases inside test suites, with an element failure,
-// error or skipped in those that did not pass. It is counted, never kept: what
-// tests print may be anything.
+// error or skipped in those that did not pass. A statement counts them and names
+// those that failed, and holds nothing of what they print, which may be anything;
+// the service keeps the file itself beside the image.
 
 const junitName = "junit"
 

@@ -67,8 +67,10 @@ func SBOMReference(attester string, o Original, k Kept, s SBOM) ([]byte, error) 
 		Version  string `json:"version"`
 		Packages int    `json:"packages"`
 		Created  string `json:"created,omitempty"`
+		// Digests are those of which the artifact must be one.
+		Digests []string `json:"digests,omitempty"`
 	}
-	said := summary{Format: s.Format, Version: s.Version, Packages: s.Packages}
+	said := summary{Format: s.Format, Version: s.Version, Packages: s.Packages, Digests: s.Digests}
 	if !s.Created.IsZero() {
 		said.Created = s.Created.UTC().Format(time.RFC3339)
 	}
@@ -144,6 +146,7 @@ func readSBOMReference(d *document) (Evidence, error) {
 	var said struct {
 		Format, Version, Created string
 		Packages                 int
+		Digests                  []string
 	}
 	if err := d.into("references", &references); err != nil {
 		return Evidence{}, err
@@ -161,7 +164,7 @@ func readSBOMReference(d *document) (Evidence, error) {
 	if (said.Format != "SPDX" && said.Format != "CycloneDX") || said.Packages < 0 {
 		return Evidence{}, unreadable("$.sbom", "want the format, SPDX or CycloneDX, and the number of packages")
 	}
-	s := &SBOM{Format: said.Format, Version: keep(said.Version), Packages: said.Packages}
+	s := &SBOM{Format: said.Format, Version: keep(said.Version), Packages: said.Packages, Digests: keepUnique(said.Digests, "", maxDigests)}
 	if s.Created, err = timeAt("$.sbom.created", said.Created); err != nil {
 		return Evidence{}, err
 	}

@@ -2,10 +2,7 @@
 
 package attest
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // SBOMs in JSON are read from the front, whichever of the formats they turn
 // out to be: the member that names the format may come last. A gate asks
@@ -23,8 +20,7 @@ type sbomReader struct {
 	descriptor             string // syft: the tool's name
 	// seen are the lists that were there.
 	components, packages, graph, artifacts bool
-	// digests are the registry digests that the document gives what it is about.
-	digests []string
+	bomNames
 	wrapped bool // by old cosign, in Data
 }
 
@@ -69,6 +65,13 @@ func (s *sbomReader) member(name []byte) error {
 		return s.r.string(&s.sbom.Target)
 	case "packages":
 		return s.list(&s.packages, s.spdxPackage)
+	case "documentDescribes":
+		return s.describesAll()
+	case "relationships":
+		if s.r.peek() != '[' {
+			return nil
+		}
+		return s.list(new(bool), s.spdxRelationship)
 	case "@context":
 		return s.spdx3Context()
 	case "@graph":
@@ -104,33 +107,6 @@ func (s *sbomReader) count(name, purl string) error {
 	return nil
 }
 
-// about notes what a document says about the artifact's digest.
-func (s *sbomReader) about(names ...string) {
-	for _, name := range names {
-		if digest := digestIn(name); digest != "" && len(s.digests) < maxDigests {
-			s.digests = append(s.digests, digest)
-		}
-	}
-}
-
-// digestIn returns the registry digest in a digest, a reference or an OCI
-// package URL.
-func digestIn(name string) string {
-	if p, ok := parsePURL(name); ok {
-		if p.kind != "oci" && p.kind != "docker" {
-			return ""
-		}
-		name = p.version
-	}
-	if _, after, ok := strings.Cut(name, "@"); ok {
-		name = after
-	}
-	if d, err := ParseDigest(name); err == nil {
-		return string(d)
-	}
-	return ""
-}
-
 // finish demands what the format demands.
 func (s *sbomReader) finish() error {
 	families := 0
@@ -142,8 +118,8 @@ func (s *sbomReader) finish() error {
 	if families > 1 {
 		return unreadable("$", "the members of several formats: it could be read in two ways")
 	}
-	s.sbom.Digest = onlyOne(s.digests)
 	s.sbom.Target, s.sbom.Tool = keep(s.sbom.Target), keep(s.sbom.Tool)
+	s.settle(&s.sbom)
 	switch {
 	case s.bomFormat != "":
 		return s.finishCycloneDX()
@@ -155,20 +131,6 @@ func (s *sbomReader) finish() error {
 		return s.finishSyft()
 	}
 	return unreadable("$", "not an SBOM that is known here (hint: CycloneDX, SPDX or syft JSON)")
-}
-
-// onlyOne returns the digest that all name. Several are those of an index and
-// of an image: none of them is the one.
-func onlyOne(digests []string) string {
-	for _, d := range digests {
-		if d != digests[0] {
-			return ""
-		}
-	}
-	if len(digests) == 0 {
-		return ""
-	}
-	return digests[0]
 }
 
 // readSBOMDocument is the reader of all SBOM formats in memory.
@@ -191,20 +153,4 @@ func (s *sbomReader) formatName() string {
 		return "spdx3"
 	}
 	return "syft"
-}
-
-// named sets which digests a report names.
-func (s *Scan) named(digests []string) {
-	s.Digests = keepUnique(slices.Clone(digests), "", maxDigests)
-}
-
-// digestsAmong returns the digests that references repository@sha256:… name.
-func digestsAmong(references []string) []string {
-	var all []string
-	for _, r := range references {
-		if _, digest, ok := strings.Cut(r, "@"); ok {
-			all = append(all, keep(digest))
-		}
-	}
-	return all
 }

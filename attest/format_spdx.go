@@ -50,12 +50,14 @@ func (s *sbomReader) time() error {
 }
 
 func (s *sbomReader) spdxPackage() error {
-	var label, version, purl, purpose string
+	var id, label, version, purl, purpose string
 	if s.r.peek() != '{' {
 		return s.r.want("an object")
 	}
 	err := s.r.object(func(name []byte) error {
 		switch string(name) {
+		case "SPDXID":
+			return s.r.string(&id)
 		case "name":
 			return s.r.string(&label)
 		case "versionInfo":
@@ -73,6 +75,7 @@ func (s *sbomReader) spdxPackage() error {
 	}
 	if purpose == "CONTAINER" {
 		s.about(version, purl)
+		s.purl(id, false, purl)
 	}
 	return s.count(label, purl)
 }
@@ -94,6 +97,56 @@ func (s *sbomReader) spdxReference(purl *string) error {
 	}
 	return err
 }
+
+// describesAll reads a list of what the document is about. What is no id names
+// nothing.
+func (s *sbomReader) describesAll() error {
+	if s.r.peek() != '[' {
+		return nil
+	}
+	_, err := s.r.list(func() error {
+		if s.r.peek() != '"' {
+			return nil
+		}
+		var id string
+		err := s.r.string(&id)
+		s.describes(id)
+		return err
+	})
+	return err
+}
+
+// spdxRelationship reads what the document is about, as later SPDX says it.
+func (s *sbomReader) spdxRelationship() error {
+	var from, kind, to string
+	if s.r.peek() != '{' {
+		return nil
+	}
+	err := s.r.object(func(name []byte) error {
+		if s.r.peek() != '"' {
+			return nil
+		}
+		switch string(name) {
+		case "spdxElementId":
+			return s.r.string(&from)
+		case "relationshipType":
+			return s.r.string(&kind)
+		case "relatedSpdxElement":
+			return s.r.string(&to)
+		}
+		return nil
+	})
+	switch {
+	case from == spdxDocument && kind == "DESCRIBES":
+		s.describes(to)
+	case to == spdxDocument && kind == "DESCRIBED_BY":
+		s.describes(from)
+	}
+	return err
+}
+
+// spdxDocument is how an SPDX 2 document calls itself.
+const spdxDocument = "SPDXRef-DOCUMENT"
 
 func (s *sbomReader) finishSPDX() error {
 	m := spdxVersions.FindStringSubmatch(s.spdxVersion)

@@ -60,7 +60,7 @@ func (s *sbomReader) spdx3Context() error {
 }
 
 func (s *sbomReader) spdx3Element() error {
-	var kind, name, purl, purpose, version, specVersion, created string
+	var kind, id, name, purl, purpose, version, specVersion, created string
 	if s.r.peek() != '{' {
 		return s.r.want("an object")
 	}
@@ -68,6 +68,10 @@ func (s *sbomReader) spdx3Element() error {
 		switch string(member) {
 		case "type", "@type":
 			return s.r.string(&kind)
+		case "spdxId", "@id":
+			return s.r.string(&id)
+		case "rootElement":
+			return s.describesAll()
 		case "name":
 			return s.r.string(&name)
 		case "software_packageUrl":
@@ -93,6 +97,7 @@ func (s *sbomReader) spdx3Element() error {
 	case "software_Package":
 		if purpose == "container" {
 			s.about(version, purl)
+			s.purl(id, false, purl)
 		}
 		return s.count(name, purl)
 	case "SpdxDocument":

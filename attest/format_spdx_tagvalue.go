@@ -49,11 +49,12 @@ func isTagValue(head []byte) bool {
 type tagValue struct {
 	sbom      SBOM
 	inPackage bool
-	purl      bool
+	hasPURL   bool
 	container bool
+	id        string   // of the package
 	names     []string // of the package that may be what the document is about
-	digests   []string
-	seen      map[string]bool // of the document's own tags
+	bomNames
+	seen map[string]bool // of the document's own tags
 }
 
 func readTagValue(src io.Reader) (*SBOM, error) {
@@ -146,6 +147,14 @@ func (t *tagValue) take(tag, value string) error {
 		}
 	case "FileName", "SnippetSPDXID", "LicenseID":
 		t.endPackage()
+	case "SPDXID":
+		if t.inPackage {
+			t.id = value
+		}
+	case "Relationship":
+		if fields := strings.Fields(value); len(fields) == 3 && fields[0] == spdxDocument && fields[1] == "DESCRIBES" {
+			t.describes(fields[2])
+		}
 	case "PackageVersion":
 		t.name(value)
 	case "PrimaryPackagePurpose":
@@ -153,7 +162,7 @@ func (t *tagValue) take(tag, value string) error {
 	case "ExternalRef":
 		// category, type, locator
 		if fields := strings.Fields(value); t.inPackage && len(fields) == 3 && fields[1] == "purl" {
-			t.purl = t.purl || strings.HasPrefix(fields[2], "pkg:")
+			t.hasPURL = t.hasPURL || strings.HasPrefix(fields[2], "pkg:")
 			t.name(fields[2])
 		}
 	}
@@ -168,17 +177,16 @@ func (t *tagValue) name(value string) {
 
 // endPackage counts what belonged to a package.
 func (t *tagValue) endPackage() {
-	if t.purl {
+	if t.hasPURL {
 		t.sbom.PURLs++
 	}
 	if t.container {
+		t.about(t.names...)
 		for _, name := range t.names {
-			if digest := digestIn(name); digest != "" && len(t.digests) < maxDigests {
-				t.digests = append(t.digests, digest)
-			}
+			t.purl(t.id, false, name)
 		}
 	}
-	t.inPackage, t.purl, t.container, t.names = false, false, false, t.names[:0]
+	t.inPackage, t.hasPURL, t.container, t.id, t.names = false, false, false, "", t.names[:0]
 }
 
 func (t *tagValue) finish() (*SBOM, error) {
@@ -189,6 +197,6 @@ func (t *tagValue) finish() (*SBOM, error) {
 	case t.sbom.Packages == 0:
 		return nil, unreadable("PackageName", "missing: the document lists nothing")
 	}
-	t.sbom.Digest = onlyOne(t.digests)
+	t.settle(&t.sbom)
 	return &t.sbom, nil
 }

@@ -64,6 +64,7 @@ func (s *sbomReader) syftSource(name []byte) error {
 				var all []string
 				err := s.r.texts(&all)
 				s.about(all...)
+				s.pulled(all)
 				return err
 			case "userInput":
 				return s.r.string(&s.sbom.Target)

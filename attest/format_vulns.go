@@ -105,6 +105,7 @@ func readCosignVuln(d *document) (Evidence, error) {
 			return Evidence{}, within(err, "$.scanner.result")
 		}
 		ev.Named = nil // what a report says of itself is not the service's word
+		ev.Within = "$.scanner.result"
 		s := ev.Scan
 		if ev.Check != nil {
 			s = &ev.Check.Scan

@@ -92,7 +92,7 @@ func sameAgain(d attest.Document) string {
 	}
 	want := d.Evidence
 	for _, ev := range []*attest.Evidence{&again, &want} {
-		ev.Format = ""
+		ev.Format, ev.Within = "", ""
 		if s := scanOf(*ev); s != nil { // predicates' times are to the second
 			c := *s
 			for _, at := range []*time.Time{&c.StartedAt, &c.FinishedAt, &c.DatabaseAt} {

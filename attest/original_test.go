@@ -37,7 +37,7 @@ func TestSBOMReference(t *testing.T) {
 		t.Errorf("%s, %v", predicate, err)
 	}
 	ev, err := attest.ReadEvidence(attest.PredicateSBOMReference, predicate)
-	if err != nil || ev.Kind != attest.EvidenceSBOM || *ev.SBOM != said || *ev.Named != original {
+	if err != nil || ev.Kind != attest.EvidenceSBOM || !reflect.DeepEqual(*ev.SBOM, said) || *ev.Named != original {
 		t.Errorf("%+v, %v", ev, err)
 	}
 	for change, want := range map[string]string{

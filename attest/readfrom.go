@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 )
 
 // Original names the file that a predicate was made from, byte for byte as it
@@ -299,31 +298,4 @@ func readStreamed(head []byte, src io.Reader) (Document, error) {
 		}
 	}
 	return Document{}, unreadable("$", "not an SBOM that is known here")
-}
-
-// About tells whether a document is about one of these digests: an artifact's,
-// and those of its platforms or of the index that it is in. One that names no
-// digest is about whatever its statement is about. The error is an
-// ErrOtherArtifact and an ErrEvidence.
-func (ev Evidence) About(digests ...Digest) error {
-	var all []string
-	switch {
-	case ev.Scan != nil:
-		all = ev.Scan.Digests
-	case ev.Check != nil:
-		all = ev.Check.Digests
-	case ev.SBOM != nil && ev.SBOM.Digest != "":
-		all = []string{ev.SBOM.Digest}
-	}
-	if len(all) == 0 || slices.ContainsFunc(all, func(named string) bool { return slices.Contains(digests, Digest(named)) }) {
-		return nil
-	}
-	named := strings.Join(all, " or ")
-	want := ""
-	for i, d := range digests {
-		if want += string(d); i < len(digests)-1 {
-			want += " or "
-		}
-	}
-	return &FormatError{Format: ev.Format, Want: "is about " + named + ", not about " + want, cause: ErrOtherArtifact}
 }

@@ -41,12 +41,9 @@ type product struct{ names, parts []component }
 
 // newExcuses keeps the statements of the documents that count and whose author the gate allows.
 func (g *gate) newExcuses(s gateSubject, documents []Document, now time.Time) *excuses {
-	x := &excuses{byID: make(map[string][]*excuse), names: artifactNames{repository: s.repository}, index: s.digest}
+	x := &excuses{byID: make(map[string][]*excuse), names: artifactNames{repository: s.repository, boms: g.lentBOMs(s, documents, now)}, index: s.digest}
 	for i := range documents {
 		d := &documents[i]
-		if d.SBOM != nil && d.SBOM.Serial != "" && d.Problem == "" && (d.Digest == s.digest || slices.Contains(s.platforms, d.Digest)) {
-			x.names.serials = append(x.names.serials, d.SBOM.Serial)
-		}
 		author, allowed := g.vexAuthor(d.Author)
 		if d.Kind != EvidenceVEX || !allowed || g.unusable(d, now) != "" {
 			continue
@@ -56,6 +53,23 @@ func (g *gate) newExcuses(s gateSubject, documents []Document, now time.Time) *e
 		}
 	}
 	return x
+}
+
+// lentBOMs are the CycloneDX documents by which BOM-Links may name what is judged: of each digest the SBOM that counts, and no other. An
+// inventory that the gate would not accept, or that a newer one has replaced, names nothing.
+func (g *gate) lentBOMs(s gateSubject, documents []Document, now time.Time) []lentBOM {
+	if !slices.ContainsFunc(documents, func(d Document) bool { return d.SBOM != nil && d.SBOM.Serial != "" }) {
+		return nil
+	}
+	var lent []lentBOM
+	for _, digest := range append([]string{s.digest}, s.platforms...) {
+		for _, d := range g.pick(asked{kind: EvidenceSBOM, target: digest}, documents, now).documents {
+			if d.enough && d.SBOM.Serial != "" {
+				lent = append(lent, lentBOM{d.SBOM.Serial, digest})
+			}
+		}
+	}
+	return lent
 }
 
 func (x *excuses) add(d *Document, s *VEXStatement, author vexAuthor, now time.Time) {
@@ -231,7 +245,7 @@ func (p *product) means(f *Finding, found *packageURL, known bool, names artifac
 		}
 		artifact = max(artifact, m)
 		if c.isPURL && !c.isImage() {
-			itself = max(itself, c.meansPackage(f, found, known, names))
+			itself = max(itself, c.meansPackage(f, found, known, names, digests))
 		}
 	}
 	if len(p.parts) == 0 {
@@ -239,7 +253,7 @@ func (p *product) means(f *Finding, found *packageURL, known bool, names artifac
 	}
 	part := matchNo
 	for i := range p.parts {
-		part = max(part, p.parts[i].meansPackage(f, found, known, names))
+		part = max(part, p.parts[i].meansPackage(f, found, known, names, digests))
 	}
 	// Of a package that is the product itself only a part is meant; nobody can say which.
 	return max(min(artifact, part), min(itself, matchPerhaps))

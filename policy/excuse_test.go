@@ -45,6 +45,12 @@ func TestExcuses(t *testing.T) {
 		"the package in another spelling":     {products(product("pkg:OCI/App", "pkg:DEB/Debian/%6Fpenssl@3%2E0.1?arch=%61md64")), true},
 		"a part of the package":               {products(product("pkg:oci/app", "pkg:deb/debian/openssl#lib")), false},
 		"another image":                       {products(product("pkg:oci/other")), false},
+		"the image by its path":               {products(product("pkg:oci/acme/app")), true},
+		"as syft writes it":                   {products(product("pkg:oci/registry.example%3A5000%2Facme%2Fapp")), true},
+		"another path":                        {products(product("pkg:oci/globex/app")), false},
+		"a longer path":                       {products(product("pkg:oci/globex/acme/app")), false},
+		"one of Docker Hub":                   {products(product("pkg:docker/app")), false},
+		"of Docker's type, and here":          {products(product("pkg:docker/acme/app?repository_url=registry.example")), true},
 		"another image, whose end is ours":    {products(product("pkg:oci/myapp")), false},
 		"the image in its repository":         {products(product("pkg:oci/app?repository_url=registry.example/acme/app")), true},
 		"the image in its folder":             {products(product("pkg:oci/app?repository_url=registry.example/acme")), true},
@@ -95,6 +101,24 @@ func TestExcuses(t *testing.T) {
 	}
 }
 
+// A bare name is that of many repositories. It excuses, because the document is signed about what is judged; signed about anything else, it
+// does not, and the same name is no one else's excuse.
+func TestBareNames(t *testing.T) {
+	p := parse(t, gated(fullGate))
+	named := vexBy(security, func(s *policy.VEXStatement) { s.Products = []policy.VEXProduct{{IDs: []string{"pkg:oci/app"}}} })
+	critical := append(replaced(scanOf(nil, finding("CVE-2026-1", "critical"))), with2(named, func(d *policy.Document) { d.Digest = otherImage }))
+	if decideOn(p, critical).Refusal() == nil {
+		t.Error("signed about another digest, the name excuses")
+	}
+	critical[len(critical)-1] = named
+	if r := decideOn(p, critical).Refusal(); r != nil {
+		t.Error(r)
+	}
+	if decideOn(p, critical, func(in *policy.Input) { in.Repository = "acme/other" }).Refusal() == nil {
+		t.Error("the name excuses an image of another one")
+	}
+}
+
 // What a statement may mean it cannot excuse, but it takes an excuse back.
 func TestDoubtTakesBack(t *testing.T) {
 	p := parse(t, gated(fullGate))
@@ -136,7 +160,9 @@ func TestBOMLinks(t *testing.T) {
 	p := parse(t, gated(fullGate))
 	const serial = "3e671687-395b-41f5-a30f-a58921a69b79/1"
 	sbom := func(about string) policy.Document {
-		return doc(policy.EvidenceSBOM, func(d *policy.Document) { d.SBOM.Serial, d.Digest, d.Bundle = serial, about, "sha256:bom" })
+		return doc(policy.EvidenceSBOM, func(d *policy.Document) {
+			d.SBOM.Serial, d.Digest, d.Bundle, d.LogIndex = serial, about, "sha256:bom", 8
+		})
 	}
 	for name, tc := range map[string]struct {
 		link, about string
@@ -157,6 +183,58 @@ func TestBOMLinks(t *testing.T) {
 			s.Products = []policy.VEXProduct{{IDs: []string{tc.link}, Subcomponents: tc.parts}}
 		})
 		r := decideOn(p, append(replaced(scanOf(nil, finding("CVE-2026-1", "critical"))), sbom(tc.about), vex)).Refusal()
+		if (r == nil) != tc.excuses {
+			t.Errorf("%s: %v", name, r)
+		}
+	}
+}
+
+// Only the SBOM that counts lends its name, and only for what it is about.
+func TestLentBOMs(t *testing.T) {
+	p := parse(t, gated(strings.Replace(fullGate, "sbom: true\n", "", 1))) // it need not ask for the SBOM
+	const serial = "3e671687-395b-41f5-a30f-a58921a69b79/1"
+	bom := func(change func(*policy.Document)) policy.Document {
+		return doc(policy.EvidenceSBOM, func(d *policy.Document) {
+			d.SBOM.Serial, d.Bundle, d.LogIndex = serial, "sha256:bom", 8
+			change(d)
+		})
+	}
+	vex := vexBy(security, func(s *policy.VEXStatement) {
+		s.Products = []policy.VEXProduct{{IDs: []string{"urn:cdx:" + serial}}}
+	})
+	for name, tc := range map[string]struct {
+		change  func(*policy.Document)
+		excuses bool
+	}{
+		"as it is":               {func(*policy.Document) {}, true},
+		"without a package":      {func(d *policy.Document) { d.SBOM.Packages = 0 }, false},
+		"without a proven time":  {func(d *policy.Document) { d.At = time.Time{} }, false},
+		"from the future":        {func(d *policy.Document) { d.At = judgedAt.Add(time.Hour) }, false},
+		"about another artifact": {func(d *policy.Document) { d.Problem = "is about another artifact" }, false},
+		"replaced by a newer":    {func(d *policy.Document) { d.LogIndex = 6 }, false}, // good() has one of index 7
+		"its next version":       {func(d *policy.Document) { d.SBOM.Serial = serial[:len(serial)-1] + "2" }, false},
+	} {
+		r := decideOn(p, append(replaced(scanOf(nil, finding("CVE-2026-1", "critical"))), bom(tc.change), vex)).Refusal()
+		if (r == nil) != tc.excuses {
+			t.Errorf("%s: %v", name, r)
+		}
+	}
+	// Of an index each platform has its own: that of one names nothing of another.
+	p = parse(t, gated(strings.Replace(fullGate, "sbom: true", "index: platforms", 1)))
+	about := func(d policy.Document, digest string) policy.Document {
+		return with2(d, func(d *policy.Document) { d.Digest, d.Bundle = digest, d.Bundle+digest })
+	}
+	bad := scanOf(nil, finding("CVE-2026-1", "critical"))
+	for name, tc := range map[string]struct {
+		boms    []policy.Document
+		excuses bool
+	}{
+		"of one":       {[]policy.Document{about(bom(func(*policy.Document) {}), otherImage)}, false},
+		"of each":      {[]policy.Document{about(bom(func(*policy.Document) {}), otherImage), about(bom(func(*policy.Document) {}), armDigest)}, true},
+		"of the index": {[]policy.Document{bom(func(*policy.Document) {})}, true},
+	} {
+		documents := append([]policy.Document{about(bad, otherImage), about(bad, armDigest), about(doc(policy.EvidenceTest, nil), otherImage), about(doc(policy.EvidenceTest, nil), armDigest), vex}, tc.boms...)
+		r := decideOn(p, documents, func(in *policy.Input) { in.Kind, in.Platforms = policy.KindIndex, []string{otherImage, armDigest} }).Refusal()
 		if (r == nil) != tc.excuses {
 			t.Errorf("%s: %v", name, r)
 		}

@@ -281,7 +281,7 @@ func (d *Document) news() time.Time {
 
 // compareNews orders documents by it.
 func (d *Document) compareNews(than *Document) int {
-	return cmp.Or(d.news().Compare(than.news()), d.compareAge(than))
+	return cmp.Or(d.news().Compare(than.news()), d.compareAge(than), strings.Compare(d.tool(), than.tool()))
 }
 
 // scanAge is the age of what a report says.

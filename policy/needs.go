@@ -13,6 +13,8 @@ type Needs struct {
 	// Kinds are the kinds of evidence that gates read, and Ages how old reports of a kind may be to say anything; 0 and no entry: of any age.
 	Kinds []string
 	Ages  map[string]time.Duration
+	// Databases are how old the databases of scanners may be for every gate; no entry: no gate asks.
+	Databases map[string]time.Duration
 	// ChartImages says that the images of a chart have to be looked at.
 	ChartImages bool
 }

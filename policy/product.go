@@ -14,8 +14,15 @@ import (
 // artifactNames is what an artifact can rightly be called.
 type artifactNames struct {
 	repository string // as the registry names it, without the host
-	// serials are the serial numbers with version of the CycloneDX documents that are attested about it.
-	serials []string
+	boms       []lentBOM
+}
+
+// lentBOM is a CycloneDX document, "<serial>/<version>", that is attested about a digest and counts.
+type lentBOM struct{ serial, digest string }
+
+// hasBOM reports whether a BOM-Link is to a document about one of the digests. Another version of the document is another document.
+func (n artifactNames) hasBOM(serial string, digests []string) bool {
+	return slices.ContainsFunc(n.boms, func(b lentBOM) bool { return b.serial == serial && slices.Contains(digests, b.digest) })
 }
 
 // component is a product or a part of one by one of its names, read once for all findings.
@@ -63,7 +70,7 @@ func (c *component) isImage() bool {
 func (c *component) meansArtifact(names artifactNames, digests []string) match {
 	switch {
 	case c.serial != "":
-		return c.linksTo(names)
+		return c.linksTo(names, digests)
 	case c.isImage():
 		return c.imageMeans(names, digests)
 	case c.isPURL:
@@ -96,15 +103,24 @@ func (n artifactNames) isAt(reference string) bool {
 	return reference == n.repository || isEnd && isRegistry(host)
 }
 
+// endsIn reports whether a package URL's name is the repository's: its last part, as the specification of type oci says, or all of it, with
+// or without its host, as syft writes it. What has more than one part is a path, and another path is another repository.
+func (n artifactNames) endsIn(name string) bool {
+	if !strings.Contains(name, "/") {
+		return n.repository != "" && name == n.repository[strings.LastIndexByte(n.repository, '/')+1:]
+	}
+	return n.isAt(name)
+}
+
 // isRegistry tells a registry from the first part of a repository, as container runtimes do.
 func isRegistry(s string) bool {
 	return !strings.Contains(s, "/") && (strings.ContainsAny(s, ".:") || s == "localhost")
 }
 
 // linksTo tells whether a BOM-Link is to the artifact itself: to a whole document about it.
-func (c *component) linksTo(names artifactNames) match {
+func (c *component) linksTo(names artifactNames, digests []string) match {
 	switch {
-	case !slices.Contains(names.serials, c.serial):
+	case !names.hasBOM(c.serial, digests):
 		return matchNo
 	case c.ref == "":
 		return matchYes
@@ -122,11 +138,13 @@ func (c *component) imageMeans(names artifactNames, digests []string) match {
 		}
 		return matchNo
 	}
-	base := names.repository[strings.LastIndexByte(names.repository, '/')+1:]
-	if names.repository == "" || (p.name != base && p.name != names.repository && !strings.HasSuffix(names.repository, "/"+p.name)) {
+	if !names.endsIn(p.name) {
 		return matchNo
 	}
 	m := matchYes
+	if p.kind == "docker" && p.name != names.repository && !strings.Contains(p.name, "/") && p.qualifier("repository_url") == "" {
+		m = matchPerhaps // by its specification Docker Hub's own image of that name
+	}
 	for _, q := range p.qualifiers {
 		if q.key != "repository_url" {
 			m = matchPerhaps // a tag, an architecture: narrower, and nothing that is proven
@@ -137,6 +155,9 @@ func (c *component) imageMeans(names artifactNames, digests []string) match {
 			return matchNo
 		}
 	}
+	// Without repository_url this is every repository with that last part, and without a version every version of the image. It is certain all
+	// the same which one is meant: the statement is signed about the digest (excuses.of looks at no other), and its author may attest about this
+	// repository. The name has to agree with that; it does not have to prove it.
 	if p.version != "" {
 		m = matchPerhaps
 	}
@@ -144,8 +165,8 @@ func (c *component) imageMeans(names artifactNames, digests []string) match {
 }
 
 // meansPackage tells whether the name is that of the finding's package.
-func (c *component) meansPackage(f *Finding, found *packageURL, known bool, names artifactNames) match {
-	if c.serial != "" && !slices.Contains(names.serials, c.serial) {
+func (c *component) meansPackage(f *Finding, found *packageURL, known bool, names artifactNames, digests []string) match {
+	if c.serial != "" && !names.hasBOM(c.serial, digests) {
 		return matchNo
 	}
 	switch {

@@ -19,8 +19,12 @@ func (n *Needs) read(g *gate) {
 	if g.spec.Scan != nil {
 		kinds = append(kinds, EvidenceVEX)
 	}
+	if len(g.authors) > 0 { // whose statements may name the artifact by its SBOM
+		kinds = append(kinds, EvidenceSBOM)
+	}
 	for _, kind := range kinds {
 		limits := g.report(kind)
+		n.readDatabase(kind, limits)
 		bounded := limits != nil && limits.maxAge > 0
 		age, known := n.Ages[kind]
 		switch {
@@ -41,9 +45,23 @@ func (n *Needs) read(g *gate) {
 	}
 }
 
-// Sieve keeps, of all evidence about an artifact, what a decision can depend on: every VEX document; of what says that something is wrong,
-// everything that is not too old to say it, because the documents of one run are judged together; and of the rest the newest that counts, of each
-// kind and digest. A caller that reads evidence newest first may stop when Wants says so: an older document changes no decision. A sieve is
+// readDatabase keeps the shortest time for which a scanner's database will do.
+func (n *Needs) readDatabase(kind string, limits *reportLimits) {
+	if limits == nil || limits.maxDatabase == 0 {
+		return
+	}
+	if known, ok := n.Databases[kind]; ok && known <= limits.maxDatabase {
+		return
+	}
+	if n.Databases == nil {
+		n.Databases = make(map[string]time.Duration)
+	}
+	n.Databases[kind] = limits.maxDatabase
+}
+
+// Sieve keeps, of all evidence about an artifact, what a decision can depend on: every VEX document; of what says that something is wrong and is
+// not too old to say it, what was attested for a run, because the documents of one run are judged together, and of each tool every report down to
+// one that will do for all gates, because the others take nothing back; and of the rest the newest that counts, of each kind and digest. A caller that reads evidence newest first may stop when Wants says so: an older document changes no decision. A sieve is
 // for one goroutine.
 type Sieve struct {
 	needs Needs
@@ -51,6 +69,7 @@ type Sieve struct {
 	size  int64
 	all   []Document // what is kept whatever else there is
 	best  map[sieved]Document
+	lines map[sieved]*reportLine
 	// ignored are documents that count for nothing; those that can be read and those that cannot are counted apart, because the former
 	// can tell what an index's evidence is about.
 	ignored map[sieved][]Document
@@ -62,13 +81,17 @@ type Sieve struct {
 type sieved struct {
 	kind, digest, tool string
 	unreadable         bool
-	// doubtful: a report that for some gate or for all shows nothing, and so hides none of its tool.
-	doubtful bool
+}
+
+// reportLine are the reports of one tool that speak for themselves.
+type reportLine struct {
+	sure *Document // the newest that is sufficient for every gate but for its age; nil: none
+	rest []Document
 }
 
 // NewSieve returns an empty sieve for a decision that needs no more than that. Zero needs read nothing.
 func NewSieve(needs Needs, now time.Time) *Sieve {
-	return &Sieve{needs: needs, now: now, best: make(map[sieved]Document), ignored: make(map[sieved][]Document), heard: make(map[sieved]bool)}
+	return &Sieve{needs: needs, now: now, best: make(map[sieved]Document), lines: make(map[sieved]*reportLine), ignored: make(map[sieved][]Document), heard: make(map[sieved]bool)}
 }
 
 // Add takes a document in, in any order.
@@ -87,12 +110,17 @@ func (s *Sieve) Add(d Document) {
 	}
 	s.heard[key] = true
 	// Without a run a document speaks for itself, and one that is too old says nothing but that.
-	if d.Kind == EvidenceVEX || (hasBadNews(d.Kind) && d.Run != "" && !s.isStale(d.Kind, d.news())) {
+	speaks := hasBadNews(d.Kind) && !s.isStale(d.Kind, d.news())
+	if d.Kind == EvidenceVEX || (speaks && d.Run != "") {
 		s.all = append(s.all, d)
 		s.size += d.size()
 		return
 	}
-	key.tool, key.doubtful = d.tool(), d.isDoubtful()
+	key.tool = d.tool()
+	if speaks && d.Scan != nil {
+		s.addReport(key, d)
+		return
+	}
 	if kept, ok := s.best[key]; !ok || d.compareNews(&kept) > 0 {
 		s.best[key] = d
 		s.size += d.size()
@@ -102,9 +130,52 @@ func (s *Sieve) Add(d Document) {
 	}
 }
 
-// isDoubtful reports whether a report can be insufficient for another reason than its age.
-func (d *Document) isDoubtful() bool {
-	return d.Scan != nil && (d.Scan.Nothing != "" || d.Scan.FinishedAt.IsZero() || d.Scan.FinishedAt.After(d.At.Add(clockTolerance)))
+// addReport keeps a report down to the newest that is sure to be sufficient: of a tool whose newest is not, older ones still count, down to the
+// first that is (gate.stillKnown). One that is sufficient for no gate and has found nothing adds nothing to that, unless it is the newest.
+func (s *Sieve) addReport(key sieved, d Document) {
+	line := s.lines[key]
+	if line == nil {
+		line = &reportLine{}
+		s.lines[key] = line
+	}
+	newer := func(k Document) bool { return k.compareNews(&d) >= 0 }
+	switch {
+	case line.sure != nil && newer(*line.sure):
+		return
+	case s.isEmpty(&d) && slices.ContainsFunc(line.rest, newer):
+		return
+	}
+	sure := s.isSure(&d)
+	line.rest = slices.DeleteFunc(line.rest, func(k Document) bool {
+		gone := !newer(k) && (sure || s.isEmpty(&k))
+		if gone {
+			s.size -= k.size()
+		}
+		return gone
+	})
+	s.size += d.size()
+	if !sure {
+		line.rest = append(line.rest, d)
+		return
+	}
+	if line.sure != nil {
+		s.size -= line.sure.size()
+	}
+	line.sure = &d
+}
+
+// isEmpty reports whether a report is sufficient for no gate, and says nothing either.
+func (s *Sieve) isEmpty(d *Document) bool {
+	_, timed := s.needs.Ages[d.Kind] // every gate wants to know when it was made
+	hopeless := d.Scan.Nothing != "" || d.Scan.FinishedAt.After(d.At.Add(clockTolerance)) || (timed && d.Scan.FinishedAt.IsZero())
+	return hopeless && len(d.Scan.Findings) == 0
+}
+
+// isSure reports whether a report is sufficient for every gate, but for its age.
+func (s *Sieve) isSure(d *Document) bool {
+	limits := &reportLimits{maxAge: maxAge, maxDatabase: s.needs.Databases[d.Kind]}
+	strictest := &gate{reports: map[string]*reportLimits{d.Kind: limits}}
+	return strictest.insufficientReport(d, s.now) == ""
 }
 
 // isStale reports whether what became known at that time is too old for every gate.
@@ -133,6 +204,11 @@ func (s *Sieve) Documents() []Document {
 	all := slices.Clone(s.all)
 	for _, d := range s.best {
 		all = append(all, d)
+	}
+	for _, line := range s.lines {
+		if all = append(all, line.rest...); line.sure != nil {
+			all = append(all, *line.sure)
+		}
 	}
 	for _, some := range s.ignored {
 		all = append(all, some...)

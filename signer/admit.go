@@ -4,6 +4,7 @@ package signer
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
 )
@@ -25,6 +26,20 @@ func (a *Admission) Who() string {
 		return ""
 	}
 	return a.principal.Provider + " " + a.principal.Identity
+}
+
+// Tenant names the project that was admitted, as quotas count it, to share out
+// among all what one request can take much of; "" if nobody was.
+func (a *Admission) Tenant() string {
+	if a == nil || a.principal.Identity == "" {
+		return ""
+	}
+	return tenantOf(a.principal)
+}
+
+// tenantOf is a key for a project of an identity source.
+func tenantOf(p Principal) string {
+	return fmt.Sprintf("%d:%s,%s", len(p.Identity), p.Identity, Project(p))
 }
 
 // Admit tells whether run would go beyond its first step: whether the token of

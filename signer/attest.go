@@ -29,7 +29,12 @@ func (s *Service) Attest(ctx context.Context, req Request) (Receipt, error) {
 		return Receipt{}, s.refuse(ctx, s.newEvent(req), stageRequest, err)
 	}
 	req.PredicateType = predicateType
-	return s.run(ctx, req, s.draftAttestation)
+	return s.run(ctx, req, func(p Principal, a oci.Artifact, req Request) (draft, error) {
+		if _, err := s.isAbout(ctx, a, a, evidenceIn(req.PredicateType, req.Predicate)); err != nil {
+			return draft{}, fmt.Errorf("predicate: %w", err)
+		}
+		return s.draftAttestation(p, a, req)
+	})
 }
 
 // attestationType spells out cosign's short names, so that policy and the

@@ -285,11 +285,45 @@ func TestLaterScanIsLater(t *testing.T) {
 
 // TestPowerCutWithLargeDocuments: the power fails at every call; what was done
 // is brought to an end once.
-func TestPowerCutWithLargeDocuments(t *testing.T) {
+func TestPowerCutWithLargeDocuments(t *testing.T) { powerCutWithDocuments(t, newDocuments) }
+
+// TestPowerCutWithTags: the same where their layers lie under a tag as well.
+func TestPowerCutWithTags(t *testing.T) {
+	powerCutWithDocuments(t, func(t *testing.T) *world { return newDocuments(t).withTags() })
+}
+
+// TestOneTagForAll: the layers of several documents are written at once.
+func TestOneTagForAll(t *testing.T) {
+	w := newDocuments(t).withTags()
+	var all []signer.Document
+	for i := range 5 {
+		all = append(all, signer.Document{Name: fmt.Sprint(i), Content: []byte(sbomOf(i + 1))})
+	}
+	receipts, err := w.start().AttestDocuments(t.Context(), documents(all...))
+	if err != nil || w.tagWrites != 1 {
+		t.Fatalf("%v, the tag was written %d times", err, w.tagWrites)
+	}
+	for _, tag := range w.tags {
+		if len(tag) != len(all) {
+			t.Errorf("%d layers", len(tag))
+		}
+	}
+	seen := map[attest.Digest]bool{}
+	for i, r := range receipts {
+		if len(r.Tags) != 1 || seen[r.Tags[0].Layer] || r.Tags[0].LogIndex != r.LogIndex {
+			t.Errorf("receipt %d: %+v", i, r.Tags)
+			continue
+		}
+		seen[r.Tags[0].Layer] = true
+	}
+	w.check()
+}
+
+func powerCutWithDocuments(t *testing.T, world func(*testing.T) *world) {
 	large := sbomOf(200)
 	for _, after := range []bool{false, true} {
 		for cut := 1; ; cut++ {
-			w := newDocuments(t)
+			w := world(t)
 			start := func() *signer.Service { return w.startWith(func(c *signer.Config) { c.Embed = 1000 }) }
 			req := documents(signer.Document{Name: "a", Content: []byte(sbomFile)}, signer.Document{Name: "b", Kind: "sbom", Stored: stored(large)})
 			s := start()

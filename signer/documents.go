@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -71,6 +70,8 @@ type carried struct {
 	// asked is the type that the document has where it is embedded; "" where it
 	// is. What a job may attest does not depend on how large it is.
 	asked string
+	// kin are the relatives of its subject that it names in the subject's place.
+	kin []attest.Digest
 }
 
 // permitted is the predicate type that policy is asked about.
@@ -263,26 +264,3 @@ func (b readerAt) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, nil
 }
-
-// subjects are what the statements of a request are about.
-func subjects(a oci.Artifact, images []oci.PlatformImage, platform string) ([]oci.Artifact, error) {
-	var names []string
-	var all []oci.Artifact
-	for _, i := range images {
-		names = append(names, i.Platform)
-		if platform == platformAll || platform == i.Platform {
-			all = append(all, i.Artifact)
-		}
-	}
-	if len(all) == 0 {
-		slices.Sort(names)
-		return nil, fmt.Errorf("%w: %s has no image for platform %q, it has %q", ErrBadRequest, a, clip(platform), names)
-	}
-	return all, nil
-}
-
-// What Platform says besides the name of a platform.
-const (
-	platformIndex = "index"
-	platformAll   = "all"
-)

@@ -195,6 +195,6 @@ func (s *Service) asAttested(d carried, author string, about oci.Artifact, in po
 	out := policy.Document{
 		PredicateType: d.PredicateType, Digest: string(about.Digest), Signer: AttestorSAN(s.cfg.Origin), Issuer: s.cfg.Origin, Author: author, At: in.Now,
 	}
-	document.Fill(&out, d.Evidence)
+	document.Fill(&out, d.Evidence, d.kin...)
 	return out
 }

@@ -86,6 +86,7 @@ func (l tagLog) AppendMessage(ctx context.Context, e signer.Entry) (attest.LogEn
 
 func (w *world) AttachLayers(_ context.Context, subject oci.Artifact, kind oci.TagKind, layers []oci.TagLayer) (m oci.TagManifest, err error) {
 	err = w.do("registry", func() error {
+		w.tagWrites++
 		m.Tag = string(subject.Digest) + "." + string(kind)
 		for _, l := range layers {
 			if !hasLayer(w.tags[m.Tag], l) {
@@ -151,21 +152,34 @@ func (w *world) checkTags(in signer.Intent, modes []signer.Signed) {
 	if len(in.Receipt.Tags) != len(modes) {
 		w.t.Fatalf("intent %s: the receipt is for %d layers, there are %d modes", in.ID, len(in.Receipt.Tags), len(modes))
 	}
-	layers := w.tags[in.Receipt.Tags[0].Tag]
-	if len(layers) != len(modes) {
-		w.t.Fatalf("%d layers for one intent with %d modes", len(layers), len(modes))
-	}
-	for i, l := range layers {
-		signature := modes[i].Signature
+	for i, mode := range modes {
+		layer := in.Receipt.Tags[i].Layer
+		signature := mode.Signature
 		if in.Action == signer.ActionSign {
-			signature = modes[i].Tag.Signature
-			if string(l.Signature) != string(signature) {
-				w.t.Fatalf("layer %d has another signature", i)
+			signature = mode.Tag.Signature
+		}
+		found := 0
+		for _, l := range w.tags[in.Receipt.Tags[i].Tag] {
+			if attest.DigestOf(l.Bytes) == layer && (in.Action != signer.ActionSign || string(l.Signature) == string(signature)) {
+				found++
 			}
+		}
+		if found != 1 {
+			w.t.Fatalf("layer %d of an intent is %d times under its tag", i, found)
 		}
 		if w.logs[0].index(signature) < 0 {
 			w.t.Fatalf("layer %d is attached and its signature is not in the log", i)
 		}
+	}
+	// Nothing is there that no intent has made.
+	modesOf := 0
+	for _, other := range w.intents {
+		if other.Signed != nil && other.Action == in.Action {
+			modesOf += 1 + len(other.Signed.Others)
+		}
+	}
+	if n := len(w.tags[in.Receipt.Tags[0].Tag]); n > modesOf {
+		w.t.Fatalf("%d layers under a tag, of %d signatures", n, modesOf)
 	}
 }
 

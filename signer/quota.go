@@ -159,7 +159,7 @@ func (b *buckets) identity(name string) *rate.Limiter {
 // project returns a project's bucket and forgets the one that was used longest
 // ago if there are too many.
 func (b *buckets) project(p Principal) *project {
-	key := fmt.Sprintf("%d:%s,%s", len(p.Identity), p.Identity, Project(p))
+	key := tenantOf(p)
 	if known := b.projects[key]; known != nil {
 		b.recent.MoveToFront(known.place)
 		return known

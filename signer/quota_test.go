@@ -139,6 +139,27 @@ func TestAdmissionCountsOnce(t *testing.T) {
 	}
 }
 
+// TestTenants: projects are tenants, and not their identity source as a whole.
+func TestTenants(t *testing.T) {
+	w := newWorld(t)
+	tenant := func(repository string) string {
+		w.principal = func(p *signer.Principal) { p.Extensions.SourceRepositoryIdentifier = repository }
+		admission, err := w.start().Admit(t.Context(), goodRequest())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return admission.Tenant()
+	}
+	a, again, b := tenant("1"), tenant("1"), tenant("2")
+	if a == "" || a != again || a == b {
+		t.Errorf("tenants %q, %q and %q", a, again, b)
+	}
+	var none *signer.Admission
+	if none.Tenant() != "" || new(signer.Admission).Tenant() != "" {
+		t.Error("nobody is a tenant")
+	}
+}
+
 // TestAdmissionIsForOneToken: it says nothing about another one.
 func TestAdmissionIsForOneToken(t *testing.T) {
 	s := newWorld(t).start()

@@ -228,6 +228,7 @@ type logged struct {
 	ev       AuditEvent
 	attached []Attached
 	layers   []tagged
+	tags     []AttachedTag // of the layers, if they are under their tag already
 }
 
 // logAndCheck is the part of finish before anything is attached.
@@ -265,16 +266,19 @@ func (s *Service) logAndCheck(ctx context.Context, in Intent) (logged, error) {
 
 // conclude is the part of finish after the bundles are attached.
 func (s *Service) conclude(ctx context.Context, l logged) (Receipt, error) {
-	tags, err := s.attachTag(ctx, l.in, l.layers)
-	if err != nil {
-		return Receipt{}, s.fail(ctx, l.ev, stageAttach, err)
+	tags := l.tags
+	if tags == nil {
+		var err error
+		if tags, err = s.attachTag(ctx, l.in, l.layers); err != nil {
+			return Receipt{}, s.fail(ctx, l.ev, stageAttach, err)
+		}
 	}
 	// 6d. Receipt and audit record in one transaction. Power fails here: the
 	// repeated request or start-up walks 6a to 6d again.
 	receipt := receiptOf(l.in, l.attached, tags)
 	l.ev.Decision, l.ev.LogIndex = DecisionSigned, receipt.LogIndex
 	l.ev.Time = s.cfg.Clock() // behind every proven time: who reads receipts newest first relies on it
-	err = s.cfg.Journal.Finish(ctx, l.in.ID, receipt, l.ev)
+	err := s.cfg.Journal.Finish(ctx, l.in.ID, receipt, l.ev)
 	if errors.Is(err, ErrNoIntent) {
 		return s.finishedElsewhere(ctx, l.in)
 	}

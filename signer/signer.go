@@ -135,6 +135,9 @@ type Registry interface {
 	AttachDocument(ctx context.Context, subject oci.Artifact, d oci.DocumentBlob) (attest.Digest, error)
 	// Images returns the images of an index.
 	Images(ctx context.Context, index oci.Artifact) ([]oci.PlatformImage, error)
+	// Relatives returns which of the digests are images of the subject, or indexes
+	// of its repository that hold it.
+	Relatives(ctx context.Context, subject oci.Artifact, named []attest.Digest) ([]attest.Digest, error)
 }
 
 // Schemas hold predicates against schemas. Check returns nil for a predicate that

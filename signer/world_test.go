@@ -3,6 +3,7 @@
 package signer_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -17,6 +18,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -74,10 +76,13 @@ type world struct {
 	// documents are the originals in the registry, images those of the index.
 	documents map[attest.Digest]oci.DocumentBlob
 	images    []oci.PlatformImage
+	kind      oci.Kind // of the artifact; "" for an image
 
 	policy string // testPolicy
 	keys   map[string]signer.SigningKey
 	tags   map[string][]oci.TagLayer // nil: none are written
+	// tagWrites counts how often one was written.
+	tagWrites int
 }
 
 // counted is a use of a token.
@@ -176,7 +181,7 @@ func (w *world) Resolve(_ context.Context, ref string) (a oci.Artifact, err erro
 		if w.hangUp != nil {
 			w.hangUp()
 		}
-		a = oci.Artifact{Registry: r.Registry, Repository: r.Repository, Digest: r.Digest, Kind: "image", MediaType: "application/vnd.oci.image.manifest.v1+json"}
+		a = oci.Artifact{Registry: r.Registry, Repository: r.Repository, Digest: r.Digest, Kind: cmp.Or(w.kind, oci.KindImage), MediaType: "application/vnd.oci.image.manifest.v1+json"}
 		return nil
 	})
 	return a, err
@@ -218,6 +223,19 @@ func (w *world) AttachDocument(_ context.Context, _ oci.Artifact, d oci.Document
 		w.documents[d.Digest] = d
 		return nil
 	})
+}
+
+// Relatives answers as if the world's images were those of every index.
+func (w *world) Relatives(_ context.Context, subject oci.Artifact, named []attest.Digest) (kin []attest.Digest, err error) {
+	err = w.do("relatives", func() error {
+		for _, i := range w.images {
+			if subject.Kind == oci.KindIndex && slices.Contains(named, i.Digest) {
+				kin = append(kin, i.Digest)
+			}
+		}
+		return nil
+	})
+	return kin, err
 }
 
 func (w *world) Images(context.Context, oci.Artifact) ([]oci.PlatformImage, error) {

@@ -74,6 +74,11 @@ func (c *Client) Images(ctx context.Context, index Artifact) ([]PlatformImage, e
 	if err != nil {
 		return nil, fmt.Errorf("platforms: %w", err)
 	}
+	return c.images(ctx, t, index)
+}
+
+// images is Images of something that may be no index.
+func (c *Client) images(ctx context.Context, t target, index Artifact) ([]PlatformImage, error) {
 	ctx, cancel := c.operation(ctx)
 	defer cancel()
 	got, err := c.manifest(ctx, t, string(index.Digest), ociIndex, dockerList)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,10 @@ type DocumentsConfig struct {
 	// or worked on, in the folder spool of the deployment. Default 1GiB, at least
 	// 256MiB. Requests beyond it are told to come again.
 	Spool ByteSize `yaml:"spool,omitempty"`
+	// SpoolShare is how much of that the documents of one project may have at a
+	// time, and so the most that one request brings. Default half of it, at least
+	// 256MiB. Requests beyond it are told to come again.
+	SpoolShare ByteSize `yaml:"spoolShare,omitempty"`
 	// VerificationSummary has a SLSA verification summary made when the gate of a
 	// rule is passed: which policy, which evidence, what that amounts to. init
 	// switches it on.
@@ -58,7 +63,16 @@ func (d DocumentsConfig) check() error {
 	if d.Spool != 0 && d.Spool < signer.MaxDocument {
 		return fmt.Errorf("signing.spool %d bytes: the largest document has %d", d.Spool, signer.MaxDocument)
 	}
+	if limit, share := d.room(); d.SpoolShare != 0 && (d.SpoolShare < signer.MaxDocument || share > limit) {
+		return fmt.Errorf("signing.spoolShare %d bytes: between the largest document, %d, and signing.spool, %d", d.SpoolShare, signer.MaxDocument, limit)
+	}
 	return nil
+}
+
+// room is the spool's limit, and one project's share of it.
+func (d DocumentsConfig) room() (limit, share int64) {
+	limit = max(int64(cmp.Or(d.Spool, defaultSpool)), leastSpool)
+	return limit, int64(cmp.Or(d.SpoolShare, ByteSize(max(limit/2, signer.MaxDocument))))
 }
 
 // ByteSize is a number of bytes as people write it: 4MiB.
@@ -87,11 +101,8 @@ func (b *ByteSize) UnmarshalYAML(node *yaml.Node) error {
 
 // openSpool opens the room for documents.
 func (c *Config) openSpool() (api.Spool, error) {
-	limit := int64(c.Signing.Spool)
-	if limit == 0 {
-		limit = defaultSpool
-	}
-	area, err := spool.Open(c.path(spoolFolder), max(limit, leastSpool))
+	limit, share := c.Signing.room()
+	area, err := spool.Open(c.path(spoolFolder), limit, share)
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +113,8 @@ func (c *Config) openSpool() (api.Spool, error) {
 type spoolPort struct{ *spool.Area }
 
 // Receive implements api.Spool.
-func (s spoolPort) Receive(r io.Reader, limit int64) (api.Received, error) {
-	f, err := s.Area.Receive(r, limit)
+func (s spoolPort) Receive(tenant string, r io.Reader, limit int64) (api.Received, error) {
+	f, err := s.Area.Receive(tenant, r, limit)
 	if err != nil {
 		return nil, err
 	}

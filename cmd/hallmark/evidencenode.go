@@ -124,7 +124,7 @@ func (g *gatherer) verified(ctx context.Context, artifact oci.Artifact, bundle [
 		a.signature = parsed.Signature
 		a.certificate, _ = x509.ParseCertificate(parsed.Certificate) // it was verified; without it a tag matches nothing
 	}
-	a.read(fact, artifact.Digest)
+	a.read(fact, artifact.Digest, g.relatives(ctx, artifact))
 	return a
 }
 
@@ -151,22 +151,34 @@ func (g *gatherer) byKey(ctx context.Context, artifact oci.Artifact, a attached)
 		}
 		a.signature = parsed.Signature
 		if st, err := attest.ParseStatement(parsed.Payload); err == nil {
-			a.read(policy.Fact{PredicateType: st.PredicateType, Bound: true, SAN: a.Signer, SignedAt: a.SignedAt, Predicate: st.Predicate}, artifact.Digest)
+			a.read(policy.Fact{PredicateType: st.PredicateType, Bound: true, SAN: a.Signer, SignedAt: a.SignedAt, Predicate: st.Predicate}, artifact.Digest, g.relatives(ctx, artifact))
 		}
 		break
 	}
 	return a
 }
 
+// relatives asks the registry, so that a report of an index's platform is read as
+// the service's gates read it.
+func (g *gatherer) relatives(ctx context.Context, artifact oci.Artifact) document.Relatives {
+	return func(named []attest.Digest) ([]attest.Digest, error) {
+		return g.registry.Relatives(ctx, artifact, named)
+	}
+}
+
 // read says what a verified statement says.
-func (a *attached) read(fact policy.Fact, digest attest.Digest) {
+func (a *attached) read(fact policy.Fact, digest attest.Digest, relatives document.Relatives) {
 	a.What, a.predicate = isAttestation, fact.Predicate
 	if fact.PredicateType == policy.PredicateSignature {
 		a.What = isSignature
 		return
 	}
 	a.Documents = filesOf(fact.Predicate)
-	d, ok := document.Of(fact, digest)
+	d, ok, err := document.OfRelated(fact, digest, relatives)
+	if err != nil {
+		a.Kind, a.Problem = d.Kind, oneLine(err.Error())
+		return
+	}
 	if !ok {
 		return
 	}

@@ -22,9 +22,20 @@ const runExtension = "runInvocationURI"
 // Of reads the statement of a fact about the artifact with this digest, and reports whether it is evidence at all. A statement that
 // cannot be read is a document with a Problem: a decision must be able to say why it does not count.
 func Of(fact policy.Fact, digest attest.Digest) (policy.Document, bool) {
+	d, ok, _ := OfRelated(fact, digest, nil) // nobody is asked who could fail
+	return d, ok
+}
+
+// Relatives returns which of the digests that a report names are next of kin of what its statement is about: images of the index, or an
+// index with the image.
+type Relatives func(named []attest.Digest) ([]attest.Digest, error)
+
+// OfRelated is Of for somebody who knows relatives: a report that names one of them is about the artifact. An error is one of relatives,
+// which is asked only about reports that name somebody else.
+func OfRelated(fact policy.Fact, digest attest.Digest, relatives Relatives) (policy.Document, bool, error) {
 	kind := attest.EvidenceKindOf(fact.PredicateType)
 	if kind == "" || !fact.Bound {
-		return policy.Document{}, false
+		return policy.Document{}, false, nil
 	}
 	d := policy.Document{
 		Kind: string(kind), PredicateType: fact.PredicateType, Digest: string(digest), Signer: fact.SAN, Issuer: fact.Issuer,
@@ -36,13 +47,24 @@ func Of(fact policy.Fact, digest attest.Digest) (policy.Document, bool) {
 	ev, err := attest.ReadEvidence(fact.PredicateType, fact.Predicate)
 	if err != nil {
 		d.Problem = err.Error()
-		return d, true
+		return d, true, nil //nolint:nilerr // it is the document's problem
 	}
-	Fill(&d, ev)
+	var kin []attest.Digest
+	if relatives != nil && ev.About(digest) != nil {
+		names, _ := ev.Names()
+		named := make([]attest.Digest, len(names))
+		for i, name := range names {
+			named[i] = attest.Digest(name)
+		}
+		if kin, err = relatives(named); err != nil {
+			return d, false, err
+		}
+	}
+	Fill(&d, ev, kin...)
 	if d.SBOM != nil {
 		d.SBOM.Serial = attest.BOMSerial(fact.Predicate)
 	}
-	return d, true
+	return d, true, nil
 }
 
 // Kinds are all kinds of documents that statements of a predicate type can turn out to be.
@@ -58,30 +80,28 @@ func Kinds(predicateType string) []string {
 	return all
 }
 
-// Fill sets what the evidence says. A report that names another digest than the statement it came in is not about the artifact.
-func Fill(d *policy.Document, ev attest.Evidence) {
-	d.Kind = string(ev.Kind)
+// Fill sets what the evidence says. A report that names another digest than the statement it came in, and none of the artifact's relatives,
+// is not about the artifact.
+func Fill(d *policy.Document, ev attest.Evidence, relatives ...attest.Digest) {
+	if d.Kind = string(ev.Kind); ev.Check != nil {
+		d.Kind = policy.ReportKind(scanOf(&ev.Check.Scan))
+	}
 	if ev.Named != nil {
 		d.Original = string(ev.Named.Digest)
+	}
+	if err := ev.About(append([]attest.Digest{attest.Digest(d.Digest)}, relatives...)...); err != nil {
+		d.Problem = err.Error()
+		return
 	}
 	switch {
 	case ev.SBOM != nil:
 		d.SBOM = &policy.SBOM{Format: ev.SBOM.Format, Version: ev.SBOM.Version, Packages: ev.SBOM.Packages, Original: d.Original}
 	case ev.Scan != nil:
-		if err := ev.About(attest.Digest(d.Digest)); err != nil {
-			d.Problem = err.Error()
-			return
-		}
 		d.Scan = scanOf(ev.Scan)
 		d.Scan.Original = d.Original
 	case ev.Check != nil:
-		if err := ev.About(attest.Digest(d.Digest)); err != nil {
-			d.Problem = err.Error()
-			return
-		}
 		d.Scan = scanOf(&ev.Check.Scan)
 		d.Scan.Original = d.Original
-		d.Kind = policy.ReportKind(d.Scan)
 	case ev.VEX != nil:
 		d.VEX = vexOf(ev.VEX)
 	case ev.Test != nil:

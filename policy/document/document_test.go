@@ -3,6 +3,7 @@
 package document_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,41 @@ func TestOf(t *testing.T) {
 func same(a, b policy.Document) bool {
 	return a.Kind == b.Kind && a.PredicateType == b.PredicateType && a.Digest == b.Digest && a.Signer == b.Signer && a.Issuer == b.Issuer && a.Author == b.Author && a.Run == b.Run &&
 		a.At.Equal(b.At) && a.LogIndex == b.LogIndex && a.LogID == b.LogID && a.Bundle == b.Bundle && a.Problem == b.Problem
+}
+
+// TestOfRelated: what names a next of kin is about the artifact; who cannot say
+// decides nothing; nobody is asked about what names the artifact itself, or nothing.
+func TestOfRelated(t *testing.T) {
+	index, stranger := attest.DigestOf([]byte("index")), attest.DigestOf([]byte("stranger"))
+	bom := func(name attest.Digest) policy.Fact {
+		return fact("https://cyclonedx.org/bom", `{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"name": "a"}], "metadata": {"component": {"name": "app",
+			"properties": [{"name": "aquasecurity:trivy:RepoDigest", "value": "r/app@`+string(name)+`"}]}}}`)
+	}
+	asked := 0
+	kin := func(named []attest.Digest) ([]attest.Digest, error) {
+		if asked++; len(named) == 1 && named[0] == index {
+			return named, nil
+		}
+		return nil, nil
+	}
+	for name, tc := range map[string]struct {
+		names  attest.Digest
+		counts bool
+		asked  int
+	}{"itself": {digest, true, 0}, "its index": {index, true, 1}, "a stranger": {stranger, false, 1}} {
+		asked = 0
+		d, ok, err := document.OfRelated(bom(tc.names), digest, kin)
+		if err != nil || !ok || (d.Problem == "") != tc.counts || (d.SBOM != nil) != tc.counts || asked != tc.asked {
+			t.Errorf("%s: %+v, %v, asked %d times", name, d, err, asked)
+		}
+	}
+	if d, ok := document.Of(bom(index), digest); !ok || !strings.Contains(d.Problem, "$.metadata.component: is about "+string(index)) {
+		t.Errorf("without relatives: %+v", d)
+	}
+	down := errors.New("down")
+	if _, ok, err := document.OfRelated(bom(index), digest, func([]attest.Digest) ([]attest.Digest, error) { return nil, down }); ok || !errors.Is(err, down) {
+		t.Errorf("who cannot say: %v, %v", ok, err)
+	}
 }
 
 // TestVEXIsExact: where it is not certain what a statement is about, it excuses

@@ -4,6 +4,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
@@ -26,6 +28,9 @@ type tray struct {
 	mu   sync.Mutex
 	open int
 	full bool
+	// share is a tenant's; 0: much. over: it is taken.
+	share int64
+	over  bool
 }
 
 type onTray struct {
@@ -33,9 +38,14 @@ type onTray struct {
 	content []byte
 }
 
-func (s *tray) Receive(r io.Reader, limit int64) (api.Received, error) {
+func (s *tray) Share() int64 { return cmp.Or(s.share, 1<<30) }
+
+func (s *tray) Receive(_ string, r io.Reader, limit int64) (api.Received, error) {
 	if s.full {
 		return nil, fmt.Errorf("%w: no room", signer.ErrBusy)
+	}
+	if s.over {
+		return nil, &signer.OverQuota{Of: "room", RetryAfter: 7 * time.Second}
 	}
 	content, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
@@ -262,6 +272,27 @@ func TestPartsWithoutRoom(t *testing.T) {
 	got := w.post(t, "sign", "good", strings.NewReader(part("request", twoDocuments)+part("a", "x")+part("b", "y")+theEnd))
 	if got.Code != http.StatusServiceUnavailable || got.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %s", got.Code, got.Body)
+	}
+}
+
+// TestPartsBeyondTheShare: a project whose share is taken is told when to come
+// again; one whose request alone is larger than any share is not.
+func TestPartsBeyondTheShare(t *testing.T) {
+	body := part("request", twoDocuments) + part("a", "x") + part("b", "y") + theEnd
+	w := newParts(t)
+	w.over = true
+	got := w.post(t, "sign", "good", strings.NewReader(body))
+	if got.Code != http.StatusTooManyRequests || got.Header().Get("Retry-After") != "7" || !strings.Contains(got.Body.String(), "over-quota") || w.open != 0 {
+		t.Errorf("%d %v %s", got.Code, got.Header(), got.Body)
+	}
+	w = newParts(t)
+	w.share = 1
+	large := strings.Replace(body, "x", strings.Repeat("x", 1<<18), 1)
+	for _, r := range []io.Reader{strings.NewReader(large), io.MultiReader(strings.NewReader(large))} { // with its length, and without
+		got = w.post(t, "sign", "good", r)
+		if got.Code != http.StatusRequestEntityTooLarge || w.open != 0 || w.got.Image != "" {
+			t.Errorf("%d %s, %d open", got.Code, got.Body, w.open)
+		}
 	}
 }
 

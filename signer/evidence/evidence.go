@@ -40,6 +40,8 @@ type Registry interface {
 	ListBundles(ctx context.Context, subject oci.Artifact) ([]oci.ListedBundle, error)
 	ReadBundle(ctx context.Context, subject oci.Artifact, b oci.ListedBundle) ([]byte, error)
 	Platforms(ctx context.Context, index oci.Artifact) ([]oci.Artifact, error)
+	// Relatives is as in signer.Registry.
+	Relatives(ctx context.Context, subject oci.Artifact, named []attest.Digest) ([]attest.Digest, error)
 }
 
 // Config is what a Source is made of. All of it but Clock is compulsory.

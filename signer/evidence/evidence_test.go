@@ -98,10 +98,13 @@ type places struct {
 	receiptsDown   error
 	platforms      []oci.Artifact
 	platformsAsked int
+	kin            []attest.Digest // that everything is next of kin of
+	kinDown        error
 
 	mu     sync.Mutex // guards what follows
 	read   []string   // ids of receipts whose bundles were read
 	pulled int        // bundles from the registry
+	asked  int        // for relatives
 }
 
 func (p *places) ListBundles(_ context.Context, a oci.Artifact) ([]oci.ListedBundle, error) {
@@ -125,6 +128,18 @@ func (p *places) ReadBundle(_ context.Context, a oci.Artifact, l oci.ListedBundl
 		}
 	}
 	return nil, oci.ErrNotFound
+}
+
+func (p *places) Relatives(_ context.Context, _ oci.Artifact, named []attest.Digest) (kin []attest.Digest, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked++
+	for _, one := range p.kin {
+		if slices.Contains(named, one) {
+			kin = append(kin, one)
+		}
+	}
+	return kin, p.kinDown
 }
 
 func (p *places) Platforms(context.Context, oci.Artifact) ([]oci.Artifact, error) {
@@ -192,7 +207,10 @@ func (p *places) source(t *testing.T) *evidence.Source {
 }
 
 // everything is what the gates of these tests need.
-var everything = policy.Needs{Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX}}
+var everything = policy.Needs{
+	Evidence: true, Kinds: []string{policy.EvidenceSBOM, policy.EvidenceScan, policy.EvidenceTest, policy.EvidenceVEX},
+	Ages: map[string]time.Duration{policy.EvidenceScan: 366 * 24 * time.Hour}, // which every gate has, of scans
+}
 
 func (p *places) gather(t *testing.T, platforms bool) (signer.Gathered, error) {
 	t.Helper()

@@ -79,6 +79,24 @@ type gathering struct {
 
 	mu    sync.Mutex // guards sieve
 	sieve *policy.Sieve
+
+	kin sync.Map // of what relatives has answered
+}
+
+// relatives asks the registry which of the digests are the subject's next of kin,
+// and remembers the answer: the reports of one pipeline name the same.
+func (g *gathering) relatives(ctx context.Context, subject oci.Artifact, named []attest.Digest) ([]attest.Digest, error) {
+	key := fmt.Sprint(subject.Digest, named)
+	if known, ok := g.kin.Load(key); ok {
+		kin, _ := known.([]attest.Digest) // nothing else is in it
+		return kin, nil
+	}
+	kin, err := g.cfg.Registry.Relatives(ctx, subject, named)
+	if err != nil {
+		return nil, fmt.Errorf("look up what a report of %s is about: %w", subject, err)
+	}
+	g.kin.Store(key, kin)
+	return kin, nil
 }
 
 // list finds what there is about a digest. Receipts are listed to the last one,
@@ -169,7 +187,7 @@ func (g *gathering) read(ctx context.Context, p place) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, receipts := range kinds {
-		group.Go(func() error { return g.readReceipts(ctx, p.subject.Digest, receipts) })
+		group.Go(func() error { return g.readReceipts(ctx, p.subject, receipts) })
 	}
 	return group.Wait()
 }
@@ -182,7 +200,7 @@ func (g *gathering) read(ctx context.Context, p place) error {
 func (g *gathering) readAttached(ctx context.Context, p place) error {
 	earliest := map[logged]policy.Document{}
 	for _, b := range p.attached {
-		d, ok, err := g.document(ctx, p.subject.Digest, b.Size, string(b.Blob), func() ([]byte, error) {
+		d, ok, err := g.document(ctx, p.subject, b.Size, string(b.Blob), func() ([]byte, error) {
 			raw, err := g.cfg.Registry.ReadBundle(ctx, p.subject, b)
 			switch {
 			case isJunk(err):
@@ -213,7 +231,8 @@ func (g *gathering) readAttached(ctx context.Context, p place) error {
 }
 
 // readReceipts reads the bundles of receipts of one kind, newest first.
-func (g *gathering) readReceipts(ctx context.Context, digest attest.Digest, receipts []receipt) error {
+func (g *gathering) readReceipts(ctx context.Context, subject oci.Artifact, receipts []receipt) error {
+	digest := subject.Digest
 	var read int64
 	for _, r := range receipts {
 		if !g.wants(r, digest) {
@@ -222,7 +241,7 @@ func (g *gathering) readReceipts(ctx context.Context, digest attest.Digest, rece
 		if read += r.size; read > maxRead {
 			return &signer.TooMuchEvidence{Digest: digest, Limit: fmt.Sprintf("more than %d MiB of %s evidence would have to be read", maxRead>>20, strings.Join(r.kinds, " or "))}
 		}
-		d, ok, err := g.document(ctx, digest, r.size, "of receipt "+r.id, func() ([]byte, error) { return g.cfg.Receipts.ReceiptBundle(ctx, r.id) })
+		d, ok, err := g.document(ctx, subject, r.size, "of receipt "+r.id, func() ([]byte, error) { return g.cfg.Receipts.ReceiptBundle(ctx, r.id) })
 		if err != nil {
 			return err
 		}
@@ -254,7 +273,7 @@ func (g *gathering) add(digest attest.Digest, d policy.Document) error {
 // document reads one bundle and returns what it proves. A bundle that proves
 // nothing about the digest is somebody's junk, and no reason not to decide; so
 // is one that there is none of, nil.
-func (g *gathering) document(ctx context.Context, digest attest.Digest, size int64, name string, read func() ([]byte, error)) (policy.Document, bool, error) {
+func (g *gathering) document(ctx context.Context, subject oci.Artifact, size int64, name string, read func() ([]byte, error)) (policy.Document, bool, error) {
 	release, err := g.forReading(ctx, size)
 	if err != nil {
 		return policy.Document{}, false, err
@@ -264,6 +283,7 @@ func (g *gathering) document(ctx context.Context, digest attest.Digest, size int
 	if err != nil || raw == nil {
 		return policy.Document{}, false, err
 	}
+	digest := subject.Digest
 	fact, err := g.cfg.Facts(ctx, digest, raw)
 	switch {
 	case ctx.Err() != nil:
@@ -274,8 +294,7 @@ func (g *gathering) document(ctx context.Context, digest attest.Digest, size int
 	case fact.SAN != signer.AttestorSAN(g.cfg.Origin) || fact.Issuer != g.cfg.Origin:
 		return policy.Document{}, false, nil // somebody else's word
 	}
-	d, ok := document.Of(fact, digest)
-	return d, ok, nil
+	return document.OfRelated(fact, digest, func(named []attest.Digest) ([]attest.Digest, error) { return g.relatives(ctx, subject, named) })
 }
 
 // isEvidence looks into a bundle before it is verified, which costs more: most

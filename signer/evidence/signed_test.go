@@ -34,6 +34,10 @@ func (a attachments) ReadBundle(_ context.Context, _ oci.Artifact, b oci.ListedB
 	return []byte(b.Blob), nil
 }
 
+func (a attachments) Relatives(context.Context, oci.Artifact, []attest.Digest) ([]attest.Digest, error) {
+	return nil, nil
+}
+
 func (a attachments) Platforms(context.Context, oci.Artifact) ([]oci.Artifact, error) {
 	return nil, nil
 }

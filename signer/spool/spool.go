@@ -10,7 +10,8 @@
 // process or the power, whichever ends first; what the instant between its
 // creation and the loss of its name has left is removed at the next start. All
 // files together have a limit, and whoever comes when it is reached is told to come
-// again.
+// again. Each tenant has a share of it, so that none of them is told so because of
+// one other.
 package spool
 
 import (
@@ -24,6 +25,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/signer"
@@ -41,19 +43,26 @@ const (
 
 // Area is a folder with a limit. It is safe for concurrent use.
 type Area struct {
-	dir   string
-	limit int64
+	dir          string
+	limit, share int64
 
-	mu   sync.Mutex
-	used int64 // guarded by mu
+	mu      sync.Mutex       // guards what follows
+	used    int64            // room
+	tenants map[string]int64 // bytes; only of who has any
 }
+
+// comeAgain is when somebody whose share is taken is told to come again: large
+// documents are worked on for seconds.
+const comeAgain = 10 * time.Second
 
 // Open makes the folder if it is not there, and removes what a process has left
 // in it that did not end in order. Servers that share a folder do each other no
 // harm: a file in use has no name.
-func Open(dir string, limit int64) (*Area, error) {
-	if limit < step {
-		return nil, fmt.Errorf("open spool %s: a limit of %d bytes holds nothing", dir, limit)
+//
+// share is the most that one tenant has of the limit.
+func Open(dir string, limit, share int64) (*Area, error) {
+	if limit < step || share <= 0 || share > limit {
+		return nil, fmt.Errorf("open spool %s: a limit of %d bytes, of which %d are one tenant's share, holds nothing", dir, limit, share)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
@@ -69,28 +78,30 @@ func Open(dir string, limit int64) (*Area, error) {
 			}
 		}
 	}
-	return &Area{dir: dir, limit: limit}, nil
+	return &Area{dir: dir, limit: limit, share: share, tenants: map[string]int64{}}, nil
 }
 
 // File is a document in the area, until it is closed.
 type File struct {
 	signer.Stored
-	file *os.File
-	area *Area
-	room int64  // that it takes
-	name string // until it is lost
+	file   *os.File
+	area   *Area
+	tenant string
+	room   int64  // that it takes
+	counts int64  // bytes that count for its tenant
+	name   string // until it is lost
 }
 
-// Receive reads r to its end, hashes it and keeps it. More than limit bytes are
-// an attest.ErrTooLarge; no room, in the area or on the disk, is a
-// signer.ErrBusy. An error of r comes back as it is. Nothing is left after an
+// Receive reads r to its end, hashes it and keeps it for a tenant. More than limit
+// bytes are an attest.ErrTooLarge; no room, in the area or on the disk, is a
+// signer.ErrBusy, and none in the tenant's share a *signer.OverQuota. An error of r comes back as it is. Nothing is left after an
 // error.
-func (a *Area) Receive(r io.Reader, limit int64) (_ *File, err error) {
+func (a *Area) Receive(tenant string, r io.Reader, limit int64) (_ *File, err error) {
 	file, err := os.CreateTemp(a.dir, prefix)
 	if err != nil {
 		return nil, full(err)
 	}
-	f := &File{file: file, area: a, name: file.Name()}
+	f := &File{file: file, area: a, tenant: tenant, name: file.Name()}
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -132,7 +143,7 @@ func (a *Area) Receive(r io.Reader, limit int64) (_ *File, err error) {
 // Document is what was received.
 func (f *File) Document() signer.Stored { return f.Stored }
 
-// take gets room for what the file has.
+// take gets room for what the file has, in the area and in its tenant's share.
 func (f *File) take() error {
 	f.area.mu.Lock()
 	defer f.area.mu.Unlock()
@@ -143,6 +154,12 @@ func (f *File) take() error {
 		f.area.used += step
 		f.room += step
 	}
+	more := f.Size - f.counts
+	if taken := f.area.tenants[f.tenant]; taken+more > f.area.share {
+		return &signer.OverQuota{Of: fmt.Sprintf("room for documents of one project, of which %d of %d bytes are being worked on,", taken, f.area.share), RetryAfter: comeAgain}
+	}
+	f.area.tenants[f.tenant] += more
+	f.counts = f.Size
 	return nil
 }
 
@@ -155,8 +172,15 @@ func (f *File) Close() {
 	f.area.mu.Lock()
 	defer f.area.mu.Unlock()
 	f.area.used -= f.room
-	f.room = 0
+	if f.area.tenants[f.tenant] -= f.counts; f.area.tenants[f.tenant] <= 0 {
+		delete(f.area.tenants, f.tenant)
+	}
+	f.room, f.counts = 0, 0
 }
+
+// Share is how many bytes of documents one tenant may have here at a time: no
+// request can have more.
+func (a *Area) Share() int64 { return a.share }
 
 // Used is how many bytes of room are taken.
 func (a *Area) Used() int64 {

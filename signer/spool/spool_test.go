@@ -20,7 +20,7 @@ import (
 func open(t *testing.T, limit int64) (*spool.Area, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "spool")
-	a, err := spool.Open(dir, limit)
+	a, err := spool.Open(dir, limit, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func files(t *testing.T, dir string) (names []string) {
 func TestReceive(t *testing.T) {
 	a, dir := open(t, 8<<20)
 	content := bytes.Repeat([]byte("document "), 300_000)
-	f, err := a.Receive(bytes.NewReader(content), 4<<20)
+	f, err := a.Receive("acme", bytes.NewReader(content), 4<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestReceive(t *testing.T) {
 func TestNothingStays(t *testing.T) {
 	gone := errors.New("the client has gone away")
 	a, dir := open(t, 4<<20)
-	other, err := a.Receive(strings.NewReader(strings.Repeat("x", 2<<20)), 4<<20)
+	other, err := a.Receive("acme", strings.NewReader(strings.Repeat("x", 2<<20)), 4<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestNothingStays(t *testing.T) {
 		"no room":   {endless{}, 1 << 40, signer.ErrBusy},
 		"gone":      {io.MultiReader(strings.NewReader("begun"), failing{gone}), 1 << 20, gone},
 	} {
-		if f, err := a.Receive(tc.r, tc.limit); !errors.Is(err, tc.want) || f != nil {
+		if f, err := a.Receive("acme", tc.r, tc.limit); !errors.Is(err, tc.want) || f != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if a.Used() != before || len(files(t, dir)) > 0 {
@@ -108,7 +108,7 @@ func TestDiskFull(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &small); err != nil {
 		t.Fatal(err)
 	}
-	_, err := a.Receive(endless{}, 32<<20)
+	_, err := a.Receive("acme", endless{}, 32<<20)
 	if reset := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); reset != nil {
 		t.Fatal(reset)
 	}
@@ -125,16 +125,16 @@ func TestOpenRemoves(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := spool.Open(dir, 1<<20); err != nil {
+	if _, err := spool.Open(dir, 1<<20, 1<<20); err != nil {
 		t.Fatal(err)
 	}
 	if got := files(t, dir); len(got) != 1 || got[0] != "another" {
 		t.Errorf("left: %v", got)
 	}
-	if _, err := spool.Open(dir, 1); err == nil {
+	if _, err := spool.Open(dir, 1, 1); err == nil {
 		t.Error("an area without room opens")
 	}
-	if _, err := spool.Open(filepath.Join(dir, "another", "x"), 1<<20); err == nil {
+	if _, err := spool.Open(filepath.Join(dir, "another", "x"), 1<<20, 1<<20); err == nil {
 		t.Error("an area in a file opens")
 	}
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+)
+
+// AttestDocuments attests the documents of a request and signs nothing else. It
+// returns their receipts in the order of the documents, and of one document in
+// the order of the platforms. Errors are those of Attest.
+func (s *Service) AttestDocuments(ctx context.Context, req Request) ([]Receipt, error) {
+	req.Action = ActionAttest
+	ev := s.newEvent(req)
+	principal, err := s.admit(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if req.PredicateType != "" {
+		if req.PredicateType, err = attestationType(req.PredicateType); err == nil {
+			err = foreign(req.PredicateType, req.Predicate)
+		}
+		if err != nil {
+			return nil, s.refuse(ctx, ev, stageRequest, err)
+		}
+	}
+	ev.Requester = requesterOf(principal)
+	artifact, err := s.find(ctx, ev, principal, req)
+	if err != nil {
+		return nil, err
+	}
+	ev.Digest = string(artifact.Digest)
+	if err := s.refuseRevoked(ctx, principal, artifact.Digest); err != nil {
+		return nil, s.refuse(ctx, ev, stagePolicy, err)
+	}
+	charges, err := s.charges(ctx, artifact, req)
+	if err != nil {
+		return nil, s.refuse(ctx, ev, stageEvidence, err)
+	}
+	return s.attestAll(ctx, principal, req, charges)
+}
+
+// charges are the statements that a request asks for: each document, or the
+// predicate, about each subject.
+func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*charge, error) {
+	about := []oci.Artifact{a}
+	if req.Platform != "" && req.Platform != platformIndex {
+		images, err := s.cfg.Registry.Images(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		if about, err = subjects(a, images, req.Platform); err != nil {
+			return nil, err
+		}
+	}
+	if req.Platform == platformIndex && a.Kind != oci.KindIndex {
+		return nil, fmt.Errorf("%w: %s is no index", ErrBadRequest, a)
+	}
+	documents, err := s.recognise(a, req.Documents)
+	if err != nil {
+		return nil, err
+	}
+	if req.PredicateType != "" && req.Action == ActionAttest {
+		documents = append(documents, carried{name: "predicate", Document: attest.Document{PredicateType: req.PredicateType, Predicate: req.Predicate}})
+	}
+	if n := len(documents) * len(about); n > maxCharges {
+		return nil, fmt.Errorf("%w: %d statements, at most %d in one request (hint: attest the platforms one by one)", ErrBadRequest, n, maxCharges)
+	}
+	var all []*charge
+	for _, d := range documents {
+		ev := d.Evidence
+		if ev.Kind == "" {
+			ev = evidenceIn(d.PredicateType, d.Predicate)
+		}
+		for _, subject := range about {
+			c := &charge{carried: d, artifact: subject}
+			if c.kin, err = s.isAbout(ctx, a, subject, ev); err != nil {
+				return nil, fmt.Errorf("%s: %w", d.name, err)
+			}
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+// maxCharges bounds the statements of one request.
+const maxCharges = 64
+
+// subjects are what the statements of a request are about.
+func subjects(a oci.Artifact, images []oci.PlatformImage, platform string) ([]oci.Artifact, error) {
+	var names []string
+	var all []oci.Artifact
+	for _, i := range images {
+		names = append(names, i.Platform)
+		if platform == platformAll || platform == i.Platform {
+			all = append(all, i.Artifact)
+		}
+	}
+	if len(all) == 0 {
+		slices.Sort(names)
+		return nil, fmt.Errorf("%w: %s has no image for platform %q, it has %q", ErrBadRequest, a, clip(platform), names)
+	}
+	return all, nil
+}
+
+// What Platform says besides the name of a platform.
+const (
+	platformIndex = "index"
+	platformAll   = "all"
+)

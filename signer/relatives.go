@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+)
+
+// What a request brings must be about what it is handed in for. Many documents say
+// nothing of that; of those that do, the digest that they name must be that of the
+// statement's subject, of the index that the subject is in, or of one of its
+// platforms: a scanner that is given a tag names the index and looks into the image
+// of one platform. Gates count by the same rule, so that nothing is attested that
+// could never count.
+
+// isAbout refuses a document that names another artifact, and returns the
+// relatives of the subject that it names. a is what the request names.
+func (s *Service) isAbout(ctx context.Context, a, subject oci.Artifact, ev attest.Evidence) ([]attest.Digest, error) {
+	if ev.About(subject.Digest) == nil {
+		return nil, nil
+	}
+	names, _ := ev.Names()
+	if slices.Contains(names, string(a.Digest)) { // the subject is a platform of it
+		return []attest.Digest{a.Digest}, nil
+	}
+	named := make([]attest.Digest, len(names))
+	for i, name := range names {
+		named[i] = attest.Digest(name)
+	}
+	kin, err := s.cfg.Registry.Relatives(ctx, subject, named)
+	if err != nil {
+		return nil, fmt.Errorf("look up what a document is about: %w", err)
+	}
+	if err := ev.About(append([]attest.Digest{subject.Digest}, kin...)...); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
+	}
+	return kin, nil
+}
+
+// evidenceIn is what a predicate says that somebody wrote. One that cannot be read
+// says nothing, and counts for nothing.
+func evidenceIn(predicateType string, predicate []byte) attest.Evidence {
+	if !attest.IsEvidence(predicateType) {
+		return attest.Evidence{}
+	}
+	ev, err := attest.ReadEvidence(predicateType, predicate)
+	if err != nil {
+		return attest.Evidence{}
+	}
+	return ev
+}

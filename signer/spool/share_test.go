@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spool_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hallmark-dev/hallmark/signer"
+	"github.com/hallmark-dev/hallmark/signer/spool"
+)
+
+// TestShares: one tenant takes its share and no more, whatever the others have; what
+// it gives back it may take again.
+func TestShares(t *testing.T) {
+	a, err := spool.Open(filepath.Join(t.TempDir(), "spool"), 8<<20, 3<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Share() != 3<<20 {
+		t.Errorf("share %d", a.Share())
+	}
+	bytes := func(n int) *strings.Reader { return strings.NewReader(strings.Repeat("x", n)) }
+	first, err := a.Receive("globex", bytes(2<<20), 4<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exactly, err := a.Receive("globex", bytes(1<<20), 4<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var over *signer.OverQuota
+	if _, err := a.Receive("globex", bytes(1), 4<<20); !errors.As(err, &over) || over.Seconds() <= 0 || !strings.Contains(err.Error(), "come again in") || errors.Is(err, signer.ErrBusy) {
+		t.Errorf("beyond its share: %v", err)
+	}
+	// The flood of one is nothing to another.
+	other, err := a.Receive("acme", bytes(3<<20), 4<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exactly.Close()
+	again, err := a.Receive("globex", bytes(1<<20), 4<<20)
+	if err != nil {
+		t.Errorf("what was given back: %v", err)
+	}
+	// The area has an end for all together, and that is not anybody's quota.
+	if _, err := a.Receive("umbrella", bytes(3<<20), 4<<20); !errors.Is(err, signer.ErrBusy) || errors.As(err, &over) && over.Of == "" {
+		t.Errorf("a full area: %v", err)
+	}
+	for _, f := range []*spool.File{first, exactly, other, again} {
+		f.Close()
+		f.Close()
+	}
+	if a.Used() != 0 {
+		t.Errorf("%d bytes used in the end", a.Used())
+	}
+	if f, err := a.Receive("globex", bytes(3<<20), 4<<20); err != nil {
+		t.Errorf("nothing is left of what was refused: %v", err)
+	} else {
+		f.Close()
+	}
+	for _, share := range []int64{0, -1, 9 << 20} {
+		if _, err := spool.Open(t.TempDir(), 8<<20, share); err == nil {
+			t.Errorf("a share of %d opens", share)
+		}
+	}
+}
