@@ -379,18 +379,9 @@ func (s *Service) AttestDocuments(ctx context.Context, req Request) ([]Receipt, 
 // charges are the statements that a request asks for: each document, or the
 // predicate, about each subject.
 func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*charge, error) {
-	about := []oci.Artifact{a}
-	if req.Platform != "" && req.Platform != platformIndex {
-		images, err := s.cfg.Registry.Images(ctx, a)
-		if err != nil {
-			return nil, err
-		}
-		if about, err = subjects(a, images, req.Platform); err != nil {
-			return nil, err
-		}
-	}
-	if req.Platform == platformIndex && a.Kind != oci.KindIndex {
-		return nil, fmt.Errorf("%w: %s is no index", ErrBadRequest, a)
+	about, err := s.about(ctx, a, req)
+	if err != nil {
+		return nil, err
 	}
 	documents, err := s.recognise(a, req.Documents)
 	if err != nil {
@@ -399,18 +390,18 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 	if req.PredicateType != "" && req.Action == ActionAttest {
 		documents = append(documents, carried{name: "predicate", Document: attest.Document{PredicateType: req.PredicateType, Predicate: req.Predicate}})
 	}
-	digests := []attest.Digest{a.Digest}
-	for _, subject := range about {
-		digests = append(digests, subject.Digest)
-	}
 	var all []*charge
 	for _, d := range documents {
+		digests := []attest.Digest{a.Digest}
+		for _, subject := range about[d.platform] {
+			digests = append(digests, subject.Digest)
+		}
 		if d.asked != "" { // named and not held: who reads the statement has not seen the report
 			if err := d.Evidence.About(digests...); err != nil {
 				return nil, fmt.Errorf("%w: %s: %w", ErrBadRequest, d.name, err)
 			}
 		}
-		for _, subject := range about {
+		for _, subject := range about[d.platform] {
 			all = append(all, &charge{carried: d, artifact: subject})
 		}
 	}

@@ -39,8 +39,11 @@ type Document struct {
 	Name string
 	// Kind is what the caller takes it for: an evidence kind or the name of a
 	// format. A document of another kind is refused. "" for whatever it is.
-	Kind    attest.EvidenceKind
-	Content []byte
+	Kind attest.EvidenceKind
+	// Platform is in place of the request's, for this document: an index has an
+	// SBOM for each of its images. "" for the request's.
+	Platform string
+	Content  []byte
 	// Stored is in place of Content for a document that is not in memory.
 	Stored *Stored
 }
@@ -63,7 +66,8 @@ func (d Document) bytes() int64 {
 
 // carried is a document of the request, recognised.
 type carried struct {
-	name string
+	name     string
+	platform string // of this document; "" for the request's
 	attest.Document
 	// original is what is pushed to the registry beside the statement; nil: the
 	// statement holds it.
@@ -93,6 +97,7 @@ func (s *Service) recognise(a oci.Artifact, documents []Document) ([]carried, er
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
 		}
+		c.platform = d.Platform
 		all = append(all, c)
 	}
 	return all, nil
@@ -270,7 +275,7 @@ func subjects(a oci.Artifact, images []oci.PlatformImage, platform string) ([]oc
 	var all []oci.Artifact
 	for _, i := range images {
 		names = append(names, i.Platform)
-		if platform == platformAll || platform == i.Platform {
+		if platform == platformAll || platform == i.Platform || platform == string(i.Digest) {
 			all = append(all, i.Artifact)
 		}
 	}

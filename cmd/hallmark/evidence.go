@@ -23,6 +23,7 @@ type evidenceFlags struct {
 	files  map[attest.EvidenceKind]*[]string
 	extras extras
 	dryRun bool
+	auto   sbomMaker
 }
 
 // evidenceKinds are the flags, in the order in which documents are sent: VEX
@@ -31,7 +32,7 @@ var evidenceKinds = []struct {
 	kind attest.EvidenceKind
 	help string
 }{
-	{attest.EvidenceSBOM, "SBOM `file` (SPDX, CycloneDX, syft); may be repeated"},
+	{attest.EvidenceSBOM, "SBOM `file` (SPDX, CycloneDX, syft), or auto to have it made with syft; may be repeated"},
 	{attest.EvidenceScan, "scan report `file` (Trivy, Grype, SARIF, Clair, Snyk, GitLab, in-toto vulns, …); may be repeated"},
 	{attest.EvidenceVEX, "VEX `file` (OpenVEX, CycloneDX); may be repeated"},
 	{attest.EvidenceCheck, "lint, configuration, secrets or code report `file` (hadolint, dockle, kube-bench, gitleaks, SARIF, …); may be repeated"},
@@ -102,6 +103,9 @@ func (d evidenceFile) encode(env environment, body *bytes.Buffer) error {
 		return err
 	}
 	members := map[string]string{"name": d.name}
+	if d.platform != "" {
+		members["platform"] = d.platform
+	}
 	if d.kind != "" {
 		members["kind"] = d.kind
 	}
