@@ -152,7 +152,11 @@ func (f *signFlags) dryRun(cmd *cobra.Command, env environment, body []byte) err
 // explain prints a decision that was not carried out, as v or in words. What
 // would be refused is "no".
 func explain(env environment, format string, x signer.Explanation, v any) error {
-	if err := program.Print(format, env.stdout, v, func(w io.Writer) { printExplanation(w, x) }); err != nil {
+	return explainWith(env, format, x, v, func(w io.Writer) { printExplanation(w, x) })
+}
+
+func explainWith(env environment, format string, x signer.Explanation, v any, text func(io.Writer)) error {
+	if err := program.Print(format, env.stdout, v, text); err != nil {
 		return err
 	}
 	if !x.Allowed {

@@ -142,13 +142,13 @@ func TestSBOM(t *testing.T) {
 		code           int
 		says           string
 	}{
-		"another format":     {"cat <<'END'\n" + answer + "\nEND", "spdx-json", exitUndecided, "is cyclonedx, not SPDX"},
-		"another image":      {"cat <<'END'\n" + cyclonedx + `"}},"components":[]}` + "\nEND", "cyclonedx-json", exitUndecided, "does not name " + digest},
-		"no SBOM":            {`echo '{"matches":[],"descriptor":{"name":"grype"}}'`, "cyclonedx-json", exitUndecided, "not CycloneDX"},
-		"words":              {"echo hello", "cyclonedx-json", exitUndecided, "syft's answer"},
-		"it fails":           {"echo 'no such image' >&2; exit 1", "cyclonedx-json", exitUndecided, "no such image"},
-		"nothing":            {"cat <<'END'\n" + cyclonedx + digest + `"}},"components":[]}` + "\nEND", "cyclonedx-json", exitYes, "lists no package"},
-		"an unknown format":  {"", "table", exitUsage, "want cyclonedx-json or spdx-json"},
+		"another format":    {"cat <<'END'\n" + answer + "\nEND", "spdx-json", exitUndecided, "is cyclonedx, not SPDX"},
+		"another image":     {"cat <<'END'\n" + cyclonedx + `"}},"components":[]}` + "\nEND", "cyclonedx-json", exitUndecided, "does not name " + digest},
+		"no SBOM":           {`echo '{"matches":[],"descriptor":{"name":"grype"}}'`, "cyclonedx-json", exitUndecided, "not CycloneDX"},
+		"words":             {"echo hello", "cyclonedx-json", exitUndecided, "syft's answer"},
+		"it fails":          {"echo 'no such image' >&2; exit 1", "cyclonedx-json", exitUndecided, "no such image"},
+		"nothing":           {"cat <<'END'\n" + cyclonedx + digest + `"}},"components":[]}` + "\nEND", "cyclonedx-json", exitYes, "lists no package"},
+		"an unknown format": {"", "table", exitUsage, "want cyclonedx-json or spdx-json"},
 	} {
 		out := filepath.Join(t.TempDir(), "out")
 		code, _, stderr := runSBOM(t, nil, image, "--syft", stubProgram(t, tc.script), "--format", tc.format, "-o", out)

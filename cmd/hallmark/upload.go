@@ -48,7 +48,7 @@ type extras struct {
 
 func (x *extras) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&x.evidence, "evidence", nil, "`file` with any document that the service knows, recognised by its content; may be repeated")
-	cmd.Flags().StringVar(&x.platform, "platform", "", "what of an image index the documents are about: index (the default), all, a platform such as linux/amd64, or the digest of one of its images")
+	cmd.Flags().StringVar(&x.platform, "platform", "", "what of an image index the documents are about: index (the default), all, a platform such as linux/amd64, or the digest of one of its images; of one document: --scan linux/amd64=FILE")
 }
 
 // addClaims adds the flags of what a job says of its own build.
@@ -122,11 +122,13 @@ func (f *evidenceFlags) list(env environment, stdinTaken bool) ([]evidenceFile, 
 			if k.kind == attest.EvidenceSBOM && path == autoSBOM {
 				continue // it is made
 			}
-			all = append(all, evidenceFile{path: path, name: nameOf(path), kind: string(k.kind)})
+			about, path := cutPlatform(path)
+			all = append(all, evidenceFile{path: path, name: nameOf(path), kind: string(k.kind), platform: about})
 		}
 	}
 	for _, path := range f.extras.evidence {
-		all = append(all, evidenceFile{path: path, name: nameOf(path), kind: f.extras.kind})
+		about, path := cutPlatform(path)
+		all = append(all, evidenceFile{path: path, name: nameOf(path), kind: f.extras.kind, platform: about})
 	}
 	for i := range all {
 		d := &all[i]
