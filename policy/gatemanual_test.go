@@ -91,6 +91,7 @@ func TestWorkedGates(t *testing.T) {
 			[]policy.Document{built("app/.github/workflows/build.yml@refs/heads/main", "main")},
 		},
 		{onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy")), onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy"))[:3]},
+		{onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy")), onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy"))[:3]},
 	}
 	if len(gates) != len(cases)+1 || len(said) != len(gates) {
 		t.Fatalf("%d gates and %d refusals in the manual; this test knows %d", len(gates), len(said), len(cases)+1)
@@ -100,6 +101,11 @@ func TestWorkedGates(t *testing.T) {
 		asked := func(in *policy.Input) {
 			if strings.Contains(gates[i], "index: platforms") {
 				in.Kind, in.Platforms = policy.KindIndex, []string{otherImage, armDigest}
+			}
+			if strings.Contains(gates[i], "platforms: [") {
+				third := "sha256:" + strings.Repeat("d", 64)
+				in.Kind, in.Platforms = policy.KindIndex, []string{otherImage, armDigest, third}
+				in.PlatformNames = map[string][]string{otherImage: {"linux/amd64"}, armDigest: {"linux/arm64"}, third: {"linux/s390x"}}
 			}
 		}
 		if r := decideOn(p, tc.good, asked).Refusal(); r != nil {

@@ -147,7 +147,8 @@ func (g *gate) newsOfPlatforms(kind string, s gateSubject, known []counted, docu
 		return nil
 	}
 	var news []counted
-	for _, platform := range s.platforms {
+	images, _ := g.asked(s)
+	for _, platform := range images {
 		for _, tool := range g.tools(kind) {
 			for _, d := range g.pick(asked{kind, tool, platform}, documents, now).documents {
 				if !slices.ContainsFunc(known, func(k counted) bool { return k.enough && k.tool() == d.tool() && k.compareNews(d.Document) >= 0 }) {

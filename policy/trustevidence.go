@@ -17,6 +17,7 @@ func (r *EvidenceRequirement) DeepCopy() *EvidenceRequirement {
 	}
 	out := *r
 	out.Signers, out.Conditions = slices.Clone(r.Signers), slices.Clone(r.Conditions)
+	out.Platforms = slices.Clone(r.Platforms)
 	out.Reports = slices.Clone(r.Reports)
 	for i := range out.Reports {
 		out.Reports[i].Tools = slices.Clone(out.Reports[i].Tools)

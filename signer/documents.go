@@ -275,7 +275,7 @@ func subjects(a oci.Artifact, images []oci.PlatformImage, platform string) ([]oc
 	var all []oci.Artifact
 	for _, i := range images {
 		names = append(names, i.Platform)
-		if platform == platformAll || platform == i.Platform || platform == string(i.Digest) {
+		if platform == platformAll || i.Is(platform) {
 			all = append(all, i.Artifact)
 		}
 	}

@@ -95,7 +95,7 @@ func (f *policyTest) run(cmd *cobra.Command, env environment, file string) error
 	if err != nil {
 		return err
 	}
-	in.Evidence, in.Platforms = documents.evidence, index.digests()
+	in.Evidence, in.Platforms, in.PlatformNames = documents.evidence, index.digests(), index.names()
 	if err := f.provenance(p, &in); err != nil {
 		return err
 	}

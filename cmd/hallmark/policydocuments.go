@@ -273,6 +273,15 @@ func (x testedIndex) about(in policy.Input, own, all string) ([]testedImage, err
 	return found, nil
 }
 
+// names are what the images are for, by digest.
+func (x testedIndex) names() map[string][]string {
+	all := make(map[string][]string, len(x))
+	for _, i := range x {
+		all[i.digest] = append(all[i.digest], i.platform)
+	}
+	return all
+}
+
 func (x testedIndex) digests() []string {
 	var all []string
 	for _, i := range x {

@@ -145,7 +145,7 @@ func imagesFor(index oci.Artifact, images []oci.PlatformImage, platform string) 
 	var names []string
 	for _, i := range images {
 		names = append(names, i.Platform)
-		if platform == platformAll || platform == i.Platform || platform == string(i.Digest) {
+		if platform == platformAll || i.Is(platform) {
 			found = append(found, i)
 		}
 	}

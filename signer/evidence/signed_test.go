@@ -34,7 +34,7 @@ func (a attachments) ReadBundle(_ context.Context, _ oci.Artifact, b oci.ListedB
 	return []byte(b.Blob), nil
 }
 
-func (a attachments) Platforms(context.Context, oci.Artifact) ([]oci.Artifact, error) {
+func (a attachments) Images(context.Context, oci.Artifact) ([]oci.PlatformImage, error) {
 	return nil, nil
 }
 
