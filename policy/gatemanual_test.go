@@ -174,7 +174,7 @@ spec:
 		}
 	}
 	for edit, says := range map[string]string{
-		"signers: [hallmark]\n": "signers", "sbom: true": "index: platforms\n      sbom: true",
+		"signers: [hallmark]\n": "signers", "sbom: true": "chartImages: {}\n      sbom: true",
 	} {
 		changed := strings.Replace(text, edit, "", 1)
 		if edit == "sbom: true" {
