@@ -93,8 +93,8 @@ func TestWorkedGates(t *testing.T) {
 		{onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy")), onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy"))[:3]},
 		{onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy")), onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy"))[:3]},
 	}
-	if len(gates) != len(cases)+1 || len(said) != len(gates) {
-		t.Fatalf("%d gates and %d refusals in the manual; this test knows %d", len(gates), len(said), len(cases)+1)
+	if len(gates) != len(cases)+2 || len(said) != len(gates) {
+		t.Fatalf("%d gates and %d refusals in the manual; this test knows %d", len(gates), len(said), len(cases)+2)
 	}
 	for i, tc := range cases {
 		p := parse(t, strings.Replace(gated(gates[i]), "name: acme-github", "name: acme", 1))
@@ -117,6 +117,7 @@ func TestWorkedGates(t *testing.T) {
 		}
 	}
 	worked(t, gates[len(cases)], said[len(cases)])
+	workedOnPlatforms(t, gates[len(cases)+1], said[len(cases)+1])
 }
 
 // worked is the last one: the same in a trust policy.

@@ -26,6 +26,35 @@ spec:
       INDEX
 `
 
+// workedOnPlatforms is the manual's last gate.
+func workedOnPlatforms(t *testing.T, gate, said string) {
+	t.Helper()
+	p, err := policy.ParseTrustPolicy([]byte(strings.Replace(workedPlatforms, "signers: [hallmark]\n      sbom: true\n      INDEX", strings.ReplaceAll(gate, "\n", "\n      "), 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sbom := func(about string) []policy.Fact {
+		d := doc(policy.EvidenceSBOM, func(d *policy.Document) { d.Digest = about })
+		return []policy.Fact{{PredicateType: "t", Bound: true, SignedAt: d.At, SAN: d.Signer, Issuer: d.Issuer, Bundle: d.Bundle, Document: &d}}
+	}
+	parts := &policy.Parts{Index: true, Platforms: []policy.Part{
+		{Digest: otherImage, Names: []string{"linux/amd64"}, Facts: sbom(otherImage)}, {Digest: armDigest, Names: []string{"linux/arm64"}, Facts: sbom(armDigest)},
+	}}
+	judge := func() policy.Verdict {
+		return p.EvaluateParts(policy.Image{Registry: "registry.corp.example", Repository: "prod/app", Digest: digest}, []policy.Fact{{
+			PredicateType: policy.PredicateSignature, Bound: true, SignedAt: judgedAt, SAN: "https://gitlab.corp.example/team/app//.gitlab-ci.yml@refs/heads/main",
+			Issuer: "https://gitlab.corp.example", Bundle: "sha256:signature",
+		}}, parts, judgedAt)
+	}
+	if v := judge(); !v.Allowed() {
+		t.Errorf("a good image: %q", v.Reasons())
+	}
+	parts.Platforms[1].Facts = nil
+	if got := judge().Reasons(); len(got) != 1 || got[0] != said {
+		t.Errorf("denial %q\nthe manual says %s", got, said)
+	}
+}
+
 // TestTrustPlatforms: a trust policy asks about the images of an index as a signing policy does, and denies what nobody has looked at.
 func TestTrustPlatforms(t *testing.T) {
 	image := policy.Image{Registry: "registry.corp.example", Repository: "prod/app", Digest: digest}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -38,7 +39,7 @@ func TestDocumentPlatforms(t *testing.T) {
 		w.images = []oci.PlatformImage{amd64, arm64}
 		var all []signer.Document
 		for i, platform := range tc.documents {
-			all = append(all, signer.Document{Name: fmt.Sprint(i), Content: fmt.Appendf(nil, `{"bomFormat":"CycloneDX","specVersion":"1.6","version":%d,"components":[{"name":"a"}]}`, i), Platform: platform})
+			all = append(all, signer.Document{Name: fmt.Sprint(i), Content: []byte(strings.Replace(sbomFile, `"packages"`, fmt.Sprintf(`"name": "%d", "packages"`, i), 1)), Platform: platform})
 		}
 		req := documents(all...)
 		req.Platform = tc.request

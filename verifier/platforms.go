@@ -28,11 +28,14 @@ type Part struct {
 	Found []Evidence
 }
 
+// HasParts reports whether an artifact is an index.
+func HasParts(artifact oci.Artifact) bool { return artifact.Kind == oci.KindIndex }
+
 // Parts reads an index and looks for evidence about those of its images that asks wants, in all sources; asks gets what the index says that an
 // image is for. Of the others it says that they are there. The bundles of all images together may have limit bytes; those of one image are fetched
 // before they are counted.
 func Parts(ctx context.Context, registry Registry, sources []Source, artifact oci.Artifact, limit int64, asks func(names []string) bool) ([]Part, error) {
-	if artifact.Kind != oci.KindIndex {
+	if !HasParts(artifact) {
 		return nil, nil
 	}
 	lister, ok := registry.(ImageLister)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -109,7 +110,7 @@ func (f *sbomMaker) runSyft(ctx context.Context, program string, artifact oci.Ar
 	case out.err != nil:
 		return fmt.Errorf("keep the SBOM: %w", out.err)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("syft did not end in %s", syftTimeout)
+		return fmt.Errorf("syft did not end in %s", policy.Age(syftTimeout))
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted while syft made the SBOM of %s", artifact)
 	case err != nil:

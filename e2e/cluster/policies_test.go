@@ -54,7 +54,8 @@ func (w *world) everyPolicy(t *testing.T) {
 		wantDenied(t, w.tryPod(t, pod("p", w.signed)), "sbom", "https://spdx.dev/Document")
 	})
 	t.Run("evidence about platforms", func(t *testing.T) {
-		ask := func(platform string) {
+		ask := func(t *testing.T, platform string) {
+			t.Helper()
 			w.changePolicy(t, "acme", func(s *policy.TrustPolicySpec) {
 				s.Signers = append(s.Signers, policy.Signer{Name: "hallmark", Issuer: w.lab.URL, Subject: w.lab.URL + "/attestor"})
 				s.Require.Evidence = &policy.EvidenceRequirement{Signers: []string{"hallmark"}, SBOM: true, Platforms: []string{platform}}
@@ -62,7 +63,7 @@ func (w *world) everyPolicy(t *testing.T) {
 		}
 		image := w.signedImage(t, "platforms")
 		t.Run("that runs", func(t *testing.T) {
-			ask("linux/amd64")
+			ask(t, "linux/amd64")
 			wantDenied(t, w.tryPod(t, pod("p", image)), "platform linux/amd64", "none (hint: attest an SBOM")
 			sbom := filepath.Join(t.TempDir(), "sbom.json")
 			must(t, os.WriteFile(sbom, []byte(`{"spdxVersion": "SPDX-2.3", "packages": [{"name": "app"}]}`), 0o600))
@@ -72,7 +73,7 @@ func (w *world) everyPolicy(t *testing.T) {
 			wantAllowed(t, w.tryPod(t, pod("p", image)))
 		})
 		t.Run("that the index lacks", func(t *testing.T) {
-			ask("linux/s390x")
+			ask(t, "linux/s390x")
 			wantDenied(t, w.tryPod(t, pod("p", image)), "none of the platforms", "linux/s390x")
 		})
 	})

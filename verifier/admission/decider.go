@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/verifier"
 )
@@ -52,7 +51,7 @@ func (d *Decider) Decide(ctx context.Context, image policy.Image, policies []*po
 	}
 	var evidence []verifier.Evidence
 	var parts []verifier.Part
-	platforms := artifact.Kind == oci.KindIndex && slices.ContainsFunc(policies, (*policy.TrustPolicy).ReadsPlatforms)
+	platforms := verifier.HasParts(artifact) && slices.ContainsFunc(policies, (*policy.TrustPolicy).ReadsPlatforms)
 	most := int64(MaxImageBytes)
 	if platforms { // those that are kept, and those of the one that is fetched
 		most *= 2
