@@ -72,7 +72,7 @@ func TestGates(t *testing.T) {
 	app, security := newJob(t, l), newJob(t, l, "repository=acme/security")
 	image := l.PushHallmark(t, "acme/app", "v1")
 	entries := func() int {
-		return strings.Count(l.Hallmark(t, "", "log", "search", image[strings.Index(image, "@")+1:], "-o", "json").Stdout, `"logIndex"`)
+		return strings.Count(l.Hallmark(t, "", "log", "search", image[strings.Index(image, "@")+1:], "-o", "json").Stdout, `"uuid"`)
 	}
 
 	// Without evidence: every check is listed, and nothing is written.
