@@ -153,7 +153,7 @@ func TestPlatforms(t *testing.T) {
 	l := lab.Start(t, lab.Options{Policy: []byte(policy)})
 	j := newJob(t, l)
 	image := l.PushHallmark(t, "acme/app", "v1")
-	want(t, "about the index only", j.sign(t, image, sbom, scan("LOW", 0), tests), 1, "platform sha256:")
+	want(t, "about the index only", j.sign(t, image, sbom, scan("LOW", 0), tests), 1, "platform linux/amd64 sha256:")
 	repository, _, _ := strings.Cut(image, "@")
 	for _, digest := range platforms(t, image) {
 		for kind, document := range map[string]string{"spdxjson": sbom, "https://in-toto.io/attestation/test-result/v0.1": `{"result": "PASSED", "configuration": [], "passedTests": ["a"]}`} {
