@@ -73,7 +73,9 @@ type problem struct {
 const requestIDHeader = "X-Request-Id"
 
 // Error implements error.
-func (p problem) Error() string { return fmt.Sprintf("the service answers %d: %s", p.Status, p.words()) }
+func (p problem) Error() string {
+	return fmt.Sprintf("the service answers %d: %s", p.Status, p.words())
+}
 
 // FailureDetails is what -o json says besides the words.
 func (p problem) FailureDetails() map[string]any {

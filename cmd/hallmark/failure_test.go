@@ -26,7 +26,9 @@ func TestRefusalAsData(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	env := func(out, errs io.Writer) environment {
-		return environment{getenv: func(n string) string { return map[string]string{"HALLMARK_ID_TOKEN": "x.y.z", "HALLMARK_URL": server.URL}[n] }, stdin: strings.NewReader(""), stdout: out, stderr: errs}
+		return environment{getenv: func(n string) string {
+			return map[string]string{"HALLMARK_ID_TOKEN": "x.y.z", "HALLMARK_URL": server.URL}[n]
+		}, stdin: strings.NewReader(""), stdout: out, stderr: errs}
 	}
 	var text, words bytes.Buffer
 	if code := run(t.Context(), []string{"sign", "r.example/acme/app:v1"}, env(&text, &words)); code != exitNo || text.Len() != 0 {

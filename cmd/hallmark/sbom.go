@@ -74,7 +74,9 @@ func (f *sbomRun) run(ctx context.Context, env environment, image string) error 
 	if f.output == "-" {
 		folder = ""
 	}
+	done := working(progressBar(env, ""), "making the SBOM of "+artifact.String()+" with syft")
 	file, packages, err := f.make(ctx, program, artifact, f.platform, folder)
+	done()
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,9 @@ func (f *evidenceFlags) makeSBOMs(cmd *cobra.Command, env environment, image, fo
 }
 
 func (f *evidenceFlags) makeSBOM(cmd *cobra.Command, env environment, program string, about oci.PlatformImage, folder string) (evidenceFile, error) {
+	done := working(uploadProgress(cmd, env), "making the SBOM of "+about.String()+" with syft")
 	path, packages, err := f.auto.make(cmd.Context(), program, about.Artifact, "", folder)
+	done()
 	if err != nil {
 		return evidenceFile{}, err
 	}
