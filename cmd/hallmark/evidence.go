@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -176,9 +177,32 @@ func printExplanation(w io.Writer, x signer.Explanation) {
 		_, _ = fmt.Fprintf(w, "granted by\t%s\n", x.Rule)
 	}
 	_, _ = fmt.Fprintf(w, "policy\t%s\n", x.PolicyDigest)
-	for _, c := range x.Checks {
+	checks, others := ofThisSource(x.Checks)
+	for _, c := range checks {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", passed(c), c.Rule, c.Name, oneLine(c.Detail))
 	}
+	if len(others) > 0 {
+		_, _ = fmt.Fprintf(w, "not for this identity source\t%s\n", strings.Join(others, ", "))
+	}
+}
+
+// ofThisSource leaves the checks of rules out that are for other identity sources,
+// unless all are: they say nothing that whoever asks could change. JSON has all.
+func ofThisSource(checks []policy.Check) (mine []policy.Check, others []string) {
+	for _, c := range checks {
+		if c.Name == "identity" && !c.Passed && !slices.Contains(others, c.Rule) {
+			others = append(others, c.Rule)
+		}
+	}
+	for _, c := range checks {
+		if !slices.Contains(others, c.Rule) {
+			mine = append(mine, c)
+		}
+	}
+	if len(mine) == 0 {
+		return checks, nil
+	}
+	return mine, others
 }
 
 // checkLines says checks to a person.

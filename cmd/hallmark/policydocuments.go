@@ -191,15 +191,23 @@ func shownDocument(name, format string, about testedImage, d policy.Document) te
 func saysOf(d policy.Document) string {
 	switch {
 	case d.SBOM != nil:
-		return fmt.Sprintf("%s %s, %d packages", d.SBOM.Format, d.SBOM.Version, d.SBOM.Packages)
+		return fmt.Sprintf("%s %s, %s", d.SBOM.Format, d.SBOM.Version, plural(d.SBOM.Packages, "package"))
 	case d.Scan != nil:
-		return fmt.Sprintf("by %s, %d findings", d.Scan.Tool, len(d.Scan.Findings))
+		return fmt.Sprintf("by %s, %s", d.Scan.Tool, plural(len(d.Scan.Findings), "finding"))
 	case d.Test != nil:
 		return fmt.Sprintf("%s, %d passed, %d failed", d.Test.Result, d.Test.Passed, d.Test.Failed)
 	case d.VEX != nil:
-		return fmt.Sprintf("%d statements", len(d.VEX))
+		return plural(len(d.VEX), "statement")
 	}
 	return ""
+}
+
+// plural says how many there are.
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // asAttested is the document that a statement made at the time of the decision

@@ -158,3 +158,16 @@ func TestCutPlatform(t *testing.T) {
 		}
 	}
 }
+
+// TestOfThisSource: people see the rules that are about their CI; if there is
+// none, all.
+func TestOfThisSource(t *testing.T) {
+	checks := []policy.Check{{Rule: "a", Name: "identity", Passed: true}, {Rule: "a", Name: "org"}, {Rule: "b", Name: "identity"}, {Rule: "b", Name: "action", Passed: true}}
+	mine, others := ofThisSource(checks)
+	if !slices.Equal(mine, checks[:2]) || !slices.Equal(others, []string{"b"}) {
+		t.Errorf("%v, %v", mine, others)
+	}
+	if mine, others = ofThisSource(checks[2:]); len(mine) != 2 || others != nil {
+		t.Errorf("no rule is for it: %v, %v", mine, others)
+	}
+}

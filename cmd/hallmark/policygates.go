@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/hallmark-dev/hallmark/internal/program"
@@ -72,7 +73,11 @@ func (f *policyTest) print(env environment, x signer.Explanation, documents []te
 		return explain(env, *f.output, x, tested)
 	}
 	return explainWith(env, *f.output, x, tested, func(w io.Writer) {
-		printExplanation(w, x)
+		before := x // what gates say comes last, gate by gate
+		before.Checks = slices.DeleteFunc(slices.Clone(x.Checks), func(c policy.Check) bool {
+			return slices.ContainsFunc(tested.Gates, func(g testedGate) bool { return g.Rule == c.Rule && g.has(c) })
+		})
+		printExplanation(w, before)
 		for _, d := range documents {
 			said := "could be attested"
 			switch {
@@ -89,6 +94,11 @@ func (f *policyTest) print(env environment, x signer.Explanation, documents []te
 			g.print(w)
 		}
 	})
+}
+
+// has reports whether a check is part of the gate.
+func (g testedGate) has(c policy.Check) bool {
+	return strings.HasPrefix(c.Name, evidenceCheck) || slices.ContainsFunc(g.Conditions, func(a gateAnswer) bool { return a.Name == c.Name })
 }
 
 func (g testedGate) print(w io.Writer) {

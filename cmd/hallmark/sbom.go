@@ -83,7 +83,7 @@ func (f *sbomRun) run(ctx context.Context, env environment, image string) error 
 	if err := deliver(env, file, f.output); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(env.stderr, "hallmark: %s of %s, %d packages\n", sbomFormats[f.format], artifact, packages)
+	_, _ = fmt.Fprintf(env.stderr, "hallmark: %s of %s, %s\n", sbomFormats[f.format], artifact, plural(packages, "package"))
 	switch {
 	case packages == 0:
 		_, _ = fmt.Fprintln(env.stderr, emptySBOM)

@@ -121,7 +121,7 @@ func (f *evidenceFlags) makeSBOM(cmd *cobra.Command, env environment, program st
 		return evidenceFile{}, err
 	}
 	_, _ = fmt.Fprintf(env.stderr, "hallmark: %s\n", strings.Join(slices.DeleteFunc([]string{
-		sbomFormats[f.auto.format] + " of", about.Platform, fmt.Sprintf("%s, %d packages", about.Artifact, packages),
+		sbomFormats[f.auto.format] + " of", about.Platform, fmt.Sprintf("%s, %s", about.Artifact, plural(packages, "package")),
 	}, func(s string) bool { return s == "" }), " "))
 	if packages == 0 {
 		_, _ = fmt.Fprintln(env.stderr, emptySBOM)
