@@ -140,7 +140,7 @@ func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now t
 	check.Passed = true
 	for _, target := range targets {
 		for _, tool := range g.tools(kind) {
-			p := g.pick(asked{kind, tool, target}, documents, now)
+			p := g.pick(asked{kind, tool, target, s.platformWord(target)}, documents, now)
 			check.Passed = check.Passed && p.enough
 			picked = append(picked, p.documents...)
 			if target != s.digest {

@@ -129,6 +129,14 @@ func (s gateSubject) platformName(digest string) string {
 	return short
 }
 
+// platformWord is by which word a document can be said to be about an image of the index; "" for the artifact itself, or where there is none.
+func (s gateSubject) platformWord(digest string) string {
+	if names := s.names[digest]; digest != s.digest && len(names) > 0 && !readPlatform(names[0]).isNowhere() {
+		return names[0]
+	}
+	return ""
+}
+
 // ofPlatforms reports whether evidence about the images of an index can count.
 func (r *EvidenceRequirement) ofPlatforms() bool {
 	return r != nil && (r.Index == indexPlatforms || r.Index == indexEither || len(r.Platforms) > 0)
