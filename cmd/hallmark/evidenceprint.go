@@ -63,7 +63,7 @@ func (a *attached) lines(now time.Time) []string {
 	}
 	var facts []string
 	for _, f := range []string{a.Format, a.Tool} {
-		if f != "" && !slices.Contains(facts, f) && !strings.HasPrefix(a.Tool, f+" ") {
+		if f != "" && f != a.Kind && !slices.Contains(facts, f) && !strings.HasPrefix(a.Tool, f+" ") {
 			facts = append(facts, f)
 		}
 	}
@@ -108,7 +108,7 @@ func (a *attached) lines(now time.Time) []string {
 // countOrder is the order in which counts are said.
 var countOrder = []string{
 	"packages", "passed", "warned", "failed", "findings", "critical", "high", "medium", "low", "negligible", "none", "unknown",
-	"not_affected", "fixed", "affected", "under_investigation",
+	"not_affected", "fixed", "affected", "under_investigation", "images", "signed",
 }
 
 func (a *attached) counts() []string {
