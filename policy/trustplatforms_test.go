@@ -86,6 +86,7 @@ func TestTrustPlatforms(t *testing.T) {
 		"every platform":                 {"index: platforms", nil, index(one, two), ""},
 		"one lacks it":                   {"index: platforms", nil, index(one, part(armDigest, "linux/arm64")), "platform linux/arm64"},
 		"said of another":                {"index: platforms", nil, index(one, part(armDigest, "linux/arm64", sbom(otherImage))), "platform linux/arm64"},
+		"said of one, found at another":  {"index: platforms", nil, index(part(otherImage, "linux/amd64"), part(armDigest, "linux/arm64", sbom(armDigest), sbom(otherImage))), "platform linux/amd64"},
 		"by somebody else":               {"index: platforms", nil, index(one, part(armDigest, "linux/arm64", foreign)), "platform linux/arm64"},
 		"the index only":                 {"index: platforms", []policy.Fact{sbom(digest)}, index(part(otherImage, "linux/amd64")), "platform linux/amd64"},
 		"either, the index":              {"index: either", []policy.Fact{sbom(digest)}, index(part(otherImage, "linux/amd64")), ""},

@@ -15,7 +15,10 @@ import (
 )
 
 // largeIndex has images for two platforms, and as many bytes of bundles about each.
-type largeIndex struct{ largeRegistry }
+type largeIndex struct {
+	largeRegistry
+	during func() // the look at its images
+}
 
 func (l largeIndex) Resolve(ctx context.Context, ref string) (oci.Artifact, error) {
 	a, err := l.largeRegistry.Resolve(ctx, ref)
@@ -24,6 +27,7 @@ func (l largeIndex) Resolve(ctx context.Context, ref string) (oci.Artifact, erro
 }
 
 func (l largeIndex) Images(context.Context, oci.Artifact) ([]oci.PlatformImage, error) {
+	l.during()
 	return []oci.PlatformImage{
 		{Platform: "linux/amd64", Artifact: oci.Artifact{Digest: attest.Digest(digest(2))}}, {Platform: "linux/arm64", Artifact: oci.Artifact{Digest: attest.Digest(digest(3))}},
 		{Platform: "linux/s390x", Artifact: oci.Artifact{Digest: attest.Digest(digest(4))}},
@@ -60,7 +64,11 @@ func TestMemoryOfAnIndex(t *testing.T) {
 	} {
 		var fetches atomic.Int64
 		var d *Decider
-		d, err := NewDecider(largeIndex{largeRegistry{tc.size, &fetches, nil}}, func(*policy.TrustPolicy) (*verifier.Verifier, error) {
+		d, err := NewDecider(largeIndex{largeRegistry{tc.size, &fetches, nil}, func() {
+			if d.memory.TryAcquire(maxBytesInTotal - 2*MaxImageBytes + 1) {
+				t.Errorf("%s: no memory is held for what is fetched", name)
+			}
+		}}, func(*policy.TrustPolicy) (*verifier.Verifier, error) {
 			if held := int64(tc.size) * tc.fetches; d.memory.TryAcquire(maxBytesInTotal - held + 1) {
 				t.Errorf("%s: less than %d bytes are held", name, held)
 			}
