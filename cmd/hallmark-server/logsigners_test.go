@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net/url"
 	"slices"
@@ -56,7 +57,7 @@ func TestSignersOf(t *testing.T) {
 	m := func(pairs ...any) map[string]any {
 		all := map[string]any{}
 		for i := 0; i < len(pairs); i += 2 {
-			all[pairs[i].(string)] = pairs[i+1] //nolint:forcetypeassert // below
+			all[fmt.Sprint(pairs[i])] = pairs[i+1]
 		}
 		return all
 	}

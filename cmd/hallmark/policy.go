@@ -66,7 +66,7 @@ func policyTestCommand(env environment) *cobra.Command {
 	flags.StringVar(&f.author, "evidence-author", "", "identity `URI` for which documents count as attested (default: the job's own)")
 	flags.StringVar(&f.trustedRoot, "trusted-root", "", "trusted_root.json for bundles in the folder (default: TRUSTED_ROOT)")
 	flags.StringVar(&f.now, "now", "", "`time` of the decision, such as 2026-01-31T00:00:00Z (default: now)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return f.run(cmd, env, args[0]) }
+	cmd.RunE = func(_ *cobra.Command, args []string) error { return f.run(env, args[0]) }
 	return cmd
 }
 
@@ -78,7 +78,7 @@ type testedDecision struct {
 	Gates         []testedGate     `json:"gates"`
 }
 
-func (f *policyTest) run(cmd *cobra.Command, env environment, file string) error {
+func (f *policyTest) run(env environment, file string) error {
 	p, err := f.policy(env, file)
 	if err != nil {
 		return err

@@ -43,8 +43,8 @@ func newMovingRegistry(t *testing.T) *movingRegistry {
 	moving := false
 	point := func(tag, digest string) {
 		got := httptest.NewRecorder()
-		inner.ServeHTTP(got, httptest.NewRequest(http.MethodGet, "/v2/acme/app/manifests/"+digest, nil))
-		put := httptest.NewRequest(http.MethodPut, "/v2/acme/app/manifests/"+tag, got.Body)
+		inner.ServeHTTP(got, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v2/acme/app/manifests/"+digest, nil))
+		put := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v2/acme/app/manifests/"+tag, got.Body)
 		put.Header.Set("Content-Type", got.Header().Get("Content-Type"))
 		inner.ServeHTTP(httptest.NewRecorder(), put)
 	}
