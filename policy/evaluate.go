@@ -41,18 +41,7 @@ type Fact struct {
 // Evaluate judges what is proven about an image. It allows if and only if the policy speaks about the image and every requirement is
 // proven by a fact. The order of facts changes nothing, and neither does a fact that no requirement asks for.
 func (p *TrustPolicy) Evaluate(img Image, facts []Fact, now time.Time) Verdict {
-	if why := p.unjudgeable(img, facts, now); why.Name != "" {
-		why.Rule = p.Name()
-		return Verdict{Checks: []Check{why}}
-	}
-	verdict := Verdict{allowed: true} // taken back by the first requirement that is not proven
-	verdict.add(p.name, checkImage, proof{passed: true, detail: shown(img.name())})
-	verdict.add(p.name, checkSignature, p.signature(facts, now))
-	for _, requirement := range p.spec.Require.Attestations {
-		verdict.add(p.name, requirement.Name, p.attestation(requirement, facts, now))
-	}
-	p.judgeEvidence(&verdict, img, facts, now)
-	return verdict
+	return p.EvaluateParts(img, facts, nil, now)
 }
 
 // unjudgeable returns the failed check that stops an evaluation before it begins, or a Check without name.

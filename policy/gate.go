@@ -4,6 +4,7 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -34,10 +35,11 @@ type gateSubject struct {
 	index      bool
 	chart      bool
 	platforms  []string
+	names      map[string][]string // of platforms, what the index says that they are for
 }
 
 func subjectOf(in Input) gateSubject {
-	return gateSubject{repository: in.Repository, digest: in.Digest, index: in.Kind == KindIndex, chart: in.Kind == KindChart, platforms: in.Platforms}
+	return gateSubject{repository: in.Repository, digest: in.Digest, index: in.Kind == KindIndex, chart: in.Kind == KindChart, platforms: in.Platforms, names: in.PlatformNames}
 }
 
 // gateOutcome is every check of a gate, in the order of the policy, and the bundles that decided.
@@ -128,6 +130,9 @@ func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now t
 	targets := g.targets(kind, s, documents)
 	if len(targets) == 0 {
 		check.Detail = "the index names no platform that evidence could be about"
+		if _, others := g.asked(s); len(others) > 0 {
+			check.Detail = fmt.Sprintf("the index has none of the platforms that the policy asks about (%s); it has %s", listed(g.spec.Platforms, ", "), listed(others, ", "))
+		}
 		return check, nil
 	}
 	var picked []counted
@@ -135,11 +140,11 @@ func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now t
 	check.Passed = true
 	for _, target := range targets {
 		for _, tool := range g.tools(kind) {
-			p := g.pick(asked{kind, tool, target}, documents, now)
+			p := g.pick(asked{kind, tool, target, s.platformWord(target)}, documents, now)
 			check.Passed = check.Passed && p.enough
 			picked = append(picked, p.documents...)
 			if target != s.digest {
-				p.detail = "platform " + target[:min(len(target), shownDigest)] + ": " + p.detail
+				p.detail = "platform " + s.platformName(target) + ": " + p.detail
 			}
 			details = append(details, p.detail)
 		}
@@ -152,6 +157,9 @@ func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now t
 		details = append(details, joinDetails(bad.summary(now)+", "+describeDocument(bad.Document), "repair the tests"))
 	}
 	check.Detail = listed(details, "; ")
+	if _, others := g.asked(s); targets[0] != s.digest && len(others) > 0 {
+		check.Detail = joinDetails(check.Detail, "not asked about: "+listed(others, ", "))
+	}
 	return check, picked
 }
 
@@ -189,13 +197,14 @@ func (g *gate) judgeVEX(s gateSubject, documents []Document, now time.Time) (che
 // targets are the digests that evidence of a kind must be about.
 func (g *gate) targets(kind string, s gateSubject, documents []Document) []string {
 	// The service's provenance is about what it signs.
-	if !s.index || kind == EvidenceProvenance || g.spec.Index == "" || g.spec.Index == indexItself {
+	if !s.index || kind == EvidenceProvenance || !g.spec.ofPlatforms() {
 		return []string{s.digest}
 	}
-	if g.spec.Index == indexEither && (someAbout(documents, kind, s.digest) || !someAbout(documents, kind, s.platforms...)) {
+	asked, _ := g.asked(s)
+	if g.spec.Index == indexEither && (someAbout(documents, kind, s.digest) || !someAbout(documents, kind, asked...)) {
 		return []string{s.digest}
 	}
-	return s.platforms
+	return asked
 }
 
 // someAbout reports whether some document of a kind that can be read is about one of the digests.

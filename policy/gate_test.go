@@ -133,7 +133,7 @@ func TestGate(t *testing.T) {
 		{"critical finding", replaced(scanOf(nil, critical)), `condition "no-critical" failed: 1 finding: 1 critical; not excused: CVE-2026-1 in openssl 3.0.1 (critical); update the packages`},
 		{"unknown counts as the worst", replaced(scanOf(nil, finding("CVE-2026-1", "unknown"))), "1 unknown"},
 		{"a severity that nobody has heard of", replaced(scanOf(nil, finding("CVE-2026-1", "Critical"))), "not excused: CVE-2026-1"},
-		{"old by the log", replaced(scanOf(func(d *policy.Document) { d.At = judgedAt.Add(-25 * time.Hour); d.Scan.FinishedAt = d.At })), "by trivy, 25h0m0s old"},
+		{"old by the log", replaced(scanOf(func(d *policy.Document) { d.At = judgedAt.Add(-25 * time.Hour); d.Scan.FinishedAt = d.At })), "by trivy, 1 day 1 h old"},
 		{"old by the report", replaced(scanOf(func(d *policy.Document) { d.Scan.FinishedAt = judgedAt.Add(-25 * time.Hour) })), "older than 24h; scan again"},
 		{"no time in the report", replaced(scanOf(func(d *policy.Document) { d.Scan.FinishedAt = time.Time{} })), "does not say when it was made"},
 		{"report from the future", replaced(scanOf(func(d *policy.Document) { d.Scan.FinishedAt = judgedAt.Add(time.Hour) })), "dated after it was logged"},

@@ -91,15 +91,21 @@ func TestWorkedGates(t *testing.T) {
 			[]policy.Document{built("app/.github/workflows/build.yml@refs/heads/main", "main")},
 		},
 		{onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy")), onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy"))[:3]},
+		{onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy")), onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy"))[:3]},
 	}
-	if len(gates) != len(cases)+1 || len(said) != len(gates) {
-		t.Fatalf("%d gates and %d refusals in the manual; this test knows %d", len(gates), len(said), len(cases)+1)
+	if len(gates) != len(cases)+2 || len(said) != len(gates) {
+		t.Fatalf("%d gates and %d refusals in the manual; this test knows %d", len(gates), len(said), len(cases)+2)
 	}
 	for i, tc := range cases {
 		p := parse(t, strings.Replace(gated(gates[i]), "name: acme-github", "name: acme", 1))
 		asked := func(in *policy.Input) {
 			if strings.Contains(gates[i], "index: platforms") {
 				in.Kind, in.Platforms = policy.KindIndex, []string{otherImage, armDigest}
+			}
+			if strings.Contains(gates[i], "platforms: [") {
+				third := "sha256:" + strings.Repeat("d", 64)
+				in.Kind, in.Platforms = policy.KindIndex, []string{otherImage, armDigest, third}
+				in.PlatformNames = map[string][]string{otherImage: {"linux/amd64"}, armDigest: {"linux/arm64"}, third: {"linux/s390x"}}
 			}
 		}
 		if r := decideOn(p, tc.good, asked).Refusal(); r != nil {
@@ -111,6 +117,7 @@ func TestWorkedGates(t *testing.T) {
 		}
 	}
 	worked(t, gates[len(cases)], said[len(cases)])
+	workedOnPlatforms(t, gates[len(cases)+1], said[len(cases)+1])
 }
 
 // worked is the last one: the same in a trust policy.
@@ -168,7 +175,7 @@ spec:
 		}
 	}
 	for edit, says := range map[string]string{
-		"signers: [hallmark]\n": "signers", "sbom: true": "index: platforms\n      sbom: true",
+		"signers: [hallmark]\n": "signers", "sbom: true": "chartImages: {}\n      sbom: true",
 	} {
 		changed := strings.Replace(text, edit, "", 1)
 		if edit == "sbom: true" {

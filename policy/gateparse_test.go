@@ -16,7 +16,7 @@ func TestGatesThatAreNone(t *testing.T) {
 		"{}":                      "requires nothing",
 		"{index: either}":         "requires nothing",
 		"{sbom: yes-please}":      "must be true or false",
-		"{sboms: true}":           "unknown key (known here: chartImages, conditions, index, provenance, reports, sbom, scan, signers, tests)",
+		"{sboms: true}":           "unknown key (known here: chartImages, conditions, index, platforms, provenance, reports, sbom, scan, signers, tests)",
 		"{sbom: true, index: no}": "must be", // YAML 1.1 people: a bool is no text
 		"{sbom: true, index: x}":  "must be index, platforms or either",
 		"{scan: {}}":              "maxAge: is compulsory: an old clean scan must not pass for ever",

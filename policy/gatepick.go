@@ -18,7 +18,7 @@ import (
 // good one does not hide the bad one. One that is not sufficient takes nothing back of what was found before. A newer run makes good what an older one left.
 
 // asked is what evidence is looked for.
-type asked struct{ kind, tool, target string }
+type asked struct{ kind, tool, target, platform string } // platform: of an image of an index, what the index says that it is for
 
 // counted is a document that counts. One that does not prove enough by itself still brings its bad news.
 type counted struct {
@@ -147,9 +147,10 @@ func (g *gate) newsOfPlatforms(kind string, s gateSubject, known []counted, docu
 		return nil
 	}
 	var news []counted
-	for _, platform := range s.platforms {
+	images, _ := g.asked(s)
+	for _, platform := range images {
 		for _, tool := range g.tools(kind) {
-			for _, d := range g.pick(asked{kind, tool, platform}, documents, now).documents {
+			for _, d := range g.pick(asked{kind: kind, tool: tool, target: platform}, documents, now).documents {
 				if !slices.ContainsFunc(known, func(k counted) bool { return k.enough && k.tool() == d.tool() && k.compareNews(d.Document) >= 0 }) {
 					news = append(news, counted{d.Document, false})
 				}
@@ -170,7 +171,11 @@ func noEvidence(a asked, ignored []string) string {
 		slices.Sort(ignored) // not the order of the evidence: it decides nothing
 		said = "none that counts: " + listed(ignored, "; ")
 	}
-	hint := fmt.Sprintf("attest %s of this digest, or sign with --%s FILE", what, flag(a.kind))
+	file := "FILE"
+	if a.platform != "" {
+		file = shownBare(a.platform) + "=FILE"
+	}
+	hint := fmt.Sprintf("attest %s of this digest, or sign with --%s %s", what, flag(a.kind), file)
 	if a.kind == EvidenceProvenance {
 		hint = "the service makes it; sign through the service"
 	}

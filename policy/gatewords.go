@@ -36,7 +36,7 @@ func (d *Document) summary(now time.Time) string {
 	case d.SBOM != nil:
 		return fmt.Sprintf("%s %s with %s", d.SBOM.Format, shownBare(d.SBOM.Version), count(d.SBOM.Packages, "package"))
 	case d.Scan != nil:
-		return fmt.Sprintf("by %s, %s old, %s", shownBare(d.Scan.Tool), d.scanAge(now).Truncate(time.Second), count(len(d.Scan.Findings), "finding"))
+		return fmt.Sprintf("by %s, %s old, %s", shownBare(d.Scan.Tool), Age(d.scanAge(now)), count(len(d.Scan.Findings), "finding"))
 	case d.Test != nil:
 		return fmt.Sprintf("%s, %d passed, %d failed", d.Test.Result, d.Test.Passed, d.Test.Failed)
 	case d.Provenance != nil:

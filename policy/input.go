@@ -48,6 +48,8 @@ type Input struct {
 	// and the policy asks for them. Only ActionSign looks at them.
 	Evidence  []Document
 	Platforms []string // digests of an index's images
+	// PlatformNames are, by these digests, what the index says that they are for: os/architecture[/variant], each as often as it is listed.
+	PlatformNames map[string][]string
 
 	Now time.Time // when the request came; recorded in the grant's terms, not visible to expressions
 }

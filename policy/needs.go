@@ -44,7 +44,7 @@ func (p *SigningPolicy) Needs(in Input) Needs {
 		n.read(rule.gate)
 		n.Provenance = n.Provenance || rule.Require.Provenance
 		n.ChartImages = n.ChartImages || (in.Kind == KindChart && rule.Require.ChartImages != nil)
-		n.Platforms = n.Platforms || (in.Kind == KindIndex && rule.Require.Index != "" && rule.Require.Index != indexItself)
+		n.Platforms = n.Platforms || (in.Kind == KindIndex && rule.Require.ofPlatforms())
 	}
 	return n
 }

@@ -18,6 +18,10 @@ type EvidenceRequirement struct {
 	// Index says what evidence about an image index has to be about: "index" (the default) the index itself, "platforms" each of its
 	// images, "either" one or the other.
 	Index string `json:"index,omitempty"`
+	// Platforms are those of an index that are asked about, "linux/amd64" or "linux/arm/v7"; without a variant all variants. Each image of
+	// the index that is for one of them must have the evidence. Images for other platforms are not asked about, and an index need not have
+	// all that are named, but one of them. With it, index is "platforms" if it says nothing. Empty: every image.
+	Platforms []string `json:"platforms,omitempty"`
 	// Signers are whose statements count, by the names of a trust policy. A signing rule has none: there it is this service.
 	Signers []string `json:"signers,omitempty"`
 	// SBOM asks for an inventory.
@@ -86,6 +90,7 @@ type gate struct {
 	spec        EvidenceRequirement
 	reports     map[string]*reportLimits // by kind, scans too
 	authors     []vexAuthor
+	platforms   []namedPlatform // empty: all
 	expressions []*expression
 }
 
@@ -139,6 +144,9 @@ func newGate(path string, spec *EvidenceRequirement, others []cel.EnvOption) (*g
 	}
 	if !oneOf("", indexItself, indexPlatforms, indexEither)(spec.Index) {
 		return nil, fieldErrorf(path+".index", "must be %s, %s or %s", indexItself, indexPlatforms, indexEither)
+	}
+	if err := g.checkPlatforms(path+".platforms", spec); err != nil {
+		return nil, err
 	}
 	if err := g.checkScan(path+".scan", spec.Scan); err != nil {
 		return nil, err

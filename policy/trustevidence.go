@@ -17,6 +17,7 @@ func (r *EvidenceRequirement) DeepCopy() *EvidenceRequirement {
 	}
 	out := *r
 	out.Signers, out.Conditions = slices.Clone(r.Signers), slices.Clone(r.Conditions)
+	out.Platforms = slices.Clone(r.Platforms)
 	out.Reports = slices.Clone(r.Reports)
 	for i := range out.Reports {
 		out.Reports[i].Tools = slices.Clone(out.Reports[i].Tools)
@@ -45,9 +46,6 @@ func (p *TrustPolicy) compileGate(path string) error {
 	if err := p.checkReferences(path+".signers", spec.Signers); err != nil {
 		return err
 	}
-	if spec.Index != "" && spec.Index != indexItself {
-		return fieldErrorf(path+".index", "a verifier looks at the digest that runs only; leave it out")
-	}
 	if spec.ChartImages != nil {
 		return fieldErrorf(path+".chartImages", "is for signing policies; a cluster runs images, and looks at each")
 	}
@@ -61,8 +59,8 @@ func imageVariables() []cel.EnvOption {
 	return []cel.EnvOption{cel.Variable(varRepository, cel.StringType), cel.Variable(varDigest, cel.StringType)}
 }
 
-// judgeEvidence holds what accepted signers say against the gate. Facts whose signer is not accepted do not count, whatever they say.
-func (p *TrustPolicy) judgeEvidence(verdict *Verdict, img Image, facts []Fact, now time.Time) {
+// judgeEvidence holds what accepted signers say against the gate.
+func (p *TrustPolicy) judgeEvidence(verdict *Verdict, img Image, facts []Fact, parts *Parts, now time.Time) {
 	if p.spec.Require.Evidence == nil {
 		return
 	}
@@ -70,14 +68,13 @@ func (p *TrustPolicy) judgeEvidence(verdict *Verdict, img Image, facts []Fact, n
 		verdict.add(p.name, checkFacts, proof{detail: "the policy's requirement of evidence is not compiled"})
 		return
 	}
-	var documents []Document
-	for _, fact := range facts {
-		if name, _ := p.signerOf(fact, p.spec.Require.Evidence.Signers); name != "" && fact.Document != nil {
-			documents = append(documents, *fact.Document)
-		}
+	subject, documents, problem := p.subjectOfParts(img, facts, parts)
+	if problem != "" {
+		verdict.add(p.name, checkFacts, proof{detail: problem})
+		return
 	}
 	vars := map[string]any{varRepository: img.Repository, varDigest: img.Digest}
-	outcome := p.gate.judge(gateSubject{repository: img.Repository, digest: img.Digest}, documents, vars, now)
+	outcome := p.gate.judge(subject, documents, vars, now)
 	for _, check := range outcome.checks {
 		verdict.add(p.name, check.Name, proof{passed: check.Passed, detail: check.Detail})
 	}

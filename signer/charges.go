@@ -48,18 +48,9 @@ func (s *Service) AttestDocuments(ctx context.Context, req Request) ([]Receipt, 
 // charges are the statements that a request asks for: each document, or the
 // predicate, about each subject.
 func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*charge, error) {
-	about := []oci.Artifact{a}
-	if req.Platform != "" && req.Platform != platformIndex {
-		images, err := s.cfg.Registry.Images(ctx, a)
-		if err != nil {
-			return nil, err
-		}
-		if about, err = subjects(a, images, req.Platform); err != nil {
-			return nil, err
-		}
-	}
-	if req.Platform == platformIndex && a.Kind != oci.KindIndex {
-		return nil, fmt.Errorf("%w: %s is no index", ErrBadRequest, a)
+	about, err := s.about(ctx, a, req)
+	if err != nil {
+		return nil, err
 	}
 	documents, err := s.recognise(a, req.Documents)
 	if err != nil {
@@ -68,7 +59,11 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 	if req.PredicateType != "" && req.Action == ActionAttest {
 		documents = append(documents, carried{name: "predicate", Document: attest.Document{PredicateType: req.PredicateType, Predicate: req.Predicate}})
 	}
-	if n := len(documents) * len(about); n > maxCharges {
+	n := 0
+	for _, d := range documents {
+		n += len(about[d.platform])
+	}
+	if n > maxCharges {
 		return nil, fmt.Errorf("%w: %d statements, at most %d in one request (hint: attest the platforms one by one)", ErrBadRequest, n, maxCharges)
 	}
 	var all []*charge
@@ -77,7 +72,7 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 		if ev.Kind == "" {
 			ev = evidenceIn(d.PredicateType, d.Predicate)
 		}
-		for _, subject := range about {
+		for _, subject := range about[d.platform] {
 			c := &charge{carried: d, artifact: subject}
 			if c.kin, err = s.isAbout(ctx, a, subject, ev); err != nil {
 				return nil, fmt.Errorf("%s: %w", d.name, err)
@@ -97,7 +92,7 @@ func subjects(a oci.Artifact, images []oci.PlatformImage, platform string) ([]oc
 	var all []oci.Artifact
 	for _, i := range images {
 		names = append(names, i.Platform)
-		if platform == platformAll || platform == i.Platform {
+		if platform == platformAll || i.Is(platform) {
 			all = append(all, i.Artifact)
 		}
 	}

@@ -38,8 +38,11 @@ type Document struct {
 	Name string
 	// Kind is what the caller takes it for: an evidence kind or the name of a
 	// format. A document of another kind is refused. "" for whatever it is.
-	Kind    attest.EvidenceKind
-	Content []byte
+	Kind attest.EvidenceKind
+	// Platform is in place of the request's, for this document: an index has an
+	// SBOM for each of its images. "" for the request's.
+	Platform string
+	Content  []byte
 	// Stored is in place of Content for a document that is not in memory.
 	Stored *Stored
 }
@@ -62,7 +65,8 @@ func (d Document) bytes() int64 {
 
 // carried is a document of the request, recognised.
 type carried struct {
-	name string
+	name     string
+	platform string // of this document; "" for the request's
 	attest.Document
 	// original is what is pushed to the registry beside the statement; nil: the
 	// statement holds it.
@@ -94,6 +98,7 @@ func (s *Service) recognise(a oci.Artifact, documents []Document) ([]carried, er
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
 		}
+		c.platform = d.Platform
 		all = append(all, c)
 	}
 	return all, nil

@@ -125,7 +125,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 				return fmt.Errorf("gather evidence of %s: %w", a, err)
 			}
 			defer found.release()
-			in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
+			in.Evidence, in.Platforms, in.PlatformNames = withoutProvenance(found.Documents), found.Platforms, found.PlatformNames
 			if in.Evidence, err = s.asIfChartImages(ctx, a, in); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@
 package signer
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -50,18 +51,18 @@ func (s *Service) unexpected(p Principal, a oci.Artifact, req Request) error {
 		}
 		return refusedBy(s.cfg.Policy.Decide(in))
 	}
-	// The index is what its images are asked for by, and their kind is another.
-	if req.Platform != "" && req.Platform != platformIndex {
-		in.Kind = string(oci.KindImage)
-	}
 	var last error
-	for _, t := range typesOf(req.Documents) {
-		in.PredicateType = t
-		decision := s.cfg.Policy.Decide(in)
-		if _, granted := decision.Grant(); granted {
-			return nil
+	for _, d := range req.Documents {
+		// The index is what its images are asked for by, and their kind is another.
+		in.Kind = kindAbout(a, cmp.Or(d.Platform, req.Platform))
+		for _, t := range typesOf([]Document{d}) {
+			in.PredicateType = t
+			decision := s.cfg.Policy.Decide(in)
+			if _, granted := decision.Grant(); granted {
+				return nil
+			}
+			last = refusedBy(decision)
 		}
-		last = refusedBy(decision)
 	}
 	return last
 }

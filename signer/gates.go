@@ -47,6 +47,8 @@ type Evidence interface {
 type Gathered struct {
 	Documents []policy.Document
 	Platforms []string
+	// PlatformNames are what the index says that they are for.
+	PlatformNames map[string][]string
 	// Release is called when the decision is made and nothing refers to the
 	// documents any more; nil if nothing waits for that.
 	Release func()
@@ -88,7 +90,7 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 		return policy.Decision{}, fmt.Errorf("gather evidence of %s: %w", a, err)
 	}
 	defer found.release()
-	in.Evidence, in.Platforms = withoutProvenance(found.Documents), found.Platforms
+	in.Evidence, in.Platforms, in.PlatformNames = withoutProvenance(found.Documents), found.Platforms, found.PlatformNames
 	if in.Evidence, err = s.withChartImages(ctx, p, a, req, in); err != nil {
 		return policy.Decision{}, err
 	}

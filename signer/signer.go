@@ -64,7 +64,8 @@ type Request struct {
 	Documents []Document
 	// Platform says what of an index the statements about documents and
 	// predicate are about: "" or "index" the index itself, "all" each of its
-	// images, "linux/amd64" the one for that platform.
+	// images, "linux/amd64" the one for that platform, its digest
+	// that one.
 	Platform string
 	// Claimed goes into the service's own provenance, marked as what it is.
 	Claimed Claimed

@@ -33,6 +33,8 @@ type Decision struct {
 type EvidenceRef struct {
 	Origin string `json:"origin"`
 	Bundle string `json:"bundle"` // sha256:<hex> of its bytes
+	// About is the digest of the index's image that it was found for; empty for the artifact itself.
+	About string `json:"about,omitempty"`
 	// Verified bundles are facts, and the fields below come from them. For others Reason and Detail say why not.
 	Verified      bool      `json:"verified"`
 	Reason        Reason    `json:"reason,omitempty"`

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
@@ -42,11 +43,11 @@ func (c *Crypto) fresh() error {
 		return nil
 	}
 	if c.revocations == nil {
-		return fmt.Errorf("%w: there are none, and an age of at most %s is demanded", ErrStaleRevocations, c.revocationsAge)
+		return fmt.Errorf("%w: there are none, and an age of at most %s is demanded", ErrStaleRevocations, policy.Age(c.revocationsAge))
 	}
 	if age := c.clock().Sub(c.revocations.AsOf()); age > c.revocationsAge {
 		return fmt.Errorf("%w: as of %s, %s are allowed (hint: does the trust repository answer?)",
-			ErrStaleRevocations, c.revocations.AsOf().UTC().Format(time.RFC3339), c.revocationsAge)
+			ErrStaleRevocations, c.revocations.AsOf().UTC().Format(time.RFC3339), policy.Age(c.revocationsAge))
 	}
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/policy"
-	"github.com/hallmark-dev/hallmark/policy/document"
 	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
@@ -76,13 +75,27 @@ func (v *Verifier) Verify(ctx context.Context, ref string) (Decision, error) {
 		return Decision{}, fmt.Errorf("verify %s: could not look for signatures: %w", artifact, err)
 	}
 
+	if !v.policy.ReadsPlatforms() {
+		return v.VerifyDigest(ctx, artifact, found) // 3.
+	}
+	parts, err := Parts(ctx, v.registry, v.sources, artifact, maxEvidenceBytes, v.policy.AsksAbout)
+	if err != nil {
+		return Decision{}, fmt.Errorf("verify %s: could not look for evidence about its images: %w", artifact, err)
+	}
+
 	// 3. What of that is proven, and whether it is enough.
-	return v.VerifyDigest(ctx, artifact, found)
+	return v.VerifyIndex(ctx, artifact, found, parts)
 }
 
 // VerifyDigest decides about an artifact by the evidence given, without asking a registry or any source. The artifact's registry,
-// repository and digest must be canonical; they are the question, not evidence.
+// repository and digest must be canonical; they are the question, not evidence. A policy that asks for evidence about the images of an index
+// denies one here: see VerifyIndex.
 func (v *Verifier) VerifyDigest(ctx context.Context, artifact oci.Artifact, found []Evidence) (Decision, error) {
+	return v.verify(ctx, artifact, found, nil, false)
+}
+
+// verify is both; known says that the parts are all that an index has.
+func (v *Verifier) verify(ctx context.Context, artifact oci.Artifact, found []Evidence, parts []Part, known bool) (Decision, error) {
 	now := v.clock()
 	blob, err := blobOf(artifact.Digest)
 	if err != nil {
@@ -100,13 +113,13 @@ func (v *Verifier) VerifyDigest(ctx context.Context, artifact oci.Artifact, foun
 		Registry: artifact.Registry, Repository: artifact.Repository, Tag: artifact.Tag, Digest: string(artifact.Digest),
 	}
 	if v.policy.ReadsEvidence() {
-		for i := range facts {
-			if read, ok := document.Of(facts[i], artifact.Digest); ok {
-				facts[i].Document = &read
-			}
-		}
+		read(facts, artifact.Digest)
 	}
-	verdict := v.policy.Evaluate(image, facts, now)
+	consists, err := v.partsOf(ctx, &d, artifact, parts, known)
+	if err != nil {
+		return Decision{}, fmt.Errorf("verify %s: %w", artifact, err)
+	}
+	verdict := v.policy.EvaluateParts(image, facts, consists, now)
 	d.Checks = append(d.Checks, verdict.Checks...)
 	if verdict.Allowed() && len(facts) > 0 { // a policy that allows without evidence would be a mistake of ours
 		d.allowed = true

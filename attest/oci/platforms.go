@@ -29,6 +29,17 @@ type platformEntry struct {
 type PlatformImage struct {
 	Artifact
 	Platform string
+	// Others are what else the index says that the same image is for: it may list
+	// it more than once.
+	Others []string
+}
+
+// Platforms are all that the index says that the image is for.
+func (p PlatformImage) Platforms() []string { return append([]string{p.Platform}, p.Others...) }
+
+// Is reports whether a platform's name, or the image's digest, names this image.
+func (p PlatformImage) Is(platform string) bool {
+	return platform == string(p.Digest) || slices.Contains(p.Platforms(), platform)
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -48,16 +59,6 @@ func (e *platformEntry) UnmarshalJSON(b []byte) error {
 	}
 	e.os, e.architecture, e.variant = rest.Platform.OS, rest.Platform.Architecture, rest.Platform.Variant
 	return nil
-}
-
-// Platforms is Images without the platforms' names.
-func (c *Client) Platforms(ctx context.Context, index Artifact) ([]Artifact, error) {
-	images, err := c.Images(ctx, index)
-	var all []Artifact
-	for _, i := range images {
-		all = append(all, i.Artifact)
-	}
-	return all, err
 }
 
 // Images returns the images of an index, in its order, each once. Entries
@@ -101,7 +102,15 @@ func (c *Client) images(ctx context.Context, t target, index Artifact) ([]Platfo
 		switch {
 		case isIndexType(e.MediaType):
 			return nil, fmt.Errorf("platforms of %s: %w: it holds another index (hint: push one index with all images)", index, ErrBadManifest)
-		case !e.isImage() || seen[e.Digest]:
+		case !e.isImage():
+			continue
+		case seen[e.Digest]:
+			again := &images[slices.IndexFunc(images, func(i PlatformImage) bool { return string(i.Digest) == e.Digest })]
+			if named := e.platform(); !slices.Contains(again.Platforms(), named) {
+				if again.Others = append(again.Others, named); len(again.Others) > maxPlatforms {
+					return nil, fmt.Errorf("platforms of %s: %w: more than %d of one image", index, ErrTooMany, maxPlatforms)
+				}
+			}
 			continue
 		}
 		digest, err := attest.ParseDigest(e.Digest)

@@ -26,6 +26,10 @@ func TestPlatforms(t *testing.T) {
 	for i := range 65 {
 		many = append(many, listed(fmt.Sprint(i), ociManifest, ""))
 	}
+	var renamed []string
+	for i := range 66 {
+		renamed = append(renamed, listed("arm", ociManifest, fmt.Sprintf(`,"platform":{"os":"linux","architecture":"a%d"}`, i)))
+	}
 	for name, tc := range map[string]struct {
 		entries []string
 		images  []string
@@ -42,6 +46,7 @@ func TestPlatforms(t *testing.T) {
 		"no digest":              {[]string{`{"mediaType":"` + ociManifest + `","digest":"md5:1","size":1}`}, nil, oci.ErrBadManifest},
 		"a platform of no shape": {[]string{listed("x", ociManifest, `,"platform":[]`)}, nil, oci.ErrBadManifest},
 		"too many":               {many, nil, oci.ErrTooMany},
+		"too many names":         {renamed, nil, oci.ErrTooMany},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, true)
@@ -59,7 +64,7 @@ func TestPlatforms(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			images, err := c.Platforms(t.Context(), index)
+			images, err := c.Images(t.Context(), index)
 			if !errors.Is(err, tc.is) || (err == nil) != (tc.is == nil) || len(images) != len(tc.images) {
 				t.Fatalf("images %v, %v", images, err)
 			}
@@ -70,7 +75,39 @@ func TestPlatforms(t *testing.T) {
 			}
 		})
 	}
-	if images, err := newFake(t, true).client().Platforms(t.Context(), oci.Artifact{Kind: oci.KindImage}); images != nil || err != nil {
+	if images, err := newFake(t, true).client().Images(t.Context(), oci.Artifact{Kind: oci.KindImage}); images != nil || err != nil {
 		t.Errorf("an image has platforms %v, %v", images, err)
+	}
+}
+
+// TestPlatformNames: an image has every name that the index gives it, so that
+// none of them hides another.
+func TestPlatformNames(t *testing.T) {
+	f := newFake(t, true)
+	body := `{"schemaVersion":2,"mediaType":"` + ociIndex + `","manifests":[` + strings.Join([]string{
+		listed("a", ociManifest, `,"platform":{"os":"plan9","architecture":"mips"}`), listed("a", ociManifest, `,"platform":{"os":"linux","architecture":"arm","variant":"v7"}`),
+		listed("a", ociManifest, `,"platform":{"os":"plan9","architecture":"mips"}`), listed("b", ociManifest, ""),
+	}, ",") + `]}`
+	f.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Content-Type", ociIndex)
+		_, _ = w.Write([]byte(body))
+		return strings.Contains(r.URL.Path, "/manifests/")
+	})
+	c := f.client()
+	index, err := c.Resolve(t.Context(), f.host+"/acme/app@"+string(attest.DigestOf([]byte(body))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := c.Images(t.Context(), index)
+	if err != nil || len(images) != 2 {
+		t.Fatalf("%v, %v", images, err)
+	}
+	if got := strings.Join(images[0].Platforms(), " "); got != "plan9/mips linux/arm/v7" {
+		t.Errorf("names %q", got)
+	}
+	for named, is := range map[string]bool{"plan9/mips": true, "linux/arm/v7": true, "linux/arm": false, string(images[0].Digest): true, string(images[1].Digest): false} {
+		if images[0].Is(named) != is {
+			t.Errorf("%s: %t", named, !is)
+		}
 	}
 }

@@ -163,7 +163,7 @@ func position(row tlog.LogRow, e tlog.Entry) api.LogPosition {
 	leaf := merkle.RecordHash(e.Body)
 	return api.LogPosition{
 		Log: row.Name, Index: e.Index, GlobalIndex: row.FirstIndex + e.Index, UUID: hex.EncodeToString(leaf[:]),
-		EntryID: rekorv1.EntryID(row.TreeID, leaf), Kind: body.Kind, APIVersion: body.APIVersion, IntegratedTime: e.Time,
+		EntryID: rekorv1.EntryID(row.TreeID, leaf), Kind: body.Kind, APIVersion: body.APIVersion, IntegratedTime: e.Time, Signers: signersOf(e.Body),
 	}
 }
 

@@ -62,5 +62,5 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := program.Root("hallmark-server", "The Hallmark signing service", version)
 	root.AddCommand(initCommand(), serveCommand(), fsckCommand(), logCommand(), backupCommand(), restoreCommand(),
 		fulcioCommand(), keysCommand(), revokeCommand(), tufCommand(), auditCommand())
-	return program.Run(ctx, root, args, program.Streams{In: stdin, Out: stdout, Err: stderr})
+	return program.Run(ctx, root, args, program.Streams{In: stdin, Out: program.Watch(stdout), Err: stderr})
 }

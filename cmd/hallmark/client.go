@@ -65,7 +65,32 @@ type problem struct {
 		Message  string `json:"message"`
 		Location string `json:"location"`
 	} `json:"errors"`
-	Checks []policy.Check `json:"checks"` // of evidence
+	Checks  []policy.Check `json:"checks"` // of evidence
+	request string         // its id in the service's log
+}
+
+// requestIDHeader is where the service says under which id its log has a request.
+const requestIDHeader = "X-Request-Id"
+
+// Error implements error.
+func (p problem) Error() string {
+	return fmt.Sprintf("the service answers %d: %s", p.Status, p.words())
+}
+
+// FailureDetails is what -o json says besides the words.
+func (p problem) FailureDetails() map[string]any {
+	reasons := []string{}
+	for _, e := range p.Errors {
+		reasons = append(reasons, e.Message)
+	}
+	details := map[string]any{"type": p.Type, "status": p.Status, "detail": p.Detail, "reasons": reasons}
+	if len(p.Checks) > 0 {
+		details["checks"] = p.Checks
+	}
+	if p.request != "" {
+		details["requestID"] = p.request
+	}
+	return details
 }
 
 // words says the problem to a person, one reason a line if there are several.
@@ -119,7 +144,7 @@ func (c *client) do(req *http.Request, into any) error {
 		return fmt.Errorf("read the service's answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return problemError(resp.StatusCode, resp.Header.Get("Content-Type"), answer)
+		return problemError(resp.StatusCode, resp.Header, answer)
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
 		return fmt.Errorf("read the service's answer: %w", err)
@@ -129,22 +154,23 @@ func (c *client) do(req *http.Request, into any) error {
 
 // problemError gives a problem its exit code: what the service refuses is
 // "no", what it does not understand is wrong usage, the rest is undecided.
-func problemError(status int, contentType string, body []byte) error {
+func problemError(status int, header http.Header, body []byte) error {
 	var p problem
-	if !strings.HasPrefix(contentType, "application/problem+json") || json.Unmarshal(body, &p) != nil || p.Detail == "" {
+	if !strings.HasPrefix(header.Get("Content-Type"), "application/problem+json") || json.Unmarshal(body, &p) != nil || p.Detail == "" {
 		hint := ""
 		if status < http.StatusInternalServerError { // above it may be a proxy in front
 			hint = " (hint: is --server or HALLMARK_URL the service's origin, without a path?)"
 		}
 		return fmt.Errorf("the service answered %d %s%s", status, http.StatusText(status), hint)
 	}
+	p.Status, p.request = status, header.Get(requestIDHeader)
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict:
-		return no("the service answers %d: %s", status, p.words())
+		return no("%w", p)
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
-		return usage("the service answers %d: %s", status, p.words())
+		return usage("%w", p)
 	default:
-		return fmt.Errorf("the service answers %d: %s", status, p.words())
+		return p
 	}
 }
 
@@ -167,7 +193,7 @@ func (c *client) read(ctx context.Context, path string, limit int64) ([]byte, er
 		return nil, fmt.Errorf("the service's answer to GET %s has more than %d bytes", path, limit)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), raw)
+		return nil, problemError(resp.StatusCode, resp.Header, raw)
 	}
 	return raw, nil
 }

@@ -27,7 +27,7 @@ func (c *client) get(ctx context.Context, path string, limit int64, into any) (s
 		return 0, fmt.Errorf("read the service's answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return resp.StatusCode, problemError(resp.StatusCode, resp.Header.Get("Content-Type"), body)
+		return resp.StatusCode, problemError(resp.StatusCode, resp.Header, body)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return resp.StatusCode, fmt.Errorf("read the service's answer: %w", err)

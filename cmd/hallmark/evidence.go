@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ type evidenceFlags struct {
 	files  map[attest.EvidenceKind]*[]string
 	extras extras
 	dryRun bool
+	auto   sbomMaker
 }
 
 // evidenceKinds are the flags, in the order in which documents are sent: VEX
@@ -31,7 +33,7 @@ var evidenceKinds = []struct {
 	kind attest.EvidenceKind
 	help string
 }{
-	{attest.EvidenceSBOM, "SBOM `file` (SPDX, CycloneDX, syft); may be repeated"},
+	{attest.EvidenceSBOM, "SBOM `file` (SPDX, CycloneDX, syft), or auto to have it made with syft; may be repeated"},
 	{attest.EvidenceScan, "scan report `file` (Trivy, Grype, SARIF, Clair, Snyk, GitLab, in-toto vulns, …); may be repeated"},
 	{attest.EvidenceVEX, "VEX `file` (OpenVEX, CycloneDX); may be repeated"},
 	{attest.EvidenceCheck, "lint, configuration, secrets or code report `file` (hadolint, dockle, kube-bench, gitleaks, SARIF, …); may be repeated"},
@@ -102,6 +104,9 @@ func (d evidenceFile) encode(env environment, body *bytes.Buffer) error {
 		return err
 	}
 	members := map[string]string{"name": d.name}
+	if d.platform != "" {
+		members["platform"] = d.platform
+	}
 	if d.kind != "" {
 		members["kind"] = d.kind
 	}
@@ -148,7 +153,11 @@ func (f *signFlags) dryRun(cmd *cobra.Command, env environment, body []byte) err
 // explain prints a decision that was not carried out, as v or in words. What
 // would be refused is "no".
 func explain(env environment, format string, x signer.Explanation, v any) error {
-	if err := program.Print(format, env.stdout, v, func(w io.Writer) { printExplanation(w, x) }); err != nil {
+	return explainWith(env, format, x, v, func(w io.Writer) { printExplanation(w, x) })
+}
+
+func explainWith(env environment, format string, x signer.Explanation, v any, text func(io.Writer)) error {
+	if err := program.Print(format, env.stdout, v, text); err != nil {
 		return err
 	}
 	if !x.Allowed {
@@ -168,9 +177,32 @@ func printExplanation(w io.Writer, x signer.Explanation) {
 		_, _ = fmt.Fprintf(w, "granted by\t%s\n", x.Rule)
 	}
 	_, _ = fmt.Fprintf(w, "policy\t%s\n", x.PolicyDigest)
-	for _, c := range x.Checks {
+	checks, others := ofThisSource(x.Checks)
+	for _, c := range checks {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", passed(c), c.Rule, c.Name, oneLine(c.Detail))
 	}
+	if len(others) > 0 {
+		_, _ = fmt.Fprintf(w, "not for this identity source\t%s\n", strings.Join(others, ", "))
+	}
+}
+
+// ofThisSource leaves the checks of rules out that are for other identity sources,
+// unless all are: they say nothing that whoever asks could change. JSON has all.
+func ofThisSource(checks []policy.Check) (mine []policy.Check, others []string) {
+	for _, c := range checks {
+		if c.Name == "identity" && !c.Passed && !slices.Contains(others, c.Rule) {
+			others = append(others, c.Rule)
+		}
+	}
+	for _, c := range checks {
+		if !slices.Contains(others, c.Rule) {
+			mine = append(mine, c)
+		}
+	}
+	if len(mine) == 0 {
+		return checks, nil
+	}
+	return mine, others
 }
 
 // checkLines says checks to a person.

@@ -200,6 +200,13 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest, relatives docume
 	case d.Test != nil:
 		a.Counts["passed"], a.Counts["warned"], a.Counts["failed"] = d.Test.Passed, d.Test.Warned, d.Test.Failed
 		a.Problem = ""
+	case d.ChartImages != nil:
+		a.Counts["images"] = len(d.ChartImages.Images)
+		for _, image := range d.ChartImages.Images {
+			if image.Signed {
+				a.Counts["signed"]++
+			}
+		}
 	case d.VEX != nil:
 		for _, s := range d.VEX {
 			a.Counts[s.Status]++

@@ -151,7 +151,7 @@ func TestTree(t *testing.T) {
 	var out bytes.Buffer
 	printTree(&out, evidenceAnswer{subjectTree: tree}, now)
 	for _, says := range []string{
-		"not verified\t", "├─ document: application/xml\n", "├─ unsigned: text/plain\n", "└─ NOT VERIFIED unknown\n", "trivy 1, 0 findings\n", "document " + string(named) + ", 8 bytes, application/xml", "(1h old)", string(named) + ", which a verified statement names",
+		"not verified\t", "├─ document: application/xml\n", "├─ unsigned: text/plain\n", "└─ NOT VERIFIED unknown\n", "trivy 1, 0 findings\n", "document " + string(named) + ", 8 bytes, application/xml", "(1 h old)", string(named) + ", which a verified statement names",
 	} {
 		if !strings.Contains(out.String(), says) {
 			t.Errorf("does not say %q:\n%s", says, out.String())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hallmark-dev/hallmark/internal/program"
+	"github.com/hallmark-dev/hallmark/policy"
 )
 
 // printTree draws the answer. All of it may be others' words.
@@ -62,7 +63,7 @@ func (a *attached) lines(now time.Time) []string {
 	}
 	var facts []string
 	for _, f := range []string{a.Format, a.Tool} {
-		if f != "" && !slices.Contains(facts, f) && !strings.HasPrefix(a.Tool, f+" ") {
+		if f != "" && f != a.Kind && !slices.Contains(facts, f) && !strings.HasPrefix(a.Tool, f+" ") {
 			facts = append(facts, f)
 		}
 	}
@@ -107,7 +108,7 @@ func (a *attached) lines(now time.Time) []string {
 // countOrder is the order in which counts are said.
 var countOrder = []string{
 	"packages", "passed", "warned", "failed", "findings", "critical", "high", "medium", "low", "negligible", "none", "unknown",
-	"not_affected", "fixed", "affected", "under_investigation",
+	"not_affected", "fixed", "affected", "under_investigation", "images", "signed",
 }
 
 func (a *attached) counts() []string {
@@ -137,7 +138,7 @@ func (a *attached) who() string {
 func (a *attached) when(now time.Time) string {
 	said := "an unproven time"
 	if !a.SignedAt.IsZero() {
-		said = a.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC") + " (" + age(now.Sub(a.SignedAt)) + " old)"
+		said = a.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC") + " (" + policy.Age(now.Sub(a.SignedAt)) + " old)"
 	}
 	if a.LogIndex != nil {
 		said += fmt.Sprintf(", log entry %d", *a.LogIndex)
@@ -149,18 +150,4 @@ func (a *attached) when(now time.Time) string {
 		said += ", the database of " + a.DatabaseAt.UTC().Format(time.RFC3339)
 	}
 	return said
-}
-
-// age is a duration as people say it.
-func age(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", max(int(d/time.Second), 0))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d/time.Minute))
-	case d < 2*day:
-		return fmt.Sprintf("%dh", int(d/time.Hour))
-	}
-	return fmt.Sprintf("%dd", int(d/day))
 }

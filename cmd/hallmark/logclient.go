@@ -77,6 +77,16 @@ type logHint struct {
 	// signature over it (ASN.1 ECDSA).
 	IntegratedTime       int64  `json:"integratedTime"`
 	SignedEntryTimestamp []byte `json:"signedEntryTimestamp,omitempty"`
+	// EntryID is a v1 log's name of the entry, Signers whose signatures it has.
+	EntryID string      `json:"entryID,omitempty"`
+	Signers []logSigner `json:"signers,omitempty"`
+}
+
+// logSigner is who signed an entry: the name in a certificate, or a key.
+type logSigner struct {
+	Identity string `json:"identity,omitempty"`
+	Issuer   string `json:"issuer,omitempty"`
+	Key      string `json:"key,omitempty"`
 }
 
 // entry asks one log for an entry by its index or its UUID.

@@ -4,9 +4,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +28,7 @@ func logSearchCommand(env environment) *cobra.Command {
 			"  sha256:HEX                 what was signed, or what a statement is about\n" +
 			"  image:REGISTRY/REPOSITORY  identity:URI  email:ADDRESS  issuer:URL\n" +
 			"  repository:URI  commit:HEX  workflow:URI  publickey:HEX\n" +
+			"Listed are place, time, kind, what the entry is about (if the search names it, by digest or image) and who signed; -o json has all.\n" +
 			"What is found is what the service's index says; `hallmark log get` and `hallmark log prove` check it.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 || len(args) > tlog.MaxQueryKeys {
@@ -59,7 +58,11 @@ func logSearchCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		found, err := service.searchAll(cmd.Context(), q)
+		hits, err := service.searchAll(cmd.Context(), q)
+		if err != nil {
+			return err
+		}
+		found, err := service.describe(cmd.Context(), q, hits)
 		if err != nil {
 			return err
 		}
@@ -96,15 +99,5 @@ func (c *logClient) searchAll(ctx context.Context, q searchQuery) ([]logHint, er
 			return nil, no("the service says that more is found and does not say what")
 		}
 		after = got.Next
-	}
-}
-
-func printFound(w io.Writer, found []logHint) {
-	for _, e := range found {
-		at := ""
-		if e.IntegratedTime != 0 {
-			at = time.Unix(e.IntegratedTime, 0).UTC().Format("2006-01-02 15:04:05 UTC")
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s %s\t%s\n", program.Printable(e.Log), e.Index, program.Printable(e.UUID), program.Printable(e.Kind), program.Printable(e.APIVersion), at)
 	}
 }

@@ -31,7 +31,9 @@ func policyCommand(env environment) *cobra.Command {
 // no network.
 type policyTest struct {
 	token, identity, san, image, kind, predicateType string
-	evidence, trustedRoot, author, now               string
+	trustedRoot, author, now                         string
+	platforms                                        []string
+	documents                                        *evidenceFlags
 	output                                           *string
 }
 
@@ -43,8 +45,9 @@ func policyTestCommand(env environment) *cobra.Command {
 			"  - THE TOKEN IS NOT VERIFIED. Its claims are believed, so that a policy can be tried with any claims;\n" +
 			"    a JSON object of claims will do in its place. Ask a service with `hallmark sign --dry-run` for the truth.\n" +
 			"  - The image is what its reference and --kind say; give its digest.\n" +
-			"  - Files of --evidence are judged as if they had been attested now; Sigstore bundles in it are verified,\n" +
-			"    and count with the time of their log entry.\n" +
+			"  - Documents come with the flags of `hallmark sign`, and are read as the service reads them. They are judged as if they had\n" +
+			"    been attested now; Sigstore bundles (--evidence) are verified, and count with the time of their log entry.\n" +
+			"  - Of an index, --has-platforms says which images it has, since no registry is asked.\n" +
 			"Exit codes: 0 would be signed, 1 would be refused, 2 wrong usage, 3 could not decide.",
 	}
 	f.output = program.OutputFlag(cmd)
@@ -52,24 +55,30 @@ func policyTestCommand(env environment) *cobra.Command {
 	flags.StringVar(&f.token, "token", "", "`file` with a CI token or its claims as JSON, or - for stdin (default: HALLMARK_ID_TOKEN)")
 	flags.StringVar(&f.image, "image", "", "`reference` with a digest (compulsory)")
 	flags.StringVar(&f.kind, "kind", policy.KindImage, "what the reference names: image, index, chart or artifact")
-	flags.StringVar(&f.predicateType, "type", "", "decide about attesting this predicate `type` instead of signing")
+	flags.StringVar(&f.predicateType, "predicate-type", "", "decide about attesting this predicate `type` instead of signing")
 	flags.StringVar(&f.identity, "identity", "", "`name` of the identity source (default: the policy's rule for such tokens)")
 	flags.StringVar(&f.san, "san", "", "`URI` that the certificate would name (default: that of the public CI services)")
-	flags.StringVar(&f.evidence, "evidence", "", "`folder` with documents and bundles")
+	f.documents = addEvidenceFlags(cmd)
+	flags.Lookup("evidence").Usage = "`file` with any document that the service knows, or a Sigstore bundle; or a folder of them; may be repeated"
+	flags.Lookup("sbom").Usage = "SBOM `file` (SPDX, CycloneDX, syft); may be repeated"
+	flags.Lookup("dry-run").Hidden = true // it always is one
+	flags.StringSliceVar(&f.platforms, "has-platforms", nil, "of an index, the `platforms` that it has, such as linux/amd64,linux/arm64; linux/amd64@sha256:… where a report names the image")
 	flags.StringVar(&f.author, "evidence-author", "", "identity `URI` for which documents count as attested (default: the job's own)")
 	flags.StringVar(&f.trustedRoot, "trusted-root", "", "trusted_root.json for bundles in the folder (default: TRUSTED_ROOT)")
 	flags.StringVar(&f.now, "now", "", "`time` of the decision, such as 2026-01-31T00:00:00Z (default: now)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return f.run(cmd, env, args[0]) }
+	cmd.RunE = func(_ *cobra.Command, args []string) error { return f.run(env, args[0]) }
 	return cmd
 }
 
 // testedDecision is the answer as data.
 type testedDecision struct {
 	signer.Explanation
-	TokenVerified bool `json:"tokenVerified"` // never
+	TokenVerified bool             `json:"tokenVerified"` // never
+	Documents     []testedDocument `json:"documents"`
+	Gates         []testedGate     `json:"gates"`
 }
 
-func (f *policyTest) run(cmd *cobra.Command, env environment, file string) error {
+func (f *policyTest) run(env environment, file string) error {
 	p, err := f.policy(env, file)
 	if err != nil {
 		return err
@@ -78,14 +87,17 @@ func (f *policyTest) run(cmd *cobra.Command, env environment, file string) error
 	if err != nil {
 		return err
 	}
-	needs := p.Needs(in)
-	if f.evidence != "" {
-		if in.Evidence, err = f.readEvidence(cmd, env, in); err != nil {
-			return err
-		}
+	index, err := newTestedIndex(in, f.platforms)
+	if err != nil {
+		return err
 	}
-	if needs.Provenance {
-		in.Evidence = append(in.Evidence, provenanceOf(in))
+	documents, err := f.handIn(env, p, in, index)
+	if err != nil {
+		return err
+	}
+	in.Evidence, in.Platforms, in.PlatformNames = documents.evidence, index.digests(), index.names()
+	if err := f.provenance(p, &in); err != nil {
+		return err
 	}
 	_, _ = fmt.Fprintln(env.stderr, "hallmark: the token was not verified; this is a test of the policy, not of the token")
 	decision := p.Explain(in)
@@ -102,7 +114,25 @@ func (f *policyTest) run(cmd *cobra.Command, env environment, file string) error
 	} else {
 		x.Reasons = decision.Refusal().Reasons
 	}
-	return explain(env, *f.output, x, testedDecision{Explanation: x})
+	if len(documents.reasons) > 0 { // as with `hallmark sign`, nothing is signed then
+		x.Allowed, x.Rule, x.Reasons = false, "", append(documents.reasons, x.Reasons...)
+		x.Checks = append(documents.checks, x.Checks...)
+	}
+	return f.print(env, x, documents.shown)
+}
+
+// provenance adds what the service would make, if a rule requires it.
+func (f *policyTest) provenance(p *policy.SigningPolicy, in *policy.Input) error {
+	dependencies, byproducts, err := f.documents.extras.claims()
+	if err != nil {
+		return err
+	}
+	if p.Needs(*in).Provenance {
+		in.Evidence = append(in.Evidence, provenanceOf(*in))
+	} else if len(dependencies)+len(byproducts) > 0 {
+		return usage("%w", signer.ErrClaimsLost)
+	}
+	return nil
 }
 
 func (f *policyTest) policy(env environment, file string) (*policy.SigningPolicy, error) {
@@ -132,6 +162,9 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	if ref.Digest == "" {
 		return policy.Input{}, usage("--image %s: nothing is asked over a network, so it needs its digest (hint: %s@sha256:…)", f.image, f.image)
 	}
+	if len(f.platforms) > 0 {
+		f.kind = policy.KindIndex
+	}
 	if !slices.Contains([]string{policy.KindImage, policy.KindIndex, policy.KindChart, policy.KindArtifact}, f.kind) {
 		return policy.Input{}, usage("--kind %q: want image, index, chart or artifact", f.kind)
 	}
@@ -151,7 +184,7 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	if f.predicateType != "" {
 		in.Action = policy.ActionAttest
 		if in.PredicateType, err = attest.CanonicalPredicateType(f.predicateType); err != nil {
-			return policy.Input{}, usage("--type: %w", err)
+			return policy.Input{}, usage("--predicate-type: %w", err)
 		}
 	}
 	if f.now != "" {

@@ -6,11 +6,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
-
-	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/policy"
@@ -66,42 +62,6 @@ func (f *policyTest) claims(env environment) (map[string]any, error) {
 	return claims, nil
 }
 
-// readEvidence reads the folder: bundles are verified, other documents count as
-// attested at the time of the decision.
-func (f *policyTest) readEvidence(cmd *cobra.Command, env environment, in policy.Input) ([]policy.Document, error) {
-	files, err := os.ReadDir(f.evidence)
-	if err != nil {
-		return nil, usage("--evidence: %w", err)
-	}
-	if len(files) > maxEvidenceFiles {
-		return nil, usage("--evidence: %s has %d files, at most %d are read", f.evidence, len(files), maxEvidenceFiles)
-	}
-	var all []policy.Document
-	for i, file := range files {
-		if !file.Type().IsRegular() {
-			continue
-		}
-		raw, err := readBounded(env, filepath.Join(f.evidence, file.Name()), attest.MaxBundleBytes)
-		if err != nil {
-			return nil, err
-		}
-		var d policy.Document
-		ok := true
-		if bundle, err := attest.ParseBundle(raw); err == nil {
-			d, ok, err = f.verified(env, in, raw, bundle, file.Name())
-			if err != nil {
-				return nil, err
-			}
-		} else if d, err = f.asAttested(in, file.Name(), raw, int64(i)); err != nil {
-			return nil, err
-		}
-		if ok {
-			all = append(all, d)
-		}
-	}
-	return all, cmd.Context().Err()
-}
-
 // verified is what a bundle proves. One that is not evidence is passed over.
 func (f *policyTest) verified(env environment, in policy.Input, raw []byte, bundle attest.Bundle, name string) (policy.Document, bool, error) {
 	st, err := attest.ParseStatement(bundle.Payload)
@@ -129,25 +89,6 @@ func factOf(root *trust.Root, digest attest.Digest, bundle []byte) (policy.Fact,
 		return policy.Fact{}, err
 	}
 	return crypto.Facts(digest, bundle)
-}
-
-// asAttested is the document that a statement made at the time of the decision
-// would be.
-func (f *policyTest) asAttested(in policy.Input, name string, raw []byte, index int64) (policy.Document, error) {
-	read, err := attest.ReadDocument(name, raw)
-	if err != nil {
-		return policy.Document{}, usage("%w", err)
-	}
-	author := f.author
-	if author == "" {
-		author = in.SAN
-	}
-	d := policy.Document{
-		PredicateType: read.PredicateType, Digest: in.Digest, Signer: testOrigin + "/attestor", Issuer: testOrigin, Author: author,
-		At: in.Now, LogIndex: index, Run: testOrigin + "/run",
-	}
-	document.Fill(&d, read.Evidence)
-	return d, nil
 }
 
 // provenanceOf stands for what the service would make of the claims: builder,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/hallmark-dev/hallmark/internal/program"
 )
@@ -81,7 +82,7 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	p.read += int64(n)
 	if now := p.now(); !p.ended && (now.Sub(p.drawn) >= redrawEvery || p.read >= p.total) {
 		p.drawn = now
-		_, _ = fmt.Fprintf(p.to, "\r%s\x1b[K", p.line()) // to the end of the line: nothing of an older one stays
+		draw(p.to, p.line())
 	}
 	return n, err
 }
@@ -94,6 +95,38 @@ func (p *progressReader) line() string {
 		said += ", waiting for the service"
 	}
 	return said
+}
+
+// draw replaces the line that is there, up to its end, so that nothing of an
+// older one stays. A line that is wider than the terminal would go on in the next
+// one, where the next drawing does not reach it. Nothing has a colour (NO_COLOR).
+func draw(to io.Writer, line string) {
+	if letters, width := []rune(line), widthOf(to); width > 1 && len(letters) >= width {
+		line = string(letters[:width-1])
+	}
+	_, _ = fmt.Fprintf(to, "\r%s\x1b[K", line)
+}
+
+// widthOf is how wide a terminal is, 0 if it does not say.
+func widthOf(to io.Writer) int {
+	file, ok := to.(interface{ Fd() uintptr })
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// working says on a terminal what takes a while. done removes it.
+func working(to io.Writer, what string) (done func()) {
+	if to == nil {
+		return func() {}
+	}
+	draw(to, program.Printable(what)+" …")
+	return func() { _, _ = io.WriteString(to, "\r\x1b[K") }
 }
 
 func (p *progressReader) done() {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
@@ -112,6 +114,40 @@ func TestProgressBarIsForTerminals(t *testing.T) {
 		t.Error("a bar where it is in the way")
 	}
 }
+
+// TestDrawFits: a line is never wider than the terminal, and ends where it was
+// before.
+func TestDrawFits(t *testing.T) {
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatalf("no terminal to draw on: %v", err)
+	}
+	defer terminal.Close() //nolint:errcheck // a test's
+	for width, want := range map[uint16]string{20: "\rsending [          \x1b[K", 0: "\rsending [                        ]   0%\x1b[K", 100: "\rsending [                        ]   0%\x1b[K"} {
+		if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 10, Col: width}); err != nil {
+			t.Fatal(err)
+		}
+		var drawn bytes.Buffer
+		draw(struct {
+			io.Writer
+			descriptor
+		}{&drawn, terminal}, "sending [                        ]   0%")
+		if drawn.String() != want {
+			t.Errorf("width %d: %q", width, drawn.String())
+		}
+		drawn.Reset()
+		working(struct {
+			io.Writer
+			descriptor
+		}{&drawn, terminal}, "a\x1b[2J")()
+		if got := drawn.String(); !strings.HasSuffix(got, "\r\x1b[K") || strings.Contains(got, "[2J\x1b") || strings.Contains(got, "a\x1b") {
+			t.Errorf("width %d: %q", width, got)
+		}
+	}
+	working(nil, "nobody looks")()
+}
+
+type descriptor interface{ Fd() uintptr }
 
 // A call sends the body as it is, with its length, watched or not.
 func TestCallSendsBody(t *testing.T) {

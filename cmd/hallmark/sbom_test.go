@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
 )
 
 // pushRandom pushes an image and returns its reference by tag and its digest.
@@ -40,6 +44,38 @@ func pushRandom(t *testing.T) (image, digest string) {
 		t.Fatal(err)
 	}
 	return image, hash.String()
+}
+
+// TestSBOMTooLarge: a program that writes for ever is ended, and nothing is left.
+func TestSBOMTooLarge(t *testing.T) {
+	maker := sbomMaker{format: "cyclonedx-json", limit: 1 << 20}
+	folder := t.TempDir()
+	artifact := oci.Artifact{Registry: "127.0.0.1:1", Repository: "acme/app", Digest: attest.DigestOf(nil)}
+	path, _, err := maker.make(t.Context(), stubProgram(t, "cat /dev/zero"), artifact, "", folder)
+	if path != "" || !isNo(err) || !strings.Contains(err.Error(), "has more than 1048576 bytes") {
+		t.Errorf("%q, %v", path, err)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+// TestFinding: a word is found wherever the writes divide it, and only the word.
+func TestFinding(t *testing.T) {
+	const text = "aababaabc"
+	for word, want := range map[string]bool{"babaabc": true, "aababaabc": true, "c": true, "bab": true, "bb": false, "abcd": false} {
+		for size := 1; size <= len(text); size++ {
+			f := &finding{word: []byte(word)}
+			for part := range slices.Chunk([]byte(text), size) {
+				if n, err := f.Write(part); n != len(part) || err != nil {
+					t.Fatal(n, err)
+				}
+			}
+			if f.found != want {
+				t.Errorf("%q in parts of %d: %t", word, size, f.found)
+			}
+		}
+	}
 }
 
 // stubProgram writes a shell script that stands for syft.
@@ -106,14 +142,13 @@ func TestSBOM(t *testing.T) {
 		code           int
 		says           string
 	}{
-		"another format":     {"cat <<'END'\n" + answer + "\nEND", "spdx-json", exitUndecided, "is cyclonedx, not SPDX"},
-		"another image":      {"cat <<'END'\n" + cyclonedx + `"}},"components":[]}` + "\nEND", "cyclonedx-json", exitUndecided, "does not name " + digest},
-		"no SBOM":            {`echo '{"matches":[],"descriptor":{"name":"grype"}}'`, "cyclonedx-json", exitUndecided, "not CycloneDX"},
-		"words":              {"echo hello", "cyclonedx-json", exitUndecided, "syft's answer"},
-		"it fails":           {"echo 'no such image' >&2; exit 1", "cyclonedx-json", exitUndecided, "no such image"},
-		"it writes for ever": {"cat /dev/zero", "cyclonedx-json", exitNo, "has more than"},
-		"nothing":            {"cat <<'END'\n" + cyclonedx + digest + `"}},"components":[]}` + "\nEND", "cyclonedx-json", exitYes, "lists no package"},
-		"an unknown format":  {"", "table", exitUsage, "want cyclonedx-json or spdx-json"},
+		"another format":    {"cat <<'END'\n" + answer + "\nEND", "spdx-json", exitUndecided, "is cyclonedx, not SPDX"},
+		"another image":     {"cat <<'END'\n" + cyclonedx + `"}},"components":[]}` + "\nEND", "cyclonedx-json", exitUndecided, "does not name " + digest},
+		"no SBOM":           {`echo '{"matches":[],"descriptor":{"name":"grype"}}'`, "cyclonedx-json", exitUndecided, "not CycloneDX"},
+		"words":             {"echo hello", "cyclonedx-json", exitUndecided, "syft's answer"},
+		"it fails":          {"echo 'no such image' >&2; exit 1", "cyclonedx-json", exitUndecided, "no such image"},
+		"nothing":           {"cat <<'END'\n" + cyclonedx + digest + `"}},"components":[]}` + "\nEND", "cyclonedx-json", exitYes, "lists no package"},
+		"an unknown format": {"", "table", exitUsage, "want cyclonedx-json or spdx-json"},
 	} {
 		out := filepath.Join(t.TempDir(), "out")
 		code, _, stderr := runSBOM(t, nil, image, "--syft", stubProgram(t, tc.script), "--format", tc.format, "-o", out)

@@ -40,21 +40,23 @@ func signCommand(env environment) *cobra.Command {
 		Use: "sign IMAGE", Short: "Sign an artifact of the central registry", Args: oneArgument("image"),
 		Long: "Ask the service for a signature over an image or Helm chart in the central registry.\n" +
 			"Works in CI jobs only: the token of the job is the only credential there is.\n\n" +
+			"`--sbom auto` makes the SBOM with syft, of the digest that is signed; with --platform all, one for each image of an index.\n" +
 			"Evidence (--sbom, --scan, --vex, --check, --test, or --evidence for any that the service knows) is attested first and stays,\n" +
 			"also if the signature is then refused. `hallmark inspect FILE` shows beforehand what a gate sees of a file.\n" +
 			"With --dry-run nothing is attested or signed: the answer is the decision, exit code 0 would be signed, 1 would be refused.",
 	}
 	flags := addSignFlags(cmd)
 	evidence := addEvidenceFlags(cmd)
+	evidence.addAutoSBOM(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		documents, err := evidence.list(env, flags.token == "-")
+		image, documents, done, err := flags.documents(cmd, env, evidence, args[0])
 		if err != nil {
 			return err
 		}
+		defer done()
 		if len(documents) == 0 && (evidence.extras.platform != "" || evidence.extras.kind != "") {
 			return usage("--platform and --type are about documents, and there is none (hint: to sign the image of one platform, name its digest)")
 		}
-		image := oci.WithoutScheme(args[0])
 		if together(documents) > inJSON {
 			return flags.signParts(cmd, env, evidence, image, documents)
 		}
@@ -75,10 +77,12 @@ func attestCommand(env environment) *cobra.Command {
 		Use: "attest IMAGE [--type URI --predicate FILE | --sbom FILE --scan FILE ...]", Short: "Attest statements about an artifact", Args: oneArgument("image"),
 		Long: "Ask the service for signed statements about an image or Helm chart, and for no signature of it:\n" +
 			"about documents (--sbom, --scan, --vex, --check, --test, or --evidence for any that the service knows), all of them or none;\n" +
+			"`--sbom auto` makes the SBOM with syft, of the digest that it is about;\n" +
 			"or with a predicate of any type (--type, --predicate), which is embedded byte for byte.",
 	}
 	flags := addSignFlags(cmd)
 	evidence := addDocumentFlags(cmd)
+	evidence.addAutoSBOM(cmd)
 	predicateType := cmd.Flags().String("type", "", "with --predicate, its type: a URI, or one of spdxjson, cyclonedx, vuln, openvex, slsaprovenance1, …; with --evidence, the kind or format of those files")
 	predicate := cmd.Flags().String("predicate", "", "file with the predicate, a JSON object, or - for stdin")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -86,14 +90,20 @@ func attestCommand(env environment) *cobra.Command {
 		if *predicate == "" {
 			evidence.extras.kind = *predicateType
 		}
-		documents, err := evidence.list(env, flags.token == "-")
+		if *predicate != "" && evidence.wantsAuto() {
+			return usage("--predicate goes alone, documents go in another call")
+		}
+		image, documents, done, err := flags.documents(cmd, env, evidence, args[0])
+		if err == nil {
+			defer done()
+		}
 		switch {
 		case err != nil:
 			return err
 		case len(documents) > 0 && *predicate != "":
 			return usage("--predicate goes alone, documents go in another call")
 		case len(documents) > 0:
-			return flags.attestDocuments(cmd, env, evidence, oci.WithoutScheme(args[0]), documents)
+			return flags.attestDocuments(cmd, env, evidence, image, documents)
 		case *predicateType == "" || *predicate == "":
 			return usage("documents, or --type and --predicate are compulsory (hint: %s)", cmd.UseLine())
 		}
@@ -107,7 +117,7 @@ func attestCommand(env environment) *cobra.Command {
 		if !json.Valid(raw) {
 			return usage("predicate %s is not JSON", *predicate)
 		}
-		members := map[string]string{"image": oci.WithoutScheme(args[0]), "predicateType": *predicateType}
+		members := map[string]string{"image": image, "predicateType": *predicateType}
 		if evidence.extras.platform != "" {
 			members["platform"] = evidence.extras.platform
 		}
@@ -156,6 +166,17 @@ func (f *signFlags) call(cmd *cobra.Command, env environment, path string, body 
 	}
 	c.progress = uploadProgress(cmd, env)
 	return c.call(cmd.Context(), path, token, body, answer)
+}
+
+// documents are those of the request, and the image as it has to name it. What
+// would make the request wrong is said before an SBOM is made.
+func (f *signFlags) documents(cmd *cobra.Command, env environment, evidence *evidenceFlags, image string) (name string, all []evidenceFile, done func(), err error) {
+	if evidence.wantsAuto() {
+		if _, err := newClient(env, f.server); err != nil {
+			return "", nil, nil, err
+		}
+	}
+	return evidence.gather(cmd, env, oci.WithoutScheme(image), f.token == "-")
 }
 
 // connect finds the service and the job's token.

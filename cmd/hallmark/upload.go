@@ -48,7 +48,7 @@ type extras struct {
 
 func (x *extras) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&x.evidence, "evidence", nil, "`file` with any document that the service knows, recognised by its content; may be repeated")
-	cmd.Flags().StringVar(&x.platform, "platform", "", "what of an image index the documents are about: index (the default), all, or a platform such as linux/amd64")
+	cmd.Flags().StringVar(&x.platform, "platform", "", "what of an image index the documents are about: index (the default), all, a platform such as linux/amd64, or the digest of one of its images; of one document: --scan linux/amd64=FILE")
 }
 
 // addClaims adds the flags of what a job says of its own build.
@@ -108,6 +108,7 @@ func hashFile(path string) (size int64, digest attest.Digest, err error) {
 // evidenceFile is a file that goes with a request.
 type evidenceFile struct {
 	path, name, kind string
+	platform         string // in place of the request's
 	content          []byte // of standard input
 	size             int64
 	digest           attest.Digest
@@ -118,11 +119,16 @@ func (f *evidenceFlags) list(env environment, stdinTaken bool) ([]evidenceFile, 
 	var all []evidenceFile
 	for _, k := range evidenceKinds {
 		for _, path := range *f.files[k.kind] {
-			all = append(all, evidenceFile{path: path, name: nameOf(path), kind: string(k.kind)})
+			if k.kind == attest.EvidenceSBOM && path == autoSBOM {
+				continue // it is made
+			}
+			about, path := cutPlatform(path)
+			all = append(all, evidenceFile{path: path, name: nameOf(path), kind: string(k.kind), platform: about})
 		}
 	}
 	for _, path := range f.extras.evidence {
-		all = append(all, evidenceFile{path: path, name: nameOf(path), kind: f.extras.kind})
+		about, path := cutPlatform(path)
+		all = append(all, evidenceFile{path: path, name: nameOf(path), kind: f.extras.kind, platform: about})
 	}
 	for i := range all {
 		d := &all[i]
@@ -174,6 +180,7 @@ func (f *evidenceFlags) newParts(image string, documents []evidenceFile) (*parts
 		Part   string        `json:"part"`
 		Name   string        `json:"name"`
 		Kind   string        `json:"kind,omitempty"`
+		About  string        `json:"platform,omitempty"`
 		Digest attest.Digest `json:"digest"`
 		Size   int64         `json:"size"`
 	}
@@ -199,7 +206,7 @@ func (f *evidenceFlags) newParts(image string, documents []evidenceFile) (*parts
 		if d.size == 0 {
 			return nil, usage("%s is empty", d.path)
 		}
-		request.Evidence = append(request.Evidence, entry{partOf(i), d.name, d.kind, d.digest, d.size})
+		request.Evidence = append(request.Evidence, entry{partOf(i), d.name, d.kind, d.platform, d.digest, d.size})
 	}
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {

@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/hallmark-dev/hallmark/internal/devissuer"
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/verifier/admission"
 )
@@ -50,6 +52,30 @@ func (w *world) everyPolicy(t *testing.T) {
 			s.Require.Attestations = []policy.AttestationRequirement{{Name: "sbom", PredicateTypes: []string{"https://spdx.dev/Document"}, Signers: []string{"ci"}}}
 		})
 		wantDenied(t, w.tryPod(t, pod("p", w.signed)), "sbom", "https://spdx.dev/Document")
+	})
+	t.Run("evidence about platforms", func(t *testing.T) {
+		ask := func(t *testing.T, platform string) {
+			t.Helper()
+			w.changePolicy(t, "acme", func(s *policy.TrustPolicySpec) {
+				s.Signers = append(s.Signers, policy.Signer{Name: "hallmark", Issuer: w.lab.URL, Subject: w.lab.URL + "/attestor"})
+				s.Require.Evidence = &policy.EvidenceRequirement{Signers: []string{"hallmark"}, SBOM: true, Platforms: []string{platform}}
+			})
+		}
+		image := w.signedImage(t, "platforms")
+		t.Run("that runs", func(t *testing.T) {
+			ask(t, "linux/amd64")
+			wantDenied(t, w.tryPod(t, pod("p", image)), "platform linux/amd64", "none (hint: attest an SBOM")
+			sbom := filepath.Join(t.TempDir(), "sbom.json")
+			must(t, os.WriteFile(sbom, []byte(`{"spdxVersion": "SPDX-2.3", "packages": [{"name": "app"}]}`), 0o600))
+			if got := w.lab.Hallmark(t, w.lab.Token(t, devissuer.GitHub), "attest", image, "--platform", "linux/amd64", "--sbom", sbom); got.Code != 0 {
+				t.Fatalf("exit code %d: %s", got.Code, got.Stderr)
+			}
+			wantAllowed(t, w.tryPod(t, pod("p", image)))
+		})
+		t.Run("that the index lacks", func(t *testing.T) {
+			ask(t, "linux/s390x")
+			wantDenied(t, w.tryPod(t, pod("p", image)), "none of the platforms", "linux/s390x")
+		})
 	})
 	wantAllowed(t, w.tryPod(t, pod("p", w.signed)))
 }
@@ -165,6 +191,13 @@ func (w *world) refusedPolicies(t *testing.T) {
 	attestation := func(types []any, signers []any) func(map[string]any) {
 		return set([]any{map[string]any{"name": "sbom", "predicateTypes": types, "signers": signers}}, "require", "attestations")
 	}
+	evidence := func(fields ...any) func(map[string]any) {
+		all := map[string]any{"signers": []any{good.Spec.Signers[0].Name}, "sbom": true}
+		for i := 0; i < len(fields); i += 2 {
+			all[fmt.Sprint(fields[i])] = fields[i+1]
+		}
+		return set(all, "require", "evidence")
+	}
 	namespace := func(fields map[string]any) func(map[string]any) { return set([]any{fields}, "namespaces") }
 	for name, change := range map[string]func(map[string]any){
 		"no images":                    set([]any{}, "images"),
@@ -185,6 +218,9 @@ func (w *world) refusedPolicies(t *testing.T) {
 		"attestation by nobody":        attestation([]any{"https://t"}, []any{}),
 		"attestation by a stranger":    attestation([]any{"https://t"}, []any{"nobody"}),
 		"attestation of no type":       attestation([]any{}, []any{"ci"}),
+		"evidence about no platform":   evidence("platforms", []any{"linux"}),
+		"evidence about platforms":     evidence("index", "index", "platforms", []any{"linux/amd64"}),
+		"evidence about a part":        evidence("index", "layers"),
 		"unknown mode":                 set("Audit", "mode"),
 		"namespace glob":               namespace(map[string]any{"namespace": "dev-*", "mode": "Enforce"}),
 		"warning without an end":       namespace(map[string]any{"namespace": "dev", "mode": "Warn"}),
@@ -201,6 +237,7 @@ func (w *world) refusedPolicies(t *testing.T) {
 			}
 		})
 	}
+	evidence("platforms", []any{"linux/amd64", "linux/arm/v7"}, "index", "either")(base.Object)
 	if err := w.Client.Create(t.Context(), base.DeepCopy(), client.FieldValidation("Strict"), client.DryRunAll); err != nil {
 		t.Errorf("the policy that all of these were made from: %v", err)
 	}

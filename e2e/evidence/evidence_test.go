@@ -152,6 +152,43 @@ func TestSBOMAndEvidence(t *testing.T) {
 	want(t, "no registry", l.Hallmark(t, "", append([]string{"evidence", lab.FreeAddress(t) + "/acme/app:v1"}, root...)...), 3)
 }
 
+// One step: the SBOMs are made on the way, one for each platform, and are about
+// the platforms; what the gates ask for is there, also in a dry run.
+func TestSignAutoSBOM(t *testing.T) {
+	l := lab.Start(t, lab.Options{Policy: policyfiles.Gates})
+	token := l.Token(t, devissuer.GitHub)
+	image := l.PushHallmark(t, "acme/app", "v1")
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	step := []string{
+		"sign", strings.Split(image, "@")[0] + ":v1", "--platform", "all", "--sbom", "auto", "--syft", stock.Tool(t, "syft"),
+		"--scan", write(t, "scan.json", scan()), "--test", write(t, "tests.xml", tests),
+	}
+	tree := func() tree {
+		return parse(t, l.Hallmark(t, "", "evidence", image, "--trusted-root", l.TrustedRoot(), "-o", "json"))
+	}
+	dry := append(slices.Clone(step), "--dry-run")
+	dry[3] = "linux/amd64"
+	want(t, "dry run", l.Hallmark(t, token, dry...), 1, "would be refused", "evidence.sbom: ", ": none")
+	if got := tree(); len(got.Attached) > 0 {
+		t.Errorf("a dry run attested %q", got.found())
+	}
+	want(t, "sign", l.Hallmark(t, token, step...), 0, "CycloneDX of linux/amd64", "CycloneDX of linux/arm64", "signed\t"+image)
+	got := tree()
+	for i, wanted := range [][]string{{"attestation provenance true", "signature true"}, {"attestation sbom true", "attestation scan true", "attestation test true", "document false"}, {"attestation sbom true", "attestation scan true", "attestation test true", "document false"}} {
+		about := got
+		if i > 0 {
+			about = got.Platforms[i-1]
+		}
+		if found := about.found(); !slices.Equal(found, wanted) {
+			t.Errorf("about %d: found %q, want %q", i, found, wanted)
+		}
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
 func parse(t *testing.T, r lab.Result) tree {
 	t.Helper()
 	var answer tree

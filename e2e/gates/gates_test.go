@@ -72,7 +72,7 @@ func TestGates(t *testing.T) {
 	app, security := newJob(t, l), newJob(t, l, "repository=acme/security")
 	image := l.PushHallmark(t, "acme/app", "v1")
 	entries := func() int {
-		return strings.Count(l.Hallmark(t, "", "log", "search", image[strings.Index(image, "@")+1:], "-o", "json").Stdout, `"logIndex"`)
+		return strings.Count(l.Hallmark(t, "", "log", "search", image[strings.Index(image, "@")+1:], "-o", "json").Stdout, `"uuid"`)
 	}
 
 	// Without evidence: every check is listed, and nothing is written.
@@ -153,7 +153,7 @@ func TestPlatforms(t *testing.T) {
 	l := lab.Start(t, lab.Options{Policy: []byte(policy)})
 	j := newJob(t, l)
 	image := l.PushHallmark(t, "acme/app", "v1")
-	want(t, "about the index only", j.sign(t, image, sbom, scan("LOW", 0), tests), 1, "platform sha256:")
+	want(t, "about the index only", j.sign(t, image, sbom, scan("LOW", 0), tests), 1, "platform linux/amd64 sha256:")
 	repository, _, _ := strings.Cut(image, "@")
 	for _, digest := range platforms(t, image) {
 		for kind, document := range map[string]string{"spdxjson": sbom, "https://in-toto.io/attestation/test-result/v0.1": `{"result": "PASSED", "configuration": [], "passedTests": ["a"]}`} {

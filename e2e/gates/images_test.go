@@ -28,7 +28,7 @@ func client(t *testing.T, image string) (*oci.Client, oci.Artifact) {
 func platforms(t *testing.T, image string) []string {
 	t.Helper()
 	c, index := client(t, image)
-	images, err := c.Platforms(t.Context(), index)
+	images, err := c.Images(t.Context(), index)
 	if err != nil || len(images) != 2 {
 		t.Fatalf("platforms %v, %v", images, err)
 	}

@@ -3,8 +3,8 @@
 // Package program is the shape that Hallmark's programs share, so that a script
 // that knows one of them knows all.
 //
-// Data goes to stdout, words for people to stderr, and the exit code is the
-// answer: yes, no (refused, not verified, not found), wrong usage, or could not
+// Data goes to stdout, words for people to stderr (with -o json what went wrong is
+// data, too), and the exit code is the answer: yes, no (refused, not verified, not found), wrong usage, or could not
 // decide (network, server, disk). An error says which one it is by its method
 // AnswerCode, wherever it is wrapped; any other error is "could not decide". Errors
 // name the object, the reason and, as a hint in parentheses, what to do.
@@ -85,7 +85,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) i
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return Misuse("%w (hint: %s --help)", err, cmd.CommandPath())
 	})
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return Yes
 	}
@@ -93,11 +93,13 @@ func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) i
 	for line := range strings.Lines(root.Name() + ": " + err.Error()) {
 		_, _ = fmt.Fprintln(std.Err, Printable(strings.TrimSuffix(line, "\n")))
 	}
+	code := Undecided
 	var answer interface{ AnswerCode() int }
 	if errors.As(err, &answer) {
-		return answer.AnswerCode()
+		code = answer.AnswerCode()
 	}
-	return Undecided
+	printFailure(cmd, std.Out, code, err)
+	return code
 }
 
 // NoArguments is cobra's NoArgs with our exit code.

@@ -67,6 +67,15 @@ type LogPosition struct {
 	APIVersion  string `json:"apiVersion" example:"0.0.1"`
 	// IntegratedTime is in Unix seconds.
 	IntegratedTime int64 `json:"integratedTime" doc:"when the log took it, Unix seconds; covered by a signature in v1 logs only"`
+	// Signers are what the entry's certificates and keys say.
+	Signers []LogSigner `json:"signers,omitempty" doc:"whose signatures it has, by the certificates and keys in it; absent for keys of PGP, SSH and minisign"`
+}
+
+// LogSigner is who signed an entry.
+type LogSigner struct {
+	Identity string `json:"identity,omitempty" doc:"name in the certificate"`
+	Issuer   string `json:"issuer,omitempty" doc:"issuer of the CI token, in the certificate"`
+	Key      string `json:"key,omitempty" doc:"without a certificate: SHA-256 of the SubjectPublicKeyInfo"`
 }
 
 // LogEntry is an entry with all that proves it.

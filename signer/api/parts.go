@@ -94,17 +94,19 @@ func checkEncoding(encoding string) error {
 type partsRequest struct {
 	Image    string          `json:"image" minLength:"1" maxLength:"1024" doc:"Reference in the central registry, by digest; a tag is resolved once"`
 	DryRun   bool            `json:"dryRun,omitempty" doc:"Decide and explain, and do nothing; for sign only"`
-	Platform string          `json:"platform,omitempty" doc:"What of an index the documents are about: index (the default), all, or a platform such as linux/amd64"`
+	Platform string          `json:"platform,omitempty" doc:"What of an index the documents are about: index (the default), all, a platform such as linux/amd64, or the digest of one of its images"`
 	Evidence []partsEvidence `json:"evidence" maxItems:"16" doc:"The documents that follow, in any order; each at most 256 MiB"`
 	Claims
 }
 
 type partsEvidence struct {
-	Part   string `json:"part" doc:"Name of the part with the document"`
-	Name   string `json:"name,omitempty" doc:"For messages and as the document's title, such as a file's name"`
-	Kind   string `json:"kind,omitempty" doc:"What it has to be: sbom, scan, vex, test, … or a format; a document of another kind is refused"`
-	Digest string `json:"digest,omitempty" doc:"sha256:… of the document; another one is refused"`
-	Size   int64  `json:"size,omitempty" doc:"Bytes of the document; another number is refused"`
+	Part string `json:"part" doc:"Name of the part with the document"`
+	Name string `json:"name,omitempty" doc:"For messages and as the document's title, such as a file's name"`
+	Kind string `json:"kind,omitempty" doc:"What it has to be: sbom, scan, vex, test, … or a format; a document of another kind is refused"`
+	// Platform is in place of the request's.
+	Platform string `json:"platform,omitempty" doc:"What of an index this document is about, in place of the request's platform: index, all, a platform, or the digest of one of its images"`
+	Digest   string `json:"digest,omitempty" doc:"sha256:… of the document; another one is refused"`
+	Size     int64  `json:"size,omitempty" doc:"Bytes of the document; another number is refused"`
 }
 
 // readPartsRequest takes the first part apart.
@@ -125,7 +127,7 @@ func readPartsRequest(raw []byte) (partsRequest, error) {
 	seen := map[string]bool{requestPart: true, "": true}
 	for i, one := range evidence {
 		var e partsEvidence
-		err := readMembers(one, map[string]any{"part": &e.Part, "name": &e.Name, "kind": &e.Kind, "digest": &e.Digest, "size": &e.Size})
+		err := readMembers(one, map[string]any{"part": &e.Part, "name": &e.Name, "kind": &e.Kind, "platform": &e.Platform, "digest": &e.Digest, "size": &e.Size})
 		if err == nil && seen[e.Part] {
 			err = errors.New("its part has no name, or that of another one")
 		}
@@ -260,7 +262,7 @@ func (p *parts) receive(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	for i, e := range asked.Evidence {
 		at[e.Part] = i
-		req.Documents = append(req.Documents, signer.Document{Name: e.Name, Kind: attest.EvidenceKind(e.Kind)})
+		req.Documents = append(req.Documents, signer.Document{Name: e.Name, Kind: attest.EvidenceKind(e.Kind), Platform: e.Platform})
 	}
 	if !asked.DryRun { // its answer is the refusal
 		if req.Admission, err = p.Signer.Expect(ctx, *req); err != nil {

@@ -31,7 +31,7 @@ var ErrTooLarge = errors.New("the request is too large")
 type signInputBody struct {
 	Image    string         `json:"image" minLength:"1" maxLength:"1024" doc:"Reference in the central registry, by digest; a tag is resolved once" example:"registry.corp.example/acme/app@sha256:…"`
 	DryRun   bool           `json:"dryRun,omitempty" doc:"Decide and explain, and do nothing"`
-	Platform string         `json:"platform,omitempty" doc:"What of an index the documents are about: index (the default), all, or a platform such as linux/amd64"`
+	Platform string         `json:"platform,omitempty" doc:"What of an index the documents are about: index (the default), all, a platform such as linux/amd64, or the digest of one of its images"`
 	Evidence []evidenceBody `json:"evidence,omitempty" maxItems:"16" doc:"Documents that are attested before the policy decides; each at most 16 MiB, all together about 23 MiB; larger ones go in parts"`
 	Claims
 }
@@ -39,6 +39,7 @@ type signInputBody struct {
 type evidenceBody struct {
 	Name     string `json:"name,omitempty" doc:"For messages, such as a file's name"`
 	Kind     string `json:"kind,omitempty" doc:"What it has to be: sbom, scan, vex, test, … or a format; a document of another kind is refused"`
+	Platform string `json:"platform,omitempty" doc:"What of an index this document is about, in place of the request's platform: index, all, a platform, or the digest of one of its images"`
 	Document any    `json:"document" doc:"JSON document as the tool wrote it, embedded byte for byte; or a text with a document in another format (JUnit XML)"`
 }
 
@@ -114,7 +115,7 @@ func readEvidenceBody(raw json.RawMessage) (signer.Document, error) {
 	var d signer.Document
 	var kind string
 	var document json.RawMessage
-	if err := readMembers(raw, map[string]any{"name": &d.Name, "kind": &kind, "document": &document}); err != nil {
+	if err := readMembers(raw, map[string]any{"name": &d.Name, "kind": &kind, "platform": &d.Platform, "document": &document}); err != nil {
 		return d, err
 	}
 	if len(document) == 0 {

@@ -39,9 +39,9 @@ import (
 type Registry interface {
 	ListBundles(ctx context.Context, subject oci.Artifact) ([]oci.ListedBundle, error)
 	ReadBundle(ctx context.Context, subject oci.Artifact, b oci.ListedBundle) ([]byte, error)
-	Platforms(ctx context.Context, index oci.Artifact) ([]oci.Artifact, error)
 	// Relatives is as in signer.Registry.
 	Relatives(ctx context.Context, subject oci.Artifact, named []attest.Digest) ([]attest.Digest, error)
+	Images(ctx context.Context, index oci.Artifact) ([]oci.PlatformImage, error)
 }
 
 // Config is what a Source is made of. All of it but Clock is compulsory.
@@ -81,14 +81,16 @@ func (s *Source) Gather(ctx context.Context, subject oci.Artifact, needs policy.
 	subjects := []oci.Artifact{subject}
 	var out signer.Gathered
 	if needs.Platforms {
-		images, err := s.cfg.Registry.Platforms(ctx, subject)
+		images, err := s.cfg.Registry.Images(ctx, subject)
 		if err != nil {
 			return signer.Gathered{}, err
 		}
+		out.PlatformNames = make(map[string][]string, len(images))
 		for _, image := range images {
 			out.Platforms = append(out.Platforms, string(image.Digest))
+			out.PlatformNames[string(image.Digest)] = image.Platforms()
+			subjects = append(subjects, image.Artifact)
 		}
-		subjects = append(subjects, images...)
 	}
 	// 1. What there is, without its bytes.
 	g := &gathering{Source: s, sieve: policy.NewSieve(needs, s.cfg.Clock())}

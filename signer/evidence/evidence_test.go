@@ -142,9 +142,13 @@ func (p *places) Relatives(_ context.Context, _ oci.Artifact, named []attest.Dig
 	return kin, p.kinDown
 }
 
-func (p *places) Platforms(context.Context, oci.Artifact) ([]oci.Artifact, error) {
+func (p *places) Images(context.Context, oci.Artifact) ([]oci.PlatformImage, error) {
 	p.platformsAsked++
-	return p.platforms, nil
+	var images []oci.PlatformImage
+	for _, a := range p.platforms {
+		images = append(images, oci.PlatformImage{Artifact: a, Platform: "linux/amd64", Others: []string{"linux/arm64"}})
+	}
+	return images, nil
 }
 
 func (p *places) ReceiptTypes(_ context.Context, d attest.Digest) ([]string, error) {
@@ -312,7 +316,8 @@ func TestPlatforms(t *testing.T) {
 		platforms: []oci.Artifact{{Digest: platform, Kind: oci.KindImage}}, receipts: map[attest.Digest][]signer.Receipt{platform: {receipt(t, m)}},
 	}
 	got, err := p.gather(t, true)
-	if err != nil || !slices.Equal(got.Platforms, []string{string(platform)}) || len(got.Documents) != 1 || got.Documents[0].Digest != string(platform) {
+	if err != nil || !slices.Equal(got.Platforms, []string{string(platform)}) || len(got.Documents) != 1 || got.Documents[0].Digest != string(platform) ||
+		!slices.Equal(got.PlatformNames[string(platform)], []string{"linux/amd64", "linux/arm64"}) {
 		t.Errorf("gathered %+v, %v", got, err)
 	}
 }

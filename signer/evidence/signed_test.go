@@ -38,7 +38,7 @@ func (a attachments) Relatives(context.Context, oci.Artifact, []attest.Digest) (
 	return nil, nil
 }
 
-func (a attachments) Platforms(context.Context, oci.Artifact) ([]oci.Artifact, error) {
+func (a attachments) Images(context.Context, oci.Artifact) ([]oci.PlatformImage, error) {
 	return nil, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hallmark-dev/hallmark/policy"
 )
 
 // maxSkew is how far an issuer's clock and ours may disagree.
@@ -96,9 +98,9 @@ func (v validity) check(s Source, now time.Time) error {
 	case v.notBefore.After(now.Add(maxSkew)):
 		return refuse(ReasonNotYetValid, "the token is not valid before %s (hint: compare the clocks)", utc(v.notBefore))
 	case life > s.MaxLife:
-		return refuse(ReasonTooLongLived, "the token lives %s, source %q allows %s", life, s.Name, s.MaxLife)
+		return refuse(ReasonTooLongLived, "the token lives %s, source %q allows %s", policy.Age(life), s.Name, policy.Age(s.MaxLife))
 	case age > s.MaxAge:
-		return refuse(ReasonTooOld, "the token was issued %s ago, source %q allows %s (hint: request it just before signing)", age.Round(time.Second), s.Name, s.MaxAge)
+		return refuse(ReasonTooOld, "the token was issued %s ago, source %q allows %s (hint: request it just before signing)", policy.Age(age), s.Name, policy.Age(s.MaxAge))
 	}
 	return nil
 }

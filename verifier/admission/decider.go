@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/semaphore"
 
@@ -48,8 +49,28 @@ func (d *Decider) Decide(ctx context.Context, image policy.Image, policies []*po
 	if string(artifact.Digest) != image.Digest || artifact.Registry != image.Registry || artifact.Repository != image.Repository {
 		return nil, fmt.Errorf("asked the registry for %s/%s@%s and was told about %s", image.Registry, image.Repository, image.Digest, artifact)
 	}
-	evidence, release, err := d.hold(ctx, artifact.String(), func() ([]verifier.Evidence, error) {
-		return verifier.Referrers(d.registry).Bundles(ctx, artifact)
+	var evidence []verifier.Evidence
+	var parts []verifier.Part
+	platforms := verifier.HasParts(artifact) && slices.ContainsFunc(policies, (*policy.TrustPolicy).ReadsPlatforms)
+	most := int64(MaxImageBytes)
+	if platforms { // those that are kept, and those of the one that is fetched
+		most *= 2
+	}
+	release, err := d.hold(ctx, artifact.String(), most, func() (size int64, err error) {
+		source := verifier.Referrers(d.registry)
+		if evidence, err = source.Bundles(ctx, artifact); err != nil {
+			return 0, err
+		}
+		size = sizeOf(evidence)
+		if platforms {
+			parts, err = verifier.Parts(ctx, d.registry, []verifier.Source{source}, artifact, MaxImageBytes-size, func(names []string) bool {
+				return slices.ContainsFunc(policies, func(p *policy.TrustPolicy) bool { return p.AsksAbout(names) })
+			})
+		}
+		for _, part := range parts {
+			size += sizeOf(part.Found)
+		}
+		return size, err
 	})
 	if err != nil {
 		return nil, err
@@ -64,7 +85,7 @@ func (d *Decider) Decide(ctx context.Context, image policy.Image, policies []*po
 		if err != nil {
 			return nil, err
 		}
-		decision, err := v.VerifyDigest(ctx, artifact, evidence)
+		decision, err := v.VerifyIndex(ctx, artifact, evidence, parts)
 		if err != nil {
 			return nil, err
 		}
@@ -73,29 +94,31 @@ func (d *Decider) Decide(ctx context.Context, image policy.Image, policies []*po
 	return decisions, nil
 }
 
-// hold returns the artifact's bundles as fetch finds them. Nobody knows their size beforehand, so it takes memory for the most there may be, and gives back
+// hold holds memory for the bundles that fetch finds about an artifact. Nobody knows their size beforehand, so it takes memory for the most there may be (held), and gives back
 // what was not needed, which is nearly all of it for most images. The rest is given back by release, when the bundles are no longer used.
-func (d *Decider) hold(ctx context.Context, artifact string, fetch func() ([]verifier.Evidence, error)) (evidence []verifier.Evidence, release func(), err error) {
-	if err := d.memory.Acquire(ctx, MaxImageBytes); err != nil {
-		return nil, nil, fmt.Errorf("too many large signatures and attestations are being verified, those of %s were not looked at in time: %w (hint: try again)", artifact, err)
+func (d *Decider) hold(ctx context.Context, artifact string, held int64, fetch func() (size int64, err error)) (release func(), err error) {
+	if err := d.memory.Acquire(ctx, held); err != nil {
+		return nil, fmt.Errorf("too many large signatures and attestations are being verified, those of %s were not looked at in time: %w (hint: try again)", artifact, err)
 	}
-	held := int64(MaxImageBytes)
 	defer func() {
 		if err != nil {
 			d.memory.Release(held)
 		}
 	}()
-	evidence, err = fetch()
+	size, err := fetch()
 	if err != nil {
-		return nil, nil, fmt.Errorf("look for signatures of %s: %w", artifact, err)
+		return nil, fmt.Errorf("look for signatures of %s: %w", artifact, err)
 	}
-	var size int64
+	if size > MaxImageBytes {
+		return nil, fmt.Errorf("%w: %s has %d bytes of bundles, at most %d are judged (hint: delete bundles that nobody needs)", verifier.ErrTooMuchEvidence, artifact, size, MaxImageBytes)
+	}
+	d.memory.Release(held - size)
+	return func() { d.memory.Release(size) }, nil
+}
+
+func sizeOf(evidence []verifier.Evidence) (size int64) {
 	for _, e := range evidence {
 		size += int64(len(e.Bundle))
 	}
-	if size > MaxImageBytes {
-		return nil, nil, fmt.Errorf("%w: %s has %d bytes of bundles, at most %d are judged (hint: delete bundles that nobody needs)", verifier.ErrTooMuchEvidence, artifact, size, MaxImageBytes)
-	}
-	d.memory.Release(held - size)
-	return evidence, func() { d.memory.Release(size) }, nil
+	return size
 }

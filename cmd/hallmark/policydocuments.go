@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/policy/document"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+// `hallmark policy test` takes documents as `hallmark sign` does, with the same
+// flags, and reads them with the same code as the service. What it adds are
+// folders, and bundles, which are verified.
+
+// testedDocument is a document as policy would see it.
+type testedDocument struct {
+	Name   string `json:"name"`
+	Kind   string `json:"kind"`
+	Format string `json:"format,omitempty"`
+	// About is the digest; Platform is its, if the image is an index.
+	About    string `json:"about"`
+	Platform string `json:"platform,omitempty"`
+	// Says is what it counts, in words.
+	Says string `json:"says,omitempty"`
+	// Attestable: the policy lets this job attest such a document. A bundle is
+	// attested already.
+	Attestable bool `json:"attestable"`
+	Bundle     bool `json:"bundle,omitempty"`
+	// Problem says why it counts for nothing, whatever the policy.
+	Problem string `json:"problem,omitempty"`
+}
+
+// handed are the documents of a test.
+type handed struct {
+	shown    []testedDocument
+	evidence []policy.Document
+	reasons  []string // why some of them could not be attested
+	checks   []policy.Check
+}
+
+// handIn reads all documents of the flags.
+func (f *policyTest) handIn(env environment, p *policy.SigningPolicy, in policy.Input, index testedIndex) (*handed, error) {
+	if f.documents.wantsAuto() {
+		return nil, usage("--sbom auto: nothing is asked over a network here (hint: hallmark sbom IMAGE -o sbom.json, and --sbom sbom.json)")
+	}
+	var folders []string
+	f.documents.extras.evidence = slices.DeleteFunc(f.documents.extras.evidence, func(path string) bool {
+		info, err := os.Stat(path)
+		folder := err == nil && info.IsDir()
+		if folder {
+			folders = append(folders, path)
+		}
+		return folder
+	})
+	files, err := f.documents.list(env, f.token == "-")
+	if err != nil {
+		return nil, err
+	}
+	for _, folder := range folders {
+		more, err := filesInFolder(folder)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, more...)
+	}
+	h := &handed{}
+	for i, file := range files {
+		about, err := index.about(in, file.platform, f.documents.extras.platform)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.hand(env, p, in, h, file, about, int64(i)); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// filesInFolder are the documents in a folder.
+func filesInFolder(folder string) ([]evidenceFile, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, usage("--evidence: %w", err)
+	}
+	if len(entries) > maxEvidenceFiles {
+		return nil, usage("--evidence: %s has %d files, at most %d are read", folder, len(entries), maxEvidenceFiles)
+	}
+	var all []evidenceFile
+	for _, entry := range entries {
+		if entry.Type().IsRegular() {
+			all = append(all, evidenceFile{path: filepath.Join(folder, entry.Name()), name: entry.Name()})
+		}
+	}
+	return all, nil
+}
+
+// hand reads one file.
+func (f *policyTest) hand(env environment, p *policy.SigningPolicy, in policy.Input, h *handed, file evidenceFile, about []testedImage, number int64) error {
+	d := signer.Document{Name: file.name, Kind: attest.EvidenceKind(file.kind), Content: file.content}
+	if d.Content == nil {
+		opened, err := os.Open(file.path)
+		if err != nil {
+			return usage("%w", err)
+		}
+		defer func() { _ = opened.Close() }() // read only
+		if d.Content, err = io.ReadAll(io.LimitReader(opened, attest.MaxBundleBytes+1)); err != nil {
+			return readError(file.path, err)
+		}
+		if len(d.Content) > attest.MaxBundleBytes {
+			stored := &signer.Stored{From: opened}
+			if stored.Size, stored.Digest, err = hashFile(file.path); err != nil {
+				return usage("%w", err)
+			}
+			d.Content, d.Stored = nil, stored
+		}
+	}
+	if bundle, err := attest.ParseBundle(bytes.TrimSpace(d.Content)); err == nil && file.kind == "" {
+		return f.handBundle(env, in, h, file, bundle, d.Content, about)
+	}
+	read, err := signer.PreviewDocument(d)
+	if err != nil {
+		return usage("%w", err)
+	}
+	for _, image := range about {
+		made := f.asAttested(in, read, image.digest, number)
+		shown := shownDocument(file.name, read.Evidence.Format, image, made)
+		shown.Attestable = true
+		for _, reason := range h.permit(p, in, file.name, read.Permitted, image) {
+			shown.Attestable = false
+			h.reasons = append(h.reasons, reason)
+		}
+		h.shown, h.evidence = append(h.shown, shown), append(h.evidence, made)
+	}
+	return nil
+}
+
+// permit says why the policy would not let the job attest a document.
+func (h *handed) permit(p *policy.SigningPolicy, in policy.Input, name, predicateType string, about testedImage) []string {
+	in.Action, in.PredicateType, in.Digest, in.Evidence = policy.ActionAttest, predicateType, about.digest, nil
+	if about.platform != "" {
+		in.Kind = policy.KindImage
+	}
+	decision := p.Decide(in)
+	refusal := decision.Refusal()
+	if refusal == nil {
+		return nil
+	}
+	h.checks = append(h.checks, decision.Checks...)
+	var reasons []string
+	for _, reason := range refusal.Reasons {
+		reasons = append(reasons, name+": "+reason)
+	}
+	return reasons
+}
+
+// handBundle verifies a bundle. It is about one of the images, or counts for
+// nothing; one that is no evidence is passed over.
+func (f *policyTest) handBundle(env environment, in policy.Input, h *handed, file evidenceFile, bundle attest.Bundle, raw []byte, about []testedImage) error {
+	for i, image := range about {
+		aboutThis := in
+		aboutThis.Digest = image.digest
+		d, ok, err := f.verified(env, aboutThis, raw, bundle, file.name)
+		if err != nil && i < len(about)-1 {
+			continue // it may be about another one
+		}
+		if err != nil || !ok {
+			return err
+		}
+		shown := shownDocument(file.name, "", image, d)
+		shown.Attestable, shown.Bundle = true, true
+		h.shown, h.evidence = append(h.shown, shown), append(h.evidence, d)
+		return nil
+	}
+	return nil
+}
+
+func shownDocument(name, format string, about testedImage, d policy.Document) testedDocument {
+	return testedDocument{Name: name, Kind: d.Kind, Format: format, About: about.digest, Platform: about.platform, Says: saysOf(d), Problem: d.Problem}
+}
+
+// saysOf counts what is in a document.
+func saysOf(d policy.Document) string {
+	switch {
+	case d.SBOM != nil:
+		return fmt.Sprintf("%s %s, %s", d.SBOM.Format, d.SBOM.Version, plural(d.SBOM.Packages, "package"))
+	case d.Scan != nil:
+		return fmt.Sprintf("by %s, %s", d.Scan.Tool, plural(len(d.Scan.Findings), "finding"))
+	case d.Test != nil:
+		return fmt.Sprintf("%s, %d passed, %d failed", d.Test.Result, d.Test.Passed, d.Test.Failed)
+	case d.VEX != nil:
+		return plural(len(d.VEX), "statement")
+	}
+	return ""
+}
+
+// plural says how many there are.
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// asAttested is the document that a statement made at the time of the decision
+// would be.
+func (f *policyTest) asAttested(in policy.Input, read signer.Preview, digest string, number int64) policy.Document {
+	author := f.author
+	if author == "" {
+		author = in.SAN
+	}
+	d := policy.Document{
+		PredicateType: read.PredicateType, Digest: digest, Signer: testOrigin + "/attestor", Issuer: testOrigin, Author: author,
+		At: in.Now, LogIndex: number, Run: testOrigin + "/run",
+	}
+	document.Fill(&d, read.Evidence)
+	if d.SBOM != nil {
+		d.SBOM.Serial = attest.BOMSerial(read.Predicate)
+	}
+	return d
+}
+
+// testedImage is what a document can be about.
+type testedImage struct{ platform, digest string }
+
+// testedIndex are the images of an index that nobody has asked a registry for:
+// their digests are made up, unless they are given.
+type testedIndex []testedImage
+
+// newTestedIndex reads --has-platforms: PLATFORM or PLATFORM@sha256:HEX.
+func newTestedIndex(in policy.Input, list []string) (testedIndex, error) {
+	var index testedIndex
+	for _, one := range list {
+		platform, digest, found := strings.Cut(one, "@")
+		if _, err := attest.ParseDigest(digest); found && err != nil {
+			return nil, usage("--has-platforms %s: %w", one, err)
+		}
+		if !found {
+			digest = string(attest.DigestOf([]byte(in.Digest + " " + platform)))
+		}
+		if !strings.Contains(platform, "/") {
+			return nil, usage("--has-platforms %s: want a platform such as linux/amd64, or linux/amd64@sha256:…", one)
+		}
+		if slices.ContainsFunc(index, func(i testedImage) bool { return i.digest == digest }) {
+			return nil, usage("--has-platforms %s: it is there twice", one)
+		}
+		index = append(index, testedImage{platform, digest})
+	}
+	return index, nil
+}
+
+// about is what a document is about: as its own platform says, or else the
+// request's.
+func (x testedIndex) about(in policy.Input, own, all string) ([]testedImage, error) {
+	platform := own
+	if platform == "" {
+		platform = all
+	}
+	if platform == "" || platform == platformIndex {
+		return []testedImage{{digest: in.Digest}}, nil
+	}
+	var found []testedImage
+	var names []string
+	for _, i := range x {
+		names = append(names, i.platform)
+		if platform == platformAll || platform == i.platform || platform == i.digest {
+			found = append(found, i)
+		}
+	}
+	if len(found) == 0 {
+		return nil, usage("--platform %s: the index has no such image here; it has %q (hint: nothing is asked over a network, --has-platforms linux/amd64,linux/arm64 says what the index has)", platform, names)
+	}
+	return found, nil
+}
+
+// names are what the images are for, by digest.
+func (x testedIndex) names() map[string][]string {
+	all := make(map[string][]string, len(x))
+	for _, i := range x {
+		all[i.digest] = append(all[i.digest], i.platform)
+	}
+	return all
+}
+
+func (x testedIndex) digests() []string {
+	var all []string
+	for _, i := range x {
+		all = append(all, i.digest)
+	}
+	return all
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hallmark-dev/hallmark/attest/oci"
+)
+
+// about is what the statements of a request are about, by the platform that
+// their documents name; "" is that of the request. The index is read once,
+// however many platforms are named.
+func (s *Service) about(ctx context.Context, a oci.Artifact, req Request) (map[string][]oci.Artifact, error) {
+	named := map[string]string{"": req.Platform} // what is named, by who names it
+	for _, d := range req.Documents {
+		if d.Platform != "" {
+			named[d.Platform] = d.Platform
+		}
+	}
+	about := make(map[string][]oci.Artifact)
+	var images []oci.PlatformImage
+	for by, platform := range named {
+		switch {
+		case platform == platformIndex && a.Kind != oci.KindIndex:
+			return nil, fmt.Errorf("%w: %s is no index", ErrBadRequest, a)
+		case platform == "" || platform == platformIndex:
+			about[by] = []oci.Artifact{a}
+			continue
+		}
+		var err error
+		if images == nil {
+			if images, err = s.cfg.Registry.Images(ctx, a); err != nil {
+				return nil, err
+			}
+		}
+		if about[by], err = subjects(a, images, platform); err != nil {
+			return nil, err
+		}
+	}
+	return about, nil
+}
+
+// kindAbout is the kind of what a document is about, before the index is read.
+func kindAbout(a oci.Artifact, platform string) string {
+	if platform == "" || platform == platformIndex {
+		return string(a.Kind)
+	}
+	return string(oci.KindImage)
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/signer"
+)
+
+// TestDocumentPlatforms: each document of a request is about what it says itself,
+// or what the request says.
+func TestDocumentPlatforms(t *testing.T) {
+	image := func(platform string, others ...string) oci.PlatformImage {
+		return oci.PlatformImage{Platform: platform, Others: others, Artifact: oci.Artifact{
+			Registry: "registry.example", Repository: "acme/app", Digest: attest.DigestOf([]byte(platform)), Kind: oci.KindImage, MediaType: "application/vnd.oci.image.manifest.v1+json", Size: 1,
+		}}
+	}
+	amd64, arm64 := image("linux/amd64"), image("linux/arm64", "linux/arm64/v9")
+	for name, tc := range map[string]struct {
+		request   string
+		documents []string // platform of each
+		want      []string // "document digest"
+	}{
+		"its own":                 {"", []string{"linux/amd64", "linux/arm64", ""}, []string{"0 " + string(amd64.Digest), "1 " + string(arm64.Digest), "2 " + string(theImage)}},
+		"in place of the request": {"all", []string{string(arm64.Digest), ""}, []string{"0 " + string(arm64.Digest), "1 " + string(amd64.Digest), "1 " + string(arm64.Digest)}},
+		"another name of it":      {"", []string{"linux/arm64/v9"}, []string{"0 " + string(arm64.Digest)}},
+		"one that is not there":   {"", []string{"linux/amd64", "linux/s390x"}, nil},
+		"a digest that is not":    {"", []string{string(attest.DigestOf([]byte("x")))}, nil},
+		"the index of an image":   {"", []string{"index"}, nil}, // the world's artifact is none
+	} {
+		w := newDocuments(t)
+		w.images = []oci.PlatformImage{amd64, arm64}
+		var all []signer.Document
+		for i, platform := range tc.documents {
+			all = append(all, signer.Document{Name: fmt.Sprint(i), Content: []byte(strings.Replace(sbomFile, `"packages"`, fmt.Sprintf(`"name": "%d", "packages"`, i), 1)), Platform: platform})
+		}
+		req := documents(all...)
+		req.Platform = tc.request
+		receipts, err := w.start().AttestDocuments(t.Context(), req)
+		if (err == nil) != (tc.want != nil) || (err != nil && !errors.Is(err, signer.ErrBadRequest)) {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var got []string
+		for _, r := range receipts {
+			got = append(got, string(r.Digest))
+		}
+		var want []string
+		for _, one := range tc.want {
+			want = append(want, one[2:])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: about %q, want %q", name, got, want)
+		}
+		w.check()
+	}
+}

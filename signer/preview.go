@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"fmt"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+)
+
+// Preview is what a service with the default settings would make of a document.
+type Preview struct {
+	// Permitted is the predicate type that a rule has to allow.
+	Permitted string
+	// PredicateType and Predicate are those of the statement, and Evidence is what
+	// policy reads in it.
+	PredicateType string
+	Predicate     []byte
+	Evidence      attest.Evidence
+}
+
+// PreviewDocument reads a document as Sign would, for whoever tries a policy
+// without a service. Errors are ErrBadRequest.
+func PreviewDocument(d Document) (Preview, error) {
+	var s Service
+	s.cfg.Origin = "https://preview.invalid"
+	c, err := s.recogniseOne(oci.Artifact{Registry: "preview.invalid", Repository: "preview", Digest: attest.DigestOf(nil)}, d)
+	if err != nil {
+		return Preview{}, fmt.Errorf("%w: %w", ErrBadRequest, err)
+	}
+	ev, err := attest.ReadEvidence(c.PredicateType, c.Predicate)
+	if err != nil {
+		return Preview{}, fmt.Errorf("%w: %s: %w", ErrBadRequest, c.name, err)
+	}
+	return Preview{Permitted: c.permitted(), PredicateType: c.PredicateType, Predicate: c.Predicate, Evidence: ev}, nil
+}
+
+// ErrClaimsLost says that what a job claims of its build would be lost.
+var ErrClaimsLost = errNoProvenance
