@@ -51,15 +51,19 @@ type cyclonedxVulnerability struct {
 		LastUpdated   string   `json:"lastUpdated"`
 		FirstIssued   string   `json:"firstIssued"`
 	} `json:"analysis"`
-	Affects []struct {
-		Ref      string `json:"ref"`
-		Versions []struct {
-			Version string `json:"version"`
-			Range   string `json:"range"`
-			Status  string `json:"status"`
-		} `json:"versions"`
-	} `json:"affects"`
-	place string
+	Affects []cyclonedxAffects `json:"affects"`
+	place   string
+}
+
+type cyclonedxAffects struct {
+	Ref      string             `json:"ref"`
+	Versions []cyclonedxVersion `json:"versions"`
+}
+
+type cyclonedxVersion struct {
+	Version string `json:"version"`
+	Range   string `json:"range"`
+	Status  string `json:"status"`
 }
 
 func (c *cyclonedxVulnerabilities) read() error {
@@ -276,13 +280,7 @@ func (c *cyclonedxVulnerabilities) vex() (Evidence, error) {
 			default:
 				p.IDs, p.Unresolved = []string{keep(a.Ref)}, true
 			}
-			for _, version := range a.Versions {
-				// "unaffected" agrees with not_affected, and says nothing for exploitable.
-				if version.Status == "unaffected" && (status == VEXAffected || status == VEXUnderInvestigation) {
-					continue
-				}
-				p.Versions = append(p.Versions, keep(version.Version+version.Range))
-			}
+			p.addVersions(status, a.Versions)
 			s.Products = append(s.Products, p)
 		}
 		if len(s.Products) == 0 {

@@ -87,10 +87,12 @@ type VEXStatement struct {
 	At            time.Time
 }
 
-// VEXProduct is a product by its identifiers, and the parts of it that are meant; none means all.
+// VEXProduct is a product by its identifiers, and the parts and versions of it that are meant; none means all. A version is an exact one, or a
+// range ("vers:npm/>=1|<2").
 type VEXProduct struct {
 	IDs           []string
 	Subcomponents []string
+	Versions      []string
 }
 
 // TestResult is the outcome of a test run.

@@ -172,7 +172,7 @@ func (d *Document) size() int64 {
 		texts(v.Aliases, []string{v.Vulnerability, v.Status, v.Justification})
 		for _, p := range v.Products {
 			n += sizeOfItem
-			texts(p.IDs, p.Subcomponents)
+			texts(p.IDs, p.Subcomponents, p.Versions)
 		}
 	}
 	return int64(n)
