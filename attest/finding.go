@@ -194,11 +194,13 @@ func (f *Finding) settleSeverity() {
 	}
 	best := CVSS{}
 	for _, c := range f.CVSS {
-		if c.Score > 0 && (cvssVersions[c.Version] > cvssVersions[best.Version] || best.Score == 0 || c.Version == best.Version && c.Score > best.Score) {
+		if c.isScored() && (cvssVersions[c.Version] > cvssVersions[best.Version] || !best.isScored() || c.Version == best.Version && c.Score > best.Score) {
 			best = c
 		}
 	}
-	f.Severity = scoredSeverity(best.Score)
+	if f.Severity = scoredSeverity(best.Score); best.Computed && best.Score == 0 {
+		f.Severity = SeverityNone
+	}
 }
 
 // preferCVE makes the first CVE among id and aliases the id, or else the first

@@ -43,10 +43,11 @@ type findingJSON struct {
 
 type (
 	cvssJSON struct {
-		Score   string `json:"score,omitempty"`
-		Source  string `json:"source,omitempty"`
-		Vector  string `json:"vector,omitempty"`
-		Version string `json:"version,omitempty"`
+		Computed bool   `json:"computed,omitempty"`
+		Score    string `json:"score,omitempty"`
+		Source   string `json:"source,omitempty"`
+		Vector   string `json:"vector,omitempty"`
+		Version  string `json:"version,omitempty"`
 	}
 	ratingJSON struct {
 		Said     string   `json:"said"`
@@ -78,7 +79,7 @@ func writeFinding(f *Finding) findingJSON {
 		Source: f.Source, Title: f.Title, Tool: f.Tool, Version: f.Version,
 	}
 	for _, c := range f.CVSS {
-		out.CVSS = append(out.CVSS, cvssJSON{writeScore(c.Score), c.Source, c.Vector, c.Version})
+		out.CVSS = append(out.CVSS, cvssJSON{c.Computed, writeScore(c.Score), c.Source, c.Vector, c.Version})
 	}
 	for _, r := range f.Ratings {
 		out.Ratings = append(out.Ratings, ratingJSON{r.Said, r.Severity, r.Source})
@@ -105,7 +106,7 @@ func (j *findingJSON) finding() Finding {
 		Source: j.Source, Title: j.Title, Tool: keep(j.Tool), Version: j.Version,
 	}
 	for _, c := range j.CVSS {
-		f.CVSS = append(f.CVSS, CVSS{keep(c.Version), keep(c.Vector), scoreOf(c.Score), keep(c.Source)})
+		f.CVSS = append(f.CVSS, CVSS{keep(c.Version), keep(c.Vector), scoreOf(c.Score), c.Computed, keep(c.Source)})
 	}
 	for _, r := range j.Ratings {
 		f.Ratings = append(f.Ratings, Rating{keep(r.Source), keep(r.Said), NormalSeverity(string(r.Severity))})
