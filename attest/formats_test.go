@@ -168,6 +168,18 @@ func TestFindingDetails(t *testing.T) {
 	if f := one("", snykReport, "SNYK-JS-B-1"); f.Suppressed == nil || f.Suppressed.Reason != "not used" {
 		t.Errorf("Snyk ignored: %+v", f)
 	}
+	if f := one("", snykDebian, "CVE-2026-0001"); f.PURL != "pkg:deb/debian/libssl1.1@1.1.1n-0%2Bdeb11u3" || !f.Derived || f.Package != "openssl/libssl1.1" {
+		t.Errorf("Snyk of a distribution: %+v", f)
+	}
+	if f := one("", snykUnmanaged, "CVE-2026-0001"); f.Package != "curl" || f.PURL != "" || f.Version != "7.58.0" || f.FixState != attest.FixFixed || f.Locations[0] != "https://curl.example|curl@7.58.0" || f.Score != 7.5 {
+		t.Errorf("Snyk unmanaged: %+v", f)
+	}
+	if f := one("", snykUnmanaged, "SNYK-UNMANAGED-Z-1"); f.Suppressed == nil || f.Package != "z" {
+		t.Errorf("Snyk unmanaged, ignored: %+v", f)
+	}
+	if f := one("", snykUnmanaged, "snyk:lic:curl"); f.Kind != attest.FindingLicense || f.FixState != attest.FixUnknown {
+		t.Errorf("Snyk unmanaged, license: %+v", f)
+	}
 	if f := one("", gitlabReport, "CVE-2026-0001"); f.Package != "openssl" || f.FixedVersions != nil || f.Aliases[0] != "hash" {
 		t.Errorf("GitLab: %+v", f)
 	}

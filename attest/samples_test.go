@@ -62,7 +62,17 @@ var (
 		"filtered": {"ignore": [{"id": "SNYK-JS-B-1", "name": "b", "version": "2", "severity": "low", "filtered": {"ignored": [{"reason": "not used"}]}}]}, "path": "/src"}`
 	snykList      = `[{"vulnerabilities": [], "ok": true, "dependencyCount": 3, "packageManager": "gomodules"}, ` + snykReport + `]`
 	snykContainer = `{"vulnerabilities": [], "ok": false, "dependencyCount": 3, "packageManager": "deb", "applications": [` + snykReport + `]}`
-	gitlabReport  = `{"version": "15.0.0", "vulnerabilities": [{"id": "hash", "name": "Bad", "severity": "Critical", "solution": "Upgrade to 3.0.2",
+	snykUnmanaged = `[{"issues": [{"pkgName": "https://curl.example|curl", "pkgVersion": "7.58.0", "issueId": "SNYK-UNMANAGED-CURL-1", "fixInfo": {"isPatchable": false, "nearestFixedInVersion": "7.64.0", "upgradePaths": []}},
+		{"pkgName": "https://other.example|curl", "pkgVersion": "7.58.0-fork", "issueId": "SNYK-UNMANAGED-CURL-1", "fixInfo": {}}, {"pkgName": "https://curl.example|curl", "pkgVersion": "7.58.0", "issueId": "snyk:lic:curl", "fixInfo": {}}],
+		"issuesData": {"SNYK-UNMANAGED-CURL-1": {"id": "SNYK-UNMANAGED-CURL-1", "title": "Overflow", "severity": "high", "cvssScore": 7.5, "identifiers": {"CVE": ["CVE-2026-0001"]}, "fixedIn": []},
+			"snyk:lic:curl": {"id": "snyk:lic:curl", "title": "GPL", "severity": "medium"}},
+		"vulnerabilities": [{"id": "SNYK-UNMANAGED-CURL-1", "name": "https://other.example|curl@7.58.0-fork", "version": "7.58.0-fork", "severity": "high"},
+			{"id": "SNYK-UNMANAGED-Z-1", "name": "https://z.example|z@1", "version": "1", "severity": "critical"}],
+		"depGraphData": {"pkgs": [{"id": "root"}, {"id": "curl"}, {"id": "z"}]}, "path": "/src", "packageManager": "Unmanaged (C/C++)"}]`
+	snykDebian = `{"vulnerabilities": [{"id": "SNYK-DEBIAN11-OPENSSL-1", "packageName": "openssl", "name": "openssl/libssl1.1", "version": "1.1.1n-0+deb11u3", "severity": "high", "packageManager": "debian:11",
+		"from": ["docker-image|app@", "openssl/libssl1.1@1.1.1n-0+deb11u3"], "identifiers": {"CVE": ["CVE-2026-0001"]}}], "ok": false, "dependencyCount": 3, "packageManager": "deb",
+		"docker": {"baseImage": "debian:11"}, "path": "app"}`
+	gitlabReport = `{"version": "15.0.0", "vulnerabilities": [{"id": "hash", "name": "Bad", "severity": "Critical", "solution": "Upgrade to 3.0.2",
 			"location": {"dependency": {"package": {"name": "openssl"}, "version": "3.0.1"}, "operating_system": "debian 12", "image": "r/app@sha256:` + bb + `"},
 			"identifiers": [{"type": "cwe", "name": "CWE-1", "value": "1"}, {"type": "cve", "name": "CVE-2026-0001", "value": "CVE-2026-0001"}]}],
 		"scan": {"type": "container_scanning", "status": "success", "start_time": "2026-11-30T09:59:00", "end_time": "2026-11-30T10:00:00", "scanner": {"id": "trivy", "version": "0.60.0"}}}`
@@ -169,6 +179,8 @@ func reports() []report {
 		{"clair", "", clairReport, scan, "clair", vulnsPredicateType, false, found, severities{high: 1, unknown: 1}, bb, 2},
 		{"snyk", "", snykReport, scan, "snyk", vulnsPredicateType, false, found, severities{critical: 1, low: 1}, "", 7},
 		{"snyk list", "", snykList, scan, "snyk", vulnsPredicateType, false, found, severities{critical: 1, low: 1}, "", 10},
+		{"snyk unmanaged", "", snykUnmanaged, scan, "snyk", vulnsPredicateType, false, found, severities{high: 2, medium: 1, critical: 1}, "", 2},
+		{"snyk container of a distribution", "", snykDebian, scan, "snyk", vulnsPredicateType, false, found, severities{high: 1}, "", 3},
 		{"snyk container", "", snykContainer, scan, "snyk", vulnsPredicateType, false, found, severities{critical: 1, low: 1}, "", 10},
 		{"gitlab", "", gitlabReport, scan, "gitlab", vulnsPredicateType, false, found, severities{critical: 1}, bb, 0},
 		{"gitlab secrets", "", gitlabSecrets, check, "gitlab", testPredicateType, false, found, severities{critical: 1}, "", 0},
