@@ -157,8 +157,8 @@ func readXML(want string, file []byte) (Document, error) {
 	case "testsuites", "testsuite":
 		return readJUnit(file)
 	case "bom":
-		sbom, err := readCycloneDXXML(bytes.NewReader(file))
-		return cyclonedxXMLDocument(sbom), named(err, cyclonedxXMLName)
+		d, err := readCycloneDXXMLAs(want, file)
+		return d, named(err, cyclonedxXMLName)
 	}
 	format := "xml"
 	if want == string(EvidenceTest) || want == junitName {
