@@ -62,11 +62,12 @@ type (
 
 // scanJSON is what a predicate keeps of a scan beside its findings.
 type scanJSON struct {
-	Digests  []string `json:"digests,omitempty"`
-	Notes    []string `json:"notes,omitempty"`
-	Packages int      `json:"packages,omitempty"`
-	Target   string   `json:"target,omitempty"`
-	Tool     string   `json:"tool"`
+	Digests  []string      `json:"digests,omitempty"`
+	Looked   []FindingKind `json:"looked,omitempty"`
+	Notes    []string      `json:"notes,omitempty"`
+	Packages int           `json:"packages,omitempty"`
+	Target   string        `json:"target,omitempty"`
+	Tool     string        `json:"tool"`
 }
 
 // scanMember is ours, in predicates that the service writes.
@@ -119,9 +120,7 @@ func (j *findingJSON) finding() Finding {
 
 // check refuses words that only we write, if they are not ours.
 func (j *findingJSON) check(place string) error {
-	switch j.Kind {
-	case FindingVulnerability, FindingMisconfiguration, FindingSecret, FindingLicense, FindingCheck:
-	default:
+	if !isFindingKind(j.Kind) {
 		return unreadable(place+".kind", "%s is no kind of finding", quote(string(j.Kind)))
 	}
 	if j.Severity != SeverityUnknown && NormalSeverity(string(j.Severity)) != j.Severity {
@@ -190,7 +189,7 @@ func NormalisedScan(s Scan) (predicateType string, predicate []byte, err error) 
 
 // written is what is kept of the scan beside its findings.
 func (s *Scan) written() scanJSON {
-	return scanJSON{Digests: s.Digests, Notes: s.Notes, Packages: s.Packages, Target: s.Target, Tool: s.Tool}
+	return scanJSON{Digests: s.Digests, Looked: s.Looked, Notes: s.Notes, Packages: s.Packages, Target: s.Target, Tool: s.Tool}
 }
 
 // restore sets what written has kept.
@@ -200,6 +199,12 @@ func (s *Scan) restore(place string, j scanJSON) error {
 	}
 	s.Packages, s.Target, s.Tool = j.Packages, keep(j.Target), keep(j.Tool)
 	s.Digests = keepUnique(j.Digests, "", maxDigests)
+	for _, kind := range j.Looked {
+		if !isFindingKind(kind) {
+			return unreadable(place+".looked", "%s is no kind of finding", quote(string(kind)))
+		}
+		s.looked(kind)
+	}
 	for _, note := range j.Notes {
 		s.note(keep(note))
 	}

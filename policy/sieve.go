@@ -73,6 +73,12 @@ func NewSieve(needs Needs, now time.Time) *Sieve {
 
 // Add takes a document in, in any order.
 func (s *Sieve) Add(d Document) {
+	for _, one := range d.byKind() {
+		s.add(one)
+	}
+}
+
+func (s *Sieve) add(d Document) {
 	key := sieved{kind: d.Kind, digest: d.Digest}
 	switch {
 	case !slices.Contains(s.needs.Kinds, d.Kind):

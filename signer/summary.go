@@ -105,6 +105,8 @@ func (s *Service) summary(p Principal, a oci.Artifact, in policy.Input, basis po
 		})
 	}
 	slices.SortFunc(v.InputAttestations, func(a, b attestedRef) int { return strings.Compare(a.Digest["sha256"], b.Digest["sha256"]) })
+	// A report of several kinds is one statement.
+	v.InputAttestations = slices.CompactFunc(v.InputAttestations, func(a, b attestedRef) bool { return a.Digest["sha256"] == b.Digest["sha256"] })
 	if kinds[policy.EvidenceProvenance] {
 		level := slsaLevel1
 		if hosted := hostedRunners[p.Provider]; hosted != "" && p.Extensions.RunnerEnvironment == hosted {

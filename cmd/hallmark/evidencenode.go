@@ -170,7 +170,7 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest) {
 	if !ok {
 		return
 	}
-	a.Kind, a.Author, a.Run = d.Kind, d.Author, d.Run
+	a.Kind, a.Author, a.Run = strings.Join(append([]string{d.Kind}, d.Also...), "+"), d.Author, d.Run
 	if a.Author == a.Signer {
 		a.Author = ""
 	}

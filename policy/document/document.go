@@ -74,6 +74,7 @@ func Fill(d *policy.Document, ev attest.Evidence) {
 		}
 		d.Scan = scanOf(ev.Scan)
 		d.Scan.Original = d.Original
+		d.Also = policy.ReportKindsOf(d.Scan, true)
 	case ev.Check != nil:
 		if err := ev.About(attest.Digest(d.Digest)); err != nil {
 			d.Problem = err.Error()
@@ -81,7 +82,8 @@ func Fill(d *policy.Document, ev attest.Evidence) {
 		}
 		d.Scan = scanOf(&ev.Check.Scan)
 		d.Scan.Original = d.Original
-		d.Kind = policy.ReportKind(d.Scan)
+		kinds := policy.ReportKindsOf(d.Scan, false)
+		d.Kind, d.Also = kinds[0], kinds[1:]
 	case ev.VEX != nil:
 		d.VEX = vexOf(ev.VEX)
 	case ev.Test != nil:
@@ -98,6 +100,9 @@ func scanOf(s *attest.Scan) *policy.Scan {
 	out := &policy.Scan{
 		Tool: s.Tool, Version: s.ToolVersion, FinishedAt: s.FinishedAt, DatabaseAt: s.DatabaseAt, Nothing: s.Nothing,
 		Findings: make([]policy.Finding, len(s.Findings)),
+	}
+	for _, kind := range s.Looked {
+		out.Looked = append(out.Looked, string(kind))
 	}
 	for i, f := range s.Findings {
 		out.Findings[i] = policy.Finding{
