@@ -3,6 +3,7 @@
 package attest_test
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -34,6 +35,21 @@ func TestCycloneDXVersions(t *testing.T) {
 		}
 		if p := d.Evidence.VEX.Statements[0].Products[0]; !reflect.DeepEqual(p.Versions, tc.want) || p.Unresolved != tc.unresolved {
 			t.Errorf("%s %.80s: %+v", tc.state, tc.versions, p)
+		}
+	}
+}
+
+// TestLongNames: part of a name means something else, so that none is cut off.
+func TestLongNames(t *testing.T) {
+	long := "pkg:npm/" + strings.Repeat("a", 1024) + "?arch=x"
+	d, err := attest.ReadDocument("f", []byte(`{"bomFormat": "CycloneDX", "specVersion": "1.5", "vulnerabilities": [{"id": "CVE-2026-1", "analysis": {"state": "not_affected"}, "affects": [{"ref": "`+long+`"}]}]}`))
+	if err != nil || !d.Evidence.VEX.Statements[0].Products[0].Unresolved {
+		t.Errorf("%+v, %v", d.Evidence.VEX, err)
+	}
+	for _, product := range []string{`{"@id": "` + long + `"}`, `{"@id": "a", "subcomponents": [{"@id": "` + long + `"}]}`, `{"@id": "a", "identifiers": {"purl": "` + long + `"}}`} {
+		_, err = attest.ReadDocument("f", []byte(`{"@context": "https://openvex.dev/ns/v0.2.0", "statements": [{"vulnerability": {"name": "CVE-2026-1"}, "status": "fixed", "products": [`+product+`]}]}`))
+		if !errors.Is(err, attest.ErrEvidence) || !strings.Contains(err.Error(), "$.statements[0].products[0]: a name of more than 1024 bytes") {
+			t.Errorf("%.40s: %v", product, err)
 		}
 	}
 }
