@@ -182,7 +182,7 @@ func (r *Range) Contains(version string) (in, known bool) {
 	if !listed {
 		return false, false
 	}
-	return before.opens() || before == "" && behind.closes(), true
+	return before.opens() || behind.closes(), true
 }
 
 // Fits reports whether packages of a purl type have versions of the range's scheme.
