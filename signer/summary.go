@@ -97,7 +97,9 @@ func (s *Service) summary(p Principal, a oci.Artifact, in policy.Input, basis po
 		if !slices.Contains(basis.Evidence, d.Bundle) {
 			continue
 		}
-		kinds[d.Kind] = true
+		for _, kind := range append([]string{d.Kind}, d.Also...) {
+			kinds[kind] = true
+		}
 		v.InputAttestations = append(v.InputAttestations, attestedRef{
 			URI:         "oci://" + a.Registry + "/" + a.Repository + "@" + d.Digest,
 			Digest:      map[string]string{"sha256": strings.TrimPrefix(d.Statement, "sha256:")},
