@@ -75,7 +75,7 @@ func (x *excuses) add(d *Document, s *VEXStatement, author vexAuthor, now time.T
 	}
 	e.cost = 1
 	for _, p := range s.Products {
-		one := product{newComponents(p.IDs), newComponents(p.Subcomponents), newVersions(p.Versions)}
+		one := product{newComponents(p.IDs), newComponents(p.Subcomponents), versions{list: p.Versions}}
 		e.cost += one.cost()
 		e.products = append(e.products, one)
 	}

@@ -9,8 +9,11 @@ import (
 	"github.com/hallmark-dev/hallmark/policy/vers"
 )
 
-// versions are those of a product that a statement is about: exact ones and ranges. Without any it is about all.
+// versions are those of a product that a statement is about: exact ones and ranges. Without any it is about all. They are read when a finding is
+// held against them: most statements are about vulnerabilities that nobody has found.
 type versions struct {
+	list   []string
+	isRead bool
 	exact  []string
 	ranges []*vers.Range
 	// unread: some range could not be read. It may be about any version.
@@ -20,31 +23,36 @@ type versions struct {
 // maxVersions bounds the versions of one product that are looked at; of more, nobody knows here what they say.
 const maxVersions = 1000
 
-func newVersions(list []string) versions {
-	var v versions
-	for i, text := range list {
-		switch r, err := vers.Parse(text); {
-		case i == maxVersions:
+// versionCost is how many names can be compared in the time that it takes to read a version and compare it.
+const versionCost = 16
+
+func (v *versions) read() {
+	if v.isRead {
+		return
+	}
+	v.isRead = true
+	for i, text := range v.list {
+		if i == maxVersions {
 			v.unread = true
-			return v
-		case !vers.Is(text):
+			return
+		}
+		if !vers.Is(text) {
 			v.exact = append(v.exact, text)
-		case err != nil:
-			v.unread = true
-		default:
+		} else if r, err := vers.Parse(text); err == nil {
 			v.ranges = append(v.ranges, r)
+		} else {
+			v.unread = true
 		}
 	}
-	return v
 }
 
-func (v *versions) isAll() bool { return !v.unread && len(v.exact) == 0 && len(v.ranges) == 0 }
+func (v *versions) isAll() bool { return !v.unread && len(v.list) == 0 }
 
 // cost is how much is compared for one finding.
 func (v *versions) cost() int {
-	n := len(v.exact) + len(v.ranges)
-	for _, r := range v.ranges {
-		n += r.Size()
+	n := 0
+	for _, text := range v.list {
+		n += versionCost * (1 + strings.Count(text, "|"))
 	}
 	return n
 }
@@ -54,6 +62,7 @@ func (v *versions) mean(purlType, version string) match {
 	if v.isAll() {
 		return matchYes
 	}
+	v.read()
 	m := matchNo
 	if v.unread {
 		m = matchPerhaps
@@ -97,6 +106,7 @@ func (v *versions) meanImage(digests []string) match {
 	if v.isAll() {
 		return matchYes
 	}
+	v.read()
 	m := matchNo
 	if v.unread || len(v.ranges) > 0 {
 		m = matchPerhaps
@@ -119,8 +129,8 @@ func (p *packageURL) takeRange() versions {
 	if at < 0 {
 		return versions{}
 	}
-	v := newVersions([]string{p.qualifiers[at].value})
-	if len(v.ranges) == 0 || p.version != "" {
+	v := versions{list: []string{p.qualifiers[at].value}}
+	if !vers.Is(v.list[0]) || p.version != "" {
 		v = versions{unread: true}
 	}
 	p.qualifiers = slices.Delete(p.qualifiers, at, at+1)
