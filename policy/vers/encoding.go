@@ -23,7 +23,7 @@ func decode(text string) (string, bool) {
 			if high < 0 || low < 0 {
 				return "", false
 			}
-			c = byte(high<<4 | low)
+			c = byte(high<<4 | low) //nolint:gosec // two digits are a byte
 			i += 2
 		case strings.IndexByte(reserved, c) >= 0:
 			return "", false

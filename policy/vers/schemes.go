@@ -51,8 +51,15 @@ func partly[V any](read func(string) (V, bool), compare func(a, b V) (int, bool)
 			}
 			return read(version)
 		},
-		compare: func(a, b any) (int, bool) { return compare(a.(V), b.(V)) }, //nolint:forcetypeassert // keys come from read
-		types:   types,
+		compare: func(a, b any) (int, bool) {
+			x, isV := a.(V)
+			y, areV := b.(V)
+			if !isV || !areV { // never: keys come from read
+				return 0, false
+			}
+			return compare(x, y)
+		},
+		types: types,
 	}
 }
 
