@@ -22,6 +22,7 @@ func FuzzRange(f *testing.F) {
 	for _, s := range samples {
 		f.Add(s, "1.2.3", "2.0")
 	}
+	f.Add("vers:nuget/>=1", "8*0", "1.0.0-*")
 	f.Fuzz(func(t *testing.T, text, a, b string) {
 		r, err := vers.Parse(text)
 		if err != nil {

@@ -133,13 +133,20 @@ func readSemver(version string) (string, bool) {
 // leadingZeros are those of numbers. The library takes the 01 of a qualifier for something else than 1.
 var leadingZeros = regexp.MustCompile(`(^|\D)0+(\d)`)
 
-// mavenVersion is what Maven's versions look like: numbers, and words with a number each. To Maven everything is a version, but its order of the
-// rest is none: there are three of which each is before the next.
-var mavenVersion = regexp.MustCompile(`^\d+(?:\.\d+)*(?:[.-]?[A-Za-z]+(?:-?\d+)?)*$`)
+// ecosystemVersion is what the versions of an ecosystem look like. The library also takes patterns (1.*) and what is no version to anybody; some of that it
+// does not survive. To Maven everything is a version, but its order of what is not numbers, and words with a number each, is none: there are
+// three of which each is before the next.
+var ecosystemVersion = map[ecosystem.System]*regexp.Regexp{
+	ecosystem.Maven:    regexp.MustCompile(`^\d+(?:\.\d+)*(?:[.-]?[A-Za-z]+(?:-?\d+)?)*$`),
+	ecosystem.NuGet:    regexp.MustCompile(`^\d+(?:\.\d+){0,3}(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(?:\+[0-9A-Za-z.-]+)?$`),
+	ecosystem.PyPI:     regexp.MustCompile(`^[0-9A-Za-z.!+_-]+$`),
+	ecosystem.RubyGems: regexp.MustCompile(`^\d+(?:\.[0-9A-Za-z]+)*(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$`),
+}
 
 func inEcosystem(system ecosystem.System) scheme {
+	looks := ecosystemVersion[system]
 	read := func(version string) (*ecosystem.Version, bool) {
-		if system == ecosystem.Maven && !mavenVersion.MatchString(version) {
+		if !looks.MatchString(version) {
 			return nil, false
 		}
 		if system == ecosystem.Maven || system == ecosystem.RubyGems {

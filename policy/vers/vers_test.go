@@ -43,7 +43,7 @@ func TestContains(t *testing.T) {
 		{"vers:rpm/>1.2", "1.2-3 unknown, 1.2 out, 1.2^git1 in, 1.2~rc1 out, 1.10-1 in, 1 2 unknown"},
 		{"vers:apk/>=1.1.1_alpha|<1.1.1t-r3", "1.1.1_alpha in, 1.1.1 in, 1.1.1t-r2 in, 1.1.1t-r10 out, 1.1.1_pre1 in, 1.1.0z out, 1.1.1t-x1 unknown"},
 		{"vers:alpine/>=1.2.3-r0|<1.2.3-r10", "1.2.3-r9 in, 1.2.3-r10 out"},
-		{"vers:nuget/>=1.0.0-beta|<1.0.0.1", "1.0.0-BETA in, 1.0.0 in, 1.0.0.0 in, 1.0.0.1 out, 1.0.0-alpha out"},
+		{"vers:nuget/>=1.0.0-beta|<1.0.0.1", "1.0.0-BETA in, 1.0.0 in, 1.0.0.0 in, 1.0.0.1 out, 1.0.0-alpha out, 8*0 unknown, 1.* unknown, 1.0.0-* unknown"},
 		{"vers:maven/>=1.0|<1.0.1", "1.0.0 in, 1-SNAPSHOT out, 1.0.1-rc1 in, 1.ga in, 1.0-sp in"},
 		{"vers:composer/>=v2.0|<2.10", "2.9.1 in, 2.10.0 out, v2.1 in, 2.9.0-RC1 unknown, dev-main unknown"},
 		{"vers:generic/>=2.9|<=4.1", "2.10 in, 4.1.0 in, 4.1.1 out, 3.0a unknown"},
