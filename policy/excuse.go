@@ -246,12 +246,11 @@ func (p *product) means(f *Finding, found *packageURL, known bool, names artifac
 		}
 		artifact = max(artifact, min(m, p.versions.meanImage(digests)))
 		if c.isPURL && !c.isImage() {
-			m = c.meansPackage(f, found, known, names)
-			if known && m != matchNo {
-				m = min(m, p.versions.mean(found.kind, versionOf(f, found)))
-			}
-			itself = max(itself, m)
+			itself = max(itself, c.meansPackage(f, found, known, names))
 		}
+	}
+	if known && itself != matchNo {
+		itself = min(itself, p.versions.mean(found.kind, versionOf(f, found)))
 	}
 	if len(p.parts) == 0 {
 		return max(artifact, itself)

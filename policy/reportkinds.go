@@ -53,6 +53,9 @@ func ReportKindsOf(s *Scan, isScan bool) []string {
 	return kinds
 }
 
+// ReportKind is the first of the kinds that a report is of which is no vulnerability scan: the gravest that it has looked for.
+func ReportKind(s *Scan) string { return ReportKindsOf(s, false)[0] }
+
 // byKind returns the document once for each kind that it is evidence of, with the findings of that kind. As a scan it has all of them.
 func (d *Document) byKind() []Document {
 	if len(d.Also) == 0 || d.Scan == nil {

@@ -6,6 +6,7 @@
 package document
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -74,7 +75,6 @@ func Fill(d *policy.Document, ev attest.Evidence) {
 		}
 		d.Scan = scanOf(ev.Scan)
 		d.Scan.Original = d.Original
-		d.Also = policy.ReportKindsOf(d.Scan, true)
 	case ev.Check != nil:
 		if err := ev.About(attest.Digest(d.Digest)); err != nil {
 			d.Problem = err.Error()
@@ -82,8 +82,7 @@ func Fill(d *policy.Document, ev attest.Evidence) {
 		}
 		d.Scan = scanOf(&ev.Check.Scan)
 		d.Scan.Original = d.Original
-		kinds := policy.ReportKindsOf(d.Scan, false)
-		d.Kind, d.Also = kinds[0], kinds[1:]
+		d.Kind = policy.ReportKind(d.Scan)
 	case ev.VEX != nil:
 		d.VEX = vexOf(ev.VEX)
 	case ev.Test != nil:
@@ -93,6 +92,9 @@ func Fill(d *policy.Document, ev attest.Evidence) {
 	case ev.Provenance != nil:
 		p := ev.Provenance
 		d.Provenance = &policy.Provenance{Builder: p.BuilderID, BuildType: p.BuildType, Source: p.Source, Commit: p.Commit, Invocation: p.Invocation}
+	}
+	if d.Scan != nil {
+		d.Also = slices.DeleteFunc(policy.ReportKindsOf(d.Scan, ev.Scan != nil), func(kind string) bool { return kind == d.Kind })
 	}
 }
 
