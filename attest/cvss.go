@@ -6,17 +6,23 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	cvss2 "github.com/pandatix/go-cvss/20"
+	cvss30 "github.com/pandatix/go-cvss/30"
+	cvss31 "github.com/pandatix/go-cvss/31"
+	cvss4 "github.com/pandatix/go-cvss/40"
 )
 
 // CVSS is one rating by the Common Vulnerability Scoring System.
 type CVSS struct {
 	Version string // "2.0", "3.0", "3.1", "4.0"; "" if nobody says
 	Vector  string // as written, or ""
-	// Score is the base score, 0 if there is none: as written, or else computed
-	// from a vector of version 2 or 3. Those of version 4 are not computed: its
-	// score comes from a table and not from a formula.
-	Score  float64
-	Source string // who has rated it
+	// Score is the base score, 0 if there is none: as written, whatever the
+	// vector says, or else computed from it.
+	Score float64
+	// Computed: nobody has written the score. Then 0 is one.
+	Computed bool
+	Source   string // who has rated it
 }
 
 // cvssVersions order ratings: the newest scale says most.
@@ -33,105 +39,77 @@ func (c *CVSS) settle() {
 	if c.Version == "" && strings.Contains(c.Vector, "Au:") {
 		c.Version = "2.0"
 	}
-	if c.Score < 0 || c.Score > 10 || math.IsNaN(c.Score) {
+	if c.Computed || c.Score < 0 || c.Score > 10 || math.IsNaN(c.Score) {
 		c.Score = 0
 	}
-	if c.Score > 0 || c.Vector == "" {
-		return
+	// Zero is what scanners write for "not rated".
+	if c.Computed = c.Score == 0; c.Computed {
+		c.Score, c.Computed = baseScore(c.Version, c.Vector)
 	}
-	metrics := make(map[string]string)
-	for metric := range strings.SplitSeq(strings.Trim(c.Vector, "()"), "/") {
-		name, value, ok := strings.Cut(metric, ":")
-		if _, twice := metrics[name]; !ok || twice {
-			return // no vector
+}
+
+// isScored reports whether somebody, or the vector, says a score.
+func (c *CVSS) isScored() bool { return c.Score > 0 || c.Computed }
+
+// maxVector bounds a vector, bytes: all metrics of version 4 are not half of it.
+const maxVector = 512
+
+// baseScore is the base score of a vector. What threat and environment change is
+// for those to judge who know them.
+func baseScore(version, vector string) (float64, bool) {
+	if vector == "" || len(vector) > maxVector {
+		return 0, false
+	}
+	if version == "2.0" {
+		return baseScore2(strings.TrimSuffix(strings.TrimPrefix(vector, "("), ")"))
+	}
+	if !strings.HasPrefix(vector, "CVSS:") { // the version stands beside it
+		vector = "CVSS:" + version + "/" + vector
+	}
+	switch version {
+	case "3.0":
+		if v, err := cvss30.ParseVector(vector); err == nil {
+			return v.BaseScore(), true
 		}
-		metrics[name] = value
-	}
-	switch c.Version {
-	case "2.0":
-		c.Score = baseScore2(metrics)
-	case "3.0", "3.1":
-		c.Score = baseScore3(metrics)
-	}
-}
-
-// weights are the numbers of a metric's values.
-type weights map[string]float64
-
-// weigh looks all metrics up; ok is false if one is missing or unknown.
-func weigh(metrics map[string]string, table map[string]weights) (w weights, ok bool) {
-	w = make(weights, len(table))
-	for metric, values := range table {
-		if w[metric], ok = values[metrics[metric]]; !ok {
-			return nil, false
+	case "3.1":
+		if v, err := cvss31.ParseVector(vector); err == nil {
+			return v.BaseScore(), true
 		}
+	case "4.0":
+		return baseScore4(vector)
 	}
-	return w, true
+	return 0, false
 }
 
-var (
-	impact2 = weights{"N": 0, "P": 0.275, "C": 0.660}
-	// cvss2 is of https://www.first.org/cvss/v2/guide, section 3.2.1.
-	cvss2 = map[string]weights{
-		"AV": {"L": 0.395, "A": 0.646, "N": 1}, "AC": {"H": 0.35, "M": 0.61, "L": 0.71}, "Au": {"M": 0.45, "S": 0.56, "N": 0.704},
-		"C": impact2, "I": impact2, "A": impact2,
-	}
-	impact3 = weights{"N": 0, "L": 0.22, "H": 0.56}
-	// cvss3 is of https://www.first.org/cvss/v3.1/specification-document,
-	// section 7.4.
-	cvss3 = map[string]weights{
-		"AV": {"N": 0.85, "A": 0.62, "L": 0.55, "P": 0.2}, "AC": {"L": 0.77, "H": 0.44}, "PR": {"N": 0.85, "L": 0.62, "H": 0.27},
-		"UI": {"N": 0.85, "R": 0.62}, "S": {"U": 0, "C": 1}, "C": impact3, "I": impact3, "A": impact3,
-	}
-	// changedPrivileges replace PR where the scope changes.
-	changedPrivileges = weights{"N": 0.85, "L": 0.68, "H": 0.5}
-)
+// metrics2 is how many a vector of version 2 can have: more do not fit into what
+// reads it.
+const metrics2 = 14
 
-// baseScore2 is the equation of CVSS 2; 0 if a metric is missing.
-func baseScore2(metrics map[string]string) float64 {
-	w, ok := weigh(metrics, cvss2)
-	if !ok {
-		return 0
+func baseScore2(vector string) (float64, bool) {
+	if strings.Count(vector, "/") >= metrics2 {
+		return 0, false
 	}
-	impact := 10.41 * (1 - (1-w["C"])*(1-w["I"])*(1-w["A"]))
-	if impact == 0 {
-		return 0
+	v, err := cvss2.ParseVector(vector)
+	if err != nil {
+		return 0, false
 	}
-	exploitability := 20 * w["AV"] * w["AC"] * w["Au"]
-	return math.Round((0.6*impact+0.4*exploitability-1.5)*1.176*10) / 10
+	return max(v.BaseScore(), 0), true // of no impact it is a zero below zero
 }
 
-// baseScore3 is the equation of CVSS 3.1 (section 7.1, with the rounding of
-// appendix A); 3.0 differs from it by rounding only. 0 if a metric is missing.
-func baseScore3(metrics map[string]string) float64 {
-	w, ok := weigh(metrics, cvss3)
-	if !ok {
-		return 0
-	}
-	changed := w["S"] == 1
-	sub := 1 - (1-w["C"])*(1-w["I"])*(1-w["A"])
-	impact := 6.42 * sub
-	if changed {
-		w["PR"] = changedPrivileges[metrics["PR"]]
-		impact = 7.52*(sub-0.029) - 3.25*math.Pow(sub-0.02, 15)
-	}
-	if impact <= 0 {
-		return 0
-	}
-	score := impact + 8.22*w["AV"]*w["AC"]*w["PR"]*w["UI"]
-	if changed {
-		score *= 1.08
-	}
-	return roundUp(min(score, 10))
-}
+// base4 are the metrics of version 4 that its base score is of.
+const base4 = 11
 
-// roundUp rounds up to one decimal without the errors of binary fractions.
-func roundUp(score float64) float64 {
-	n := int(math.Round(score * 100_000))
-	if n%10_000 == 0 {
-		return float64(n) / 100_000
+// baseScore4 scores the base metrics alone: version 4 has one score, of all that
+// are given.
+func baseScore4(vector string) (float64, bool) {
+	if _, err := cvss4.ParseVector(vector); err != nil {
+		return 0, false
 	}
-	return float64(n/10_000+1) / 10
+	v, err := cvss4.ParseVector(strings.Join(strings.SplitN(vector, "/", base4+2)[:base4+1], "/"))
+	if err != nil {
+		return 0, false
+	}
+	return v.Score(), true
 }
 
 // scoreOf reads a score that is written as text.

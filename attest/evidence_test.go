@@ -231,7 +231,7 @@ func TestUnreadableDocuments(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_000)
 	for _, tc := range []struct{ file, says string }{
 		{"", "report.json: empty (hint"},
-		{"hello", "report.json: $ (byte 0): unacceptable JSON: unexpected character 'h'"},
+		{"hello", "report.json: byte 0: begins with 'h', want a JSON object or list"},
 		{"[]", "report.json: $: an empty list, which says nothing of who wrote it"},
 		{"null", "report.json: $: want a JSON object or list"},
 		{`{}`, "$: not a document that is known here (hint: docs/EVIDENCE.md"},
@@ -256,7 +256,8 @@ func TestUnreadableDocuments(t *testing.T) {
 		{`{"@context": "https://openvex.dev/ns", "statements": [{"vulnerability": {"name": "C"}, "status": "fine"}]}`, `openvex: $.statements[0].status: "fine", want`},
 		{`{"result": "OK", "configuration": []}`, `test-result: $.result: "OK", want PASSED`},
 		{`{"result": "PASSED", "configuration": [], "failedTests": ["a"]}`, "1 failed tests, and the result is PASSED"},
-		{`<html></html>`, `xml: line 1: the document is a "html", want testsuites`},
+		{`<html></html>`, "xml: line 1: is a web page, want a document"},
+		{`<pmd></pmd>`, `xml: line 1: the document is a "pmd", want testsuites`},
 		{`<testsuites></testsuites>`, "junit: no test suite in it"},
 		{`<!DOCTYPE a [<!ENTITY b "c">]><testsuite>&b;</testsuite>`, "document types and entities are not read"},
 		{`<testsuite>` + strings.Repeat("<a>", 100), "nested deeper than 32"},

@@ -22,6 +22,14 @@ const (
 	FindingCheck            FindingKind = "check" // of a linter or code scanner
 )
 
+func isFindingKind(kind FindingKind) bool {
+	switch kind {
+	case FindingVulnerability, FindingMisconfiguration, FindingSecret, FindingLicense, FindingCheck:
+		return true
+	}
+	return false
+}
+
 // The states of a fix. A fix is never inferred from a missing field.
 const (
 	FixUnknown  = "unknown"
@@ -121,6 +129,10 @@ type Scan struct {
 	// Digests are the registry digests that the report names. Of several nobody
 	// can say which one it is: the artifact is one of them.
 	Digests []string
+	// Looked are the kinds of findings that the program has looked for, as far as
+	// the report says so, in the order of their names. What is not among them it
+	// may have looked for, or not: that nothing is listed says nothing then.
+	Looked []FindingKind
 	// Notes are what somebody who relies on the report should know: what it may
 	// hide, and what was not looked at.
 	Notes []string
@@ -151,6 +163,13 @@ func (s *Scan) add(place func() string, f Finding) error {
 	f.settle()
 	s.Findings = append(s.Findings, f)
 	return nil
+}
+
+// looked notes a kind of findings once.
+func (s *Scan) looked(kind FindingKind) {
+	if at, known := slices.BinarySearch(s.Looked, kind); !known {
+		s.Looked = slices.Insert(s.Looked, at, kind)
+	}
 }
 
 // note adds a note once.
@@ -194,11 +213,13 @@ func (f *Finding) settleSeverity() {
 	}
 	best := CVSS{}
 	for _, c := range f.CVSS {
-		if c.Score > 0 && (cvssVersions[c.Version] > cvssVersions[best.Version] || best.Score == 0 || c.Version == best.Version && c.Score > best.Score) {
+		if c.isScored() && (cvssVersions[c.Version] > cvssVersions[best.Version] || !best.isScored() || c.Version == best.Version && c.Score > best.Score) {
 			best = c
 		}
 	}
-	f.Severity = scoredSeverity(best.Score)
+	if f.Severity = scoredSeverity(best.Score); best.Computed && best.Score == 0 {
+		f.Severity = SeverityNone
+	}
 }
 
 // preferCVE makes the first CVE among id and aliases the id, or else the first

@@ -19,7 +19,7 @@ func TestCVSS(t *testing.T) {
 		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H": 9.8, "CVSS:3.1/AV:N/AC:H/PR:N/UI:N/S:C/C:H/I:H/A:H": 9.0, "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H": 10,
 		"CVSS:3.0/AV:L/AC:L/PR:L/UI:R/S:U/C:N/I:N/A:N": 0, "CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N": 6.1, "CVSS:3.1/AV:N/AC:L/PR:L/UI:N/S:C/C:H/I:H/A:H": 9.9,
 		"CVSS:3.1/AV:P/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N": 1.6, "AV:N/AC:L/Au:N/C:P/I:N/A:N": 5.0, "AV:N/AC:L/Au:N/C:C/I:C/A:C": 10, "AV:L/AC:H/Au:M/C:N/I:P/A:N": 0.8,
-		"(AV:N/AC:M/Au:N/C:N/I:P/A:N)": 4.3, "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": 0,
+		"(AV:N/AC:M/Au:N/C:N/I:P/A:N)": 4.3, "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": 9.3,
 		"CVSS:3.1/AV:N/AC:L": 0, "CVSS:3.1/AV:X/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H": 0, "CVSS:3.1/AV:N/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H": 0, "CVSS:9.9/AV:N/AC:L/PR:N": 0, "words": 0,
 	} {
 		predicate := fmt.Sprintf(`{"scanner": {"uri": "x", "result": [{"id": "CVE-2026-1", "severity": [{"method": "m", "score": "CVSS:x/"}, {"method": "m", "score": %q}]}]}}`, vector)

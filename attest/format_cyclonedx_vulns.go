@@ -5,6 +5,7 @@ package attest
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,34 +33,42 @@ type cyclonedxVulnerability struct {
 	Source struct {
 		Name string `json:"name"`
 	} `json:"source"`
-	References []struct {
-		ID string `json:"id"`
-	} `json:"references"`
-	Ratings []struct {
-		Source struct {
-			Name string `json:"name"`
-		} `json:"source"`
-		Score    *float64 `json:"score"`
-		Severity string   `json:"severity"`
-		Method   string   `json:"method"`
-		Vector   string   `json:"vector"`
-	} `json:"ratings"`
-	Analysis struct {
+	References []cyclonedxReference `json:"references"`
+	Ratings    []cyclonedxRating    `json:"ratings"`
+	Analysis   struct {
 		State         string   `json:"state"`
 		Justification string   `json:"justification"`
 		Response      []string `json:"response"`
 		LastUpdated   string   `json:"lastUpdated"`
 		FirstIssued   string   `json:"firstIssued"`
 	} `json:"analysis"`
-	Affects []struct {
-		Ref      string `json:"ref"`
-		Versions []struct {
-			Version string `json:"version"`
-			Range   string `json:"range"`
-			Status  string `json:"status"`
-		} `json:"versions"`
-	} `json:"affects"`
-	place string
+	Affects []cyclonedxAffects `json:"affects"`
+	place   string
+}
+
+type cyclonedxReference struct {
+	ID string `json:"id"`
+}
+
+type cyclonedxRating struct {
+	Source struct {
+		Name string `json:"name"`
+	} `json:"source"`
+	Score    *float64 `json:"score"`
+	Severity string   `json:"severity"`
+	Method   string   `json:"method"`
+	Vector   string   `json:"vector"`
+}
+
+type cyclonedxAffects struct {
+	Ref      string             `json:"ref"`
+	Versions []cyclonedxVersion `json:"versions"`
+}
+
+type cyclonedxVersion struct {
+	Version string `json:"version"`
+	Range   string `json:"range"`
+	Status  string `json:"status"`
 }
 
 func (c *cyclonedxVulnerabilities) read() error {
@@ -84,24 +93,38 @@ func (c *cyclonedxVulnerabilities) read() error {
 	if err := c.readComponents("$.components", c.top["components"], 0); err != nil {
 		return err
 	}
-	c.analysed = true
 	there, err := each("$.vulnerabilities", c.top["vulnerabilities"], func(place string, v cyclonedxVulnerability) error {
 		v.place = place
-		if v.ID == "" {
-			return unreadable(place+".id", "missing")
-		}
-		c.analysed = c.analysed && v.Analysis.State != ""
-		c.list = append(c.list, v)
-		return nil
+		return c.add(v)
 	})
-	switch {
-	case err == nil && !there:
-		err = unreadable("$.vulnerabilities", "missing: an SBOM without that list is neither a scan nor VEX, and not clean")
-	case err == nil && len(c.list) == 0:
-		// Trivy writes an empty list into every SBOM.
-		err = unreadable("$.vulnerabilities", "empty, which does not say that anybody has looked (hint: the scanner's own report does)")
+	if err != nil {
+		return err
 	}
-	return err
+	return c.check("$.vulnerabilities", there)
+}
+
+// add keeps a vulnerability.
+func (c *cyclonedxVulnerabilities) add(v cyclonedxVulnerability) error {
+	switch {
+	case v.ID == "":
+		return unreadable(v.place+".id", "missing")
+	case len(c.list) == maxItems:
+		return unreadable(v.place, "more than %d vulnerabilities", maxItems)
+	}
+	c.list = append(c.list, v)
+	return nil
+}
+
+// check demands that somebody has looked; there: there is a list.
+func (c *cyclonedxVulnerabilities) check(place string, there bool) error {
+	if !there {
+		return unreadable(place, "missing: an SBOM without that list is neither a scan nor VEX, and not clean")
+	}
+	if len(c.list) == 0 { // Trivy writes an empty list into every SBOM
+		return unreadable(place, "empty, which does not say that anybody has looked (hint: the scanner's own report does)")
+	}
+	c.analysed = !slices.ContainsFunc(c.list, func(v cyclonedxVulnerability) bool { return v.Analysis.State == "" })
+	return nil
 }
 
 func (c *cyclonedxVulnerabilities) readComponents(place string, raw json.RawMessage, known int) error {
@@ -269,6 +292,8 @@ func (c *cyclonedxVulnerabilities) vex() (Evidence, error) {
 			}
 			p := VEXProduct{}
 			switch one, known := c.component(a.Ref); {
+			case len(a.Ref) > maxText: // what is kept of it would mean something else
+				p.IDs, p.Unresolved = []string{keep(a.Ref)}, true
 			case a.Ref == c.target && c.target != "":
 				p.IDs = []string{keep(a.Ref)} // the whole of what the document is about
 			case known && one.purl != "":
@@ -276,13 +301,7 @@ func (c *cyclonedxVulnerabilities) vex() (Evidence, error) {
 			default:
 				p.IDs, p.Unresolved = []string{keep(a.Ref)}, true
 			}
-			for _, version := range a.Versions {
-				// "unaffected" agrees with not_affected, and says nothing for exploitable.
-				if version.Status == "unaffected" && (status == VEXAffected || status == VEXUnderInvestigation) {
-					continue
-				}
-				p.Versions = append(p.Versions, keep(version.Version+version.Range))
-			}
+			p.addVersions(status, a.Versions)
 			s.Products = append(s.Products, p)
 		}
 		if len(s.Products) == 0 {

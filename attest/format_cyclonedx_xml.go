@@ -53,11 +53,10 @@ func (c *cyclonedxXML) start(e xml.StartElement) error {
 	c.text = c.text[:0]
 	names := c.x.names
 	if len(names) == 1 {
-		version, ok := strings.CutPrefix(e.Name.Space, cyclonedxNamespace)
-		if e.Name.Local != "bom" || !ok || !cyclonedxVersions.MatchString(version) {
-			return fmt.Errorf("the document is a %s of %s, want bom of %s1.2 to 1.7", quote(e.Name.Local), quote(e.Name.Space), cyclonedxNamespace)
+		if err := checkCycloneDXRoot(e); err != nil {
+			return err
 		}
-		c.sbom.Format, c.sbom.Version = "CycloneDX", version
+		c.sbom.Format, c.sbom.Version = "CycloneDX", strings.TrimPrefix(e.Name.Space, cyclonedxNamespace)
 	}
 	switch {
 	case c.at("bom", "components"):
@@ -75,6 +74,15 @@ func (c *cyclonedxXML) start(e xml.StartElement) error {
 	return nil
 }
 
+// checkCycloneDXRoot demands a version whose elements mean what is read of them.
+func checkCycloneDXRoot(e xml.StartElement) error {
+	version, ok := strings.CutPrefix(e.Name.Space, cyclonedxNamespace)
+	if e.Name.Local != "bom" || !ok || !cyclonedxVersions.MatchString(version) {
+		return fmt.Errorf("the document is a %s of %s, want bom of %s1.2 to 1.7", quote(e.Name.Local), quote(e.Name.Space), cyclonedxNamespace)
+	}
+	return nil
+}
+
 // at tells whether the innermost element is this one.
 func (c *cyclonedxXML) at(path ...string) bool { return slices.Equal(c.x.names, path) }
 
@@ -85,11 +93,12 @@ func (c *cyclonedxXML) parent() string {
 	return c.x.names[len(c.x.names)-2]
 }
 
-// isComponent tells whether the innermost element is a component of the
-// inventory, or what the document is about.
-func (c *cyclonedxXML) isComponent() bool {
-	names := c.x.names
-	if c.at("bom", "metadata", "component") {
+func (c *cyclonedxXML) isComponent() bool { return isCycloneDXComponent(c.x.names) }
+
+// isCycloneDXComponent tells whether the innermost of the open elements is a
+// component of the inventory, or what the document is about.
+func isCycloneDXComponent(names []string) bool {
+	if slices.Equal(names, []string{"bom", "metadata", "component"}) {
 		return true
 	}
 	if len(names) < 3 || names[1] != "components" {
@@ -140,13 +149,7 @@ func (c *cyclonedxXML) end(name string) error {
 }
 
 // directly tells whether the element's parent is a component that counts.
-func (c *cyclonedxXML) directly() bool {
-	inner := c.x.names
-	c.x.names = inner[:len(inner)-1]
-	is := c.isComponent()
-	c.x.names = inner
-	return is
-}
+func (c *cyclonedxXML) directly() bool { return isCycloneDXComponent(c.x.names[:len(c.x.names)-1]) }
 
 // close counts a component whose end has come.
 func (c *cyclonedxXML) close() error {

@@ -101,6 +101,7 @@ func readGitLab(d *document) (Evidence, error) {
 	}
 	s.named(digests)
 	if isCheck {
+		c.looked(kind)
 		ev := c.evidence()
 		ev.secret = kind == FindingSecret
 		return ev, nil

@@ -89,7 +89,38 @@ func readGrype(d *document) (Evidence, error) {
 	}); err != nil {
 		return Evidence{}, err
 	}
+	if err = readGrypeAlerts(d.reader("alertsByPackage"), s); err != nil {
+		return Evidence{}, err
+	}
 	return Evidence{Scan: s}, nil
+}
+
+// readGrypeAlerts notes what Grype says beside its matches: that a distribution
+// is out of support, so that what is not fixed may not be listed.
+func readGrypeAlerts(r *jsonReader, s *Scan) error {
+	const limit = 8 // kinds; each is said once, however many packages it is about
+	_, err := r.list(func() error {
+		return r.object(func(name []byte) error {
+			if string(name) != "alerts" {
+				return nil
+			}
+			_, err := r.list(func() error {
+				var kind string
+				err := r.object(func(name []byte) error {
+					if string(name) == "type" {
+						return r.string(&kind)
+					}
+					return nil
+				})
+				if kind != "" && len(s.Notes) < limit {
+					s.note("grype warns of packages: " + oneLine(kind))
+				}
+				return err
+			})
+			return err
+		})
+	})
+	return err
 }
 
 var grypeStates = map[string]string{"fixed": FixFixed, "not-fixed": FixNotFixed, "wont-fix": FixWontFix}

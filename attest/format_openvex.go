@@ -128,6 +128,9 @@ func (s vexStatementJSON) statement(place string, documentAt time.Time) (VEXStat
 	}
 	_, err = each(place+".products", s.Products, func(place string, p vexProductJSON) error {
 		product := VEXProduct{IDs: p.names()}
+		if long := p.tooLong(); long != "" {
+			return unreadable(place, "a name of more than %d bytes: %s…", maxText, quote(long[:maxTitle]))
+		}
 		if len(product.IDs) == 0 {
 			return unreadable(place+".@id", "a product without a name")
 		}
@@ -145,8 +148,21 @@ func (s vexStatementJSON) statement(place string, documentAt time.Time) (VEXStat
 
 func (c vexComponent) names() []string { return keepAll([]string{c.ID, c.Identifiers.PURL}, "") }
 
-// wrapVEX makes an OpenVEX document of what another format says. Products with
-// a range of versions have no place in it.
+// tooLong is a name that cannot be kept whole: part of one means something else.
+func (p *vexProductJSON) tooLong() string {
+	for _, c := range append([]vexComponent{p.vexComponent}, p.Subcomponents...) {
+		for _, name := range []string{c.ID, c.Identifiers.PURL} {
+			if len(name) > maxText {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// wrapVEX makes an OpenVEX document of what another format says. A range of
+// versions is a qualifier of the package URL. What only its author can resolve
+// has no place in it.
 func wrapVEX(_ []byte, d Document) (string, []byte, error) {
 	type component struct {
 		ID string `json:"@id"`
@@ -177,9 +193,9 @@ func wrapVEX(_ []byte, d Document) (string, []byte, error) {
 			one.Action = "by the analysis in a CycloneDX document"
 		}
 		for _, p := range s.Products {
-			ids := p.Exact()
+			ids := p.named()
 			if ids == nil {
-				return "", nil, unreadable("$.vulnerabilities", "of %s: versions of %s that OpenVEX cannot name (hint: attest the VEX as a document of its own, without components)",
+				return "", nil, unreadable("$.vulnerabilities", "of %s: a product %s that OpenVEX cannot name (hint: attest the VEX as a document of its own, without components)",
 					s.Vulnerability, quote(p.IDs[0]))
 			}
 			for _, id := range ids {
@@ -192,10 +208,10 @@ func wrapVEX(_ []byte, d Document) (string, []byte, error) {
 	return openvexContext + "/v0.2.0", predicate, err
 }
 
-// Exact are names for exactly what a product means, nothing more: its own, or
-// package URLs with its versions. Nil if there are none: it is a range of
-// versions, or a name that only its author can resolve.
-func (p VEXProduct) Exact() []string {
+// named are names for exactly what a product means, nothing more: its own, or
+// package URLs with its versions, or with ranges of them. Nil if there are none:
+// it is a name that only its author can resolve.
+func (p VEXProduct) named() []string {
 	switch {
 	case p.Unresolved:
 		return nil
@@ -209,11 +225,36 @@ func (p VEXProduct) Exact() []string {
 			return nil
 		}
 		for _, version := range p.Versions {
-			if strings.HasPrefix(version, "vers:") || u.version != "" && u.version != version {
+			name := ofVersion(id, u.version, version)
+			if u.version != "" && u.version != version || len(name) > maxText {
 				return nil
 			}
-			out = append(out, makePURL(u.kind, u.name, version))
+			out = append(out, name)
 		}
 	}
 	return out
+}
+
+// ofVersion is a package URL with a version, or a range of versions, put in. What
+// else it says stays.
+func ofVersion(id, has, version string) string {
+	if has == version {
+		return id
+	}
+	subpath, qualifiers := "", ""
+	if at := strings.IndexByte(id, '#'); at >= 0 {
+		id, subpath = id[:at], id[at:]
+	}
+	if at := strings.IndexByte(id, '?'); at >= 0 {
+		id, qualifiers = id[:at], id[at:]
+	}
+	switch {
+	case !strings.HasPrefix(version, "vers:"):
+		id += "@" + escapePURL(version)
+	case qualifiers == "":
+		qualifiers = "?vers=" + escapePURL(version)
+	default:
+		qualifiers += "&vers=" + escapePURL(version)
+	}
+	return id + qualifiers + subpath
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Snyk's JSON: of one project, a list of projects, or a container with
-// applications in it. A vulnerability has a row for each path that leads to its
+// Snyk's JSON: of one project, a list of projects, a container with
+// applications in it, or sources that no package manager knows (format_snyk_unmanaged.go). A vulnerability has a row for each path that leads to its
 // package: they are one finding. The report says neither when, nor with what
 // knowledge.
 // Source: https://docs.snyk.io/snyk-cli (snyk test --json, snyk container test
@@ -19,7 +19,7 @@ func snykFormat() format {
 	return format{
 		name: "snyk", kind: EvidenceScan, media: "application/vnd.snyk.report+json",
 		is: func(d *document) bool {
-			return has(d.members, "ok") && (has(d.members, "vulnerabilities") || has(d.members, "error") || has(d.members, "issues")) &&
+			return isSnykUnmanaged(d.members) || has(d.members, "ok") && (has(d.members, "vulnerabilities") || has(d.members, "error") || has(d.members, "issues")) &&
 				(has(d.members, "packageManager") || has(d.members, "projectName") || has(d.members, "dependencyCount") || has(d.members, "error") || has(d.members, "issues"))
 		},
 		read: readSnyk, wrap: wrapVulns,
@@ -28,7 +28,7 @@ func snykFormat() format {
 
 type snykProject struct {
 	Vulnerabilities json.RawMessage `json:"vulnerabilities"`
-	Issues          json.RawMessage `json:"issues"`
+	snykUnmanaged
 	Applications    json.RawMessage `json:"applications"`
 	Error           any             `json:"error"`
 	PackageManager  string          `json:"packageManager"`
@@ -97,8 +97,8 @@ func (s *snykReport) project(place string, p snykProject) error {
 	switch {
 	case p.Error != nil:
 		return unreadable(place+".error", "the scan failed: nothing was looked at")
-	case p.Issues != nil:
-		return unreadable(place+".issues", "reports of unmanaged sources are not read")
+	case p.isThere():
+		return s.unmanaged(place, p)
 	}
 	if p.DependencyCount != nil {
 		s.Packages += *p.DependencyCount
@@ -130,13 +130,28 @@ func (s *snykReport) project(place string, p snykProject) error {
 	return err
 }
 
-// snykKinds are the types of package URLs by package manager; those that are
-// missing have names that do not say enough.
+// snykKinds are the types of package URLs by package manager, or by distribution
+// ("debian:12"); those that are missing have names that do not say enough.
 var snykKinds = map[string]string{
 	"npm": "npm", "yarn": "npm", "pnpm": "npm", "maven": "maven", "gradle": "maven", "sbt": "maven", "pip": "pypi", "pipenv": "pypi", "poetry": "pypi",
 	"rubygems": "gem", "nuget": "nuget", "paket": "nuget", "gomodules": "golang", "golangdep": "golang", "govendor": "golang", "composer": "composer",
 	"cocoapods": "cocoapods", "hex": "hex", "swift": "swift",
-	"deb": "deb/debian", "apk": "apk/alpine",
+	"deb": "deb/debian", "apk": "apk/alpine", "debian": "deb/debian", "ubuntu": "deb/ubuntu", "alpine": "apk/alpine", "wolfi": "apk/wolfi", "chainguard": "apk/chainguard",
+	"rhel": "rpm/redhat", "centos": "rpm/centos", "fedora": "rpm/fedora",
+}
+
+// snykPURL makes a package URL, or "". A package of a distribution is called
+// source/package.
+func snykPURL(manager, name, version string) string {
+	distribution, _, _ := strings.Cut(manager, ":")
+	kind := snykKinds[distribution]
+	switch {
+	case kind == "maven": // group:artifact
+		name = strings.ReplaceAll(name, ":", "/")
+	case strings.Contains(kind, "/"):
+		name = name[strings.LastIndexByte(name, '/')+1:]
+	}
+	return makePURL(kind, name, version)
 }
 
 func (s *snykReport) vulnerability(place string, v snykVulnerability, manager string, ignored bool) error {
@@ -179,12 +194,7 @@ func (s *snykReport) vulnerability(place string, v snykVulnerability, manager st
 	if v.Manager != "" {
 		manager = v.Manager
 	}
-	kind := snykKinds[manager]
-	name := f.Package
-	if kind == "maven" { // group:artifact
-		name = strings.ReplaceAll(name, ":", "/")
-	}
-	if f.PURL = makePURL(kind, name, v.Version); f.PURL != "" {
+	if f.PURL = snykPURL(manager, f.Package, v.Version); f.PURL != "" {
 		f.Derived = true
 	}
 	if ignored {

@@ -12,7 +12,10 @@ import (
 // lists out. The file does not say of when the database is.
 //
 // A report about packages is a scan, whatever else it lists; one about
-// configuration, secrets and licences only is a check.
+// configuration, secrets and licences only is a check. It does not say which
+// scanners ran: a result has a class, and a result about secrets is there only if
+// one was found. So a report shows that secrets were looked for by showing one,
+// and never that there is none.
 // Source: github.com/aquasecurity/trivy/pkg/types/report.go
 
 func trivyFormat() format {
@@ -90,6 +93,12 @@ func readTrivy(d *document) (Evidence, error) {
 func (t *trivyReport) check() (Evidence, error) {
 	c := &Check{Scan: t.Scan, Passed: t.passed}
 	c.Findings = nil
+	c.Looked = nil
+	for _, kind := range t.Looked {
+		if kind != FindingVulnerability {
+			c.looked(kind)
+		}
+	}
 	for _, f := range t.Findings {
 		if f.Kind != FindingVulnerability {
 			c.Findings = append(c.Findings, f)
@@ -149,8 +158,12 @@ func (t *trivyReport) result() error {
 	packages = packages || strings.HasSuffix(class, "-pkgs")
 	t.packages, t.osPackages = t.packages || packages, t.osPackages || class == "os-pkgs"
 	t.others = t.others || !packages && class != ""
+	if kind, known := trivyClasses[class]; known {
+		t.looked(kind)
+	}
 	for i := first; i < len(t.Findings); i++ {
 		f := &t.Findings[i]
+		t.looked(f.Kind)
 		switch {
 		case len(f.Locations) == 0:
 			f.Locations = keepUnique([]string{target}, "", maxLocations)
@@ -159,6 +172,12 @@ func (t *trivyReport) result() error {
 		}
 	}
 	return err
+}
+
+// trivyClasses are what results are about.
+var trivyClasses = map[string]FindingKind{
+	"os-pkgs": FindingVulnerability, "lang-pkgs": FindingVulnerability, "config": FindingMisconfiguration, "secret": FindingSecret, "license": FindingLicense,
+	"license-file": FindingLicense, "custom": FindingCheck,
 }
 
 // finding reads a finding and keeps it. The readers leave its id empty if it

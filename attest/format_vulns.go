@@ -173,7 +173,7 @@ func wrapScan(file []byte, d Document) (string, []byte, error) {
 
 func vulnsFormat() format {
 	return format{
-		name: "in-toto-vulns", kind: EvidenceScan, types: []string{vulnsType, vulns01Type},
+		name: "in-toto-vulns", kind: EvidenceScan, kinds: []EvidenceKind{EvidenceCheck}, types: []string{vulnsType, vulns01Type},
 		is: func(d *document) bool {
 			return !d.list && d.has("scanner") && !d.has("invocation") && !resultIsObject(d.members)
 		},

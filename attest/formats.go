@@ -3,7 +3,6 @@
 package attest
 
 import (
-	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -106,27 +105,12 @@ func open(raw []byte, want string) (*document, error) {
 		}
 	}
 	if err == nil {
-		err = r.end()
+		err = endOf(r)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return d, nil
-}
-
-// checkText refuses what is no UTF-8 text from its first byte on, with a hint.
-func checkText(raw []byte) error {
-	switch {
-	case len(bytes.TrimSpace(raw)) == 0:
-		return unreadable("", "empty (hint: the tool has written nothing; look at its exit code)")
-	case bytes.HasPrefix(raw, []byte("\xef\xbb\xbf")):
-		return &FormatError{Place: "byte 0", Want: "begins with a byte order mark (hint: write the file as UTF-8 without one)", cause: ErrJSON}
-	case bytes.HasPrefix(raw, []byte("\xff\xfe")), bytes.HasPrefix(raw, []byte("\xfe\xff")):
-		return &FormatError{Place: "byte 0", Want: "is UTF-16 (hint: write the file as UTF-8; PowerShell's > does not)", cause: ErrJSON}
-	case raw[0] == 0x1f && len(raw) > 1 && raw[1] == 0x8b:
-		return &FormatError{Place: "byte 0", Want: "is compressed by gzip (hint: unpack it first)", cause: ErrJSON}
-	}
-	return nil
 }
 
 // IsEvidence tells whether statements of a predicate type are evidence that

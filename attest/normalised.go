@@ -43,10 +43,11 @@ type findingJSON struct {
 
 type (
 	cvssJSON struct {
-		Score   string `json:"score,omitempty"`
-		Source  string `json:"source,omitempty"`
-		Vector  string `json:"vector,omitempty"`
-		Version string `json:"version,omitempty"`
+		Computed bool   `json:"computed,omitempty"`
+		Score    string `json:"score,omitempty"`
+		Source   string `json:"source,omitempty"`
+		Vector   string `json:"vector,omitempty"`
+		Version  string `json:"version,omitempty"`
 	}
 	ratingJSON struct {
 		Said     string   `json:"said"`
@@ -61,11 +62,12 @@ type (
 
 // scanJSON is what a predicate keeps of a scan beside its findings.
 type scanJSON struct {
-	Digests  []string `json:"digests,omitempty"`
-	Notes    []string `json:"notes,omitempty"`
-	Packages int      `json:"packages,omitempty"`
-	Target   string   `json:"target,omitempty"`
-	Tool     string   `json:"tool"`
+	Digests  []string      `json:"digests,omitempty"`
+	Looked   []FindingKind `json:"looked,omitempty"`
+	Notes    []string      `json:"notes,omitempty"`
+	Packages int           `json:"packages,omitempty"`
+	Target   string        `json:"target,omitempty"`
+	Tool     string        `json:"tool"`
 }
 
 // scanMember is ours, in predicates that the service writes.
@@ -78,7 +80,7 @@ func writeFinding(f *Finding) findingJSON {
 		Source: f.Source, Title: f.Title, Tool: f.Tool, Version: f.Version,
 	}
 	for _, c := range f.CVSS {
-		out.CVSS = append(out.CVSS, cvssJSON{writeScore(c.Score), c.Source, c.Vector, c.Version})
+		out.CVSS = append(out.CVSS, cvssJSON{c.Computed, writeScore(c.Score), c.Source, c.Vector, c.Version})
 	}
 	for _, r := range f.Ratings {
 		out.Ratings = append(out.Ratings, ratingJSON{r.Said, r.Severity, r.Source})
@@ -105,7 +107,7 @@ func (j *findingJSON) finding() Finding {
 		Source: j.Source, Title: j.Title, Tool: keep(j.Tool), Version: j.Version,
 	}
 	for _, c := range j.CVSS {
-		f.CVSS = append(f.CVSS, CVSS{keep(c.Version), keep(c.Vector), scoreOf(c.Score), keep(c.Source)})
+		f.CVSS = append(f.CVSS, CVSS{keep(c.Version), keep(c.Vector), scoreOf(c.Score), c.Computed, keep(c.Source)})
 	}
 	for _, r := range j.Ratings {
 		f.Ratings = append(f.Ratings, Rating{keep(r.Source), keep(r.Said), NormalSeverity(string(r.Severity))})
@@ -118,9 +120,7 @@ func (j *findingJSON) finding() Finding {
 
 // check refuses words that only we write, if they are not ours.
 func (j *findingJSON) check(place string) error {
-	switch j.Kind {
-	case FindingVulnerability, FindingMisconfiguration, FindingSecret, FindingLicense, FindingCheck:
-	default:
+	if !isFindingKind(j.Kind) {
 		return unreadable(place+".kind", "%s is no kind of finding", quote(string(j.Kind)))
 	}
 	if j.Severity != SeverityUnknown && NormalSeverity(string(j.Severity)) != j.Severity {
@@ -189,7 +189,7 @@ func NormalisedScan(s Scan) (predicateType string, predicate []byte, err error) 
 
 // written is what is kept of the scan beside its findings.
 func (s *Scan) written() scanJSON {
-	return scanJSON{Digests: s.Digests, Notes: s.Notes, Packages: s.Packages, Target: s.Target, Tool: s.Tool}
+	return scanJSON{Digests: s.Digests, Looked: s.Looked, Notes: s.Notes, Packages: s.Packages, Target: s.Target, Tool: s.Tool}
 }
 
 // restore sets what written has kept.
@@ -199,6 +199,12 @@ func (s *Scan) restore(place string, j scanJSON) error {
 	}
 	s.Packages, s.Target, s.Tool = j.Packages, keep(j.Target), keep(j.Tool)
 	s.Digests = keepUnique(j.Digests, "", maxDigests)
+	for _, kind := range j.Looked {
+		if !isFindingKind(kind) {
+			return unreadable(place+".looked", "%s is no kind of finding", quote(string(kind)))
+		}
+		s.looked(kind)
+	}
 	for _, note := range j.Notes {
 		s.note(keep(note))
 	}

@@ -98,6 +98,9 @@ func readDocument(want string, file []byte) (Document, error) {
 		sbom, err := readTagValue(bytes.NewReader(trimmed))
 		return tagValueDocument(sbom), named(err, tagValueName)
 	}
+	if err := checkStart(trimmed); err != nil {
+		return Document{}, err
+	}
 	top, err := open(trimmed, want)
 	if err != nil {
 		return Document{}, err
@@ -145,7 +148,7 @@ func readEmptyList(top *document, file []byte) (Document, error) {
 			return f.document(file, ev)
 		}
 	}
-	return Document{}, unreadable("$", "an empty list, which says nothing of who wrote it (hint: --type hadolint or --type gitleaks)")
+	return Document{}, unreadable("$", "an empty list, which says nothing of who wrote it (hint: --type hadolint, gitleaks, kube-bench or snyk)")
 }
 
 // document makes what a file becomes that was read.
@@ -280,10 +283,13 @@ func readStreamed(head []byte, src io.Reader) (Document, error) {
 		sbom, err := readTagValue(src)
 		return tagValueDocument(sbom), named(err, tagValueName)
 	}
+	if err := checkStart(head); err != nil {
+		return Document{}, err
+	}
 	r := streamJSON(src)
 	s, err := readSBOM(r)
 	if err == nil {
-		err = r.end()
+		err = endOf(r)
 	}
 	if err != nil {
 		return Document{}, err

@@ -62,7 +62,17 @@ var (
 		"filtered": {"ignore": [{"id": "SNYK-JS-B-1", "name": "b", "version": "2", "severity": "low", "filtered": {"ignored": [{"reason": "not used"}]}}]}, "path": "/src"}`
 	snykList      = `[{"vulnerabilities": [], "ok": true, "dependencyCount": 3, "packageManager": "gomodules"}, ` + snykReport + `]`
 	snykContainer = `{"vulnerabilities": [], "ok": false, "dependencyCount": 3, "packageManager": "deb", "applications": [` + snykReport + `]}`
-	gitlabReport  = `{"version": "15.0.0", "vulnerabilities": [{"id": "hash", "name": "Bad", "severity": "Critical", "solution": "Upgrade to 3.0.2",
+	snykUnmanaged = `[{"issues": [{"pkgName": "https://curl.example|curl", "pkgVersion": "7.58.0", "issueId": "SNYK-UNMANAGED-CURL-1", "fixInfo": {"isPatchable": false, "nearestFixedInVersion": "7.64.0", "upgradePaths": []}},
+		{"pkgName": "https://other.example|curl", "pkgVersion": "7.58.0-fork", "issueId": "SNYK-UNMANAGED-CURL-1", "fixInfo": {}}, {"pkgName": "https://curl.example|curl", "pkgVersion": "7.58.0", "issueId": "snyk:lic:curl", "fixInfo": {}}],
+		"issuesData": {"SNYK-UNMANAGED-CURL-1": {"id": "SNYK-UNMANAGED-CURL-1", "title": "Overflow", "severity": "high", "cvssScore": 7.5, "identifiers": {"CVE": ["CVE-2026-0001"]}, "fixedIn": []},
+			"snyk:lic:curl": {"id": "snyk:lic:curl", "title": "GPL", "severity": "medium"}},
+		"vulnerabilities": [{"id": "SNYK-UNMANAGED-CURL-1", "name": "https://other.example|curl@7.58.0-fork", "version": "7.58.0-fork", "severity": "high"},
+			{"id": "SNYK-UNMANAGED-Z-1", "name": "https://z.example|z@1", "version": "1", "severity": "critical"}],
+		"depGraphData": {"pkgs": [{"id": "root"}, {"id": "curl"}, {"id": "z"}]}, "path": "/src", "packageManager": "Unmanaged (C/C++)"}]`
+	snykDebian = `{"vulnerabilities": [{"id": "SNYK-DEBIAN11-OPENSSL-1", "packageName": "openssl", "name": "openssl/libssl1.1", "version": "1.1.1n-0+deb11u3", "severity": "high", "packageManager": "debian:11",
+		"from": ["docker-image|app@", "openssl/libssl1.1@1.1.1n-0+deb11u3"], "identifiers": {"CVE": ["CVE-2026-0001"]}}], "ok": false, "dependencyCount": 3, "packageManager": "deb",
+		"docker": {"baseImage": "debian:11"}, "path": "app"}`
+	gitlabReport = `{"version": "15.0.0", "vulnerabilities": [{"id": "hash", "name": "Bad", "severity": "Critical", "solution": "Upgrade to 3.0.2",
 			"location": {"dependency": {"package": {"name": "openssl"}, "version": "3.0.1"}, "operating_system": "debian 12", "image": "r/app@sha256:` + bb + `"},
 			"identifiers": [{"type": "cwe", "name": "CWE-1", "value": "1"}, {"type": "cve", "name": "CVE-2026-0001", "value": "CVE-2026-0001"}]}],
 		"scan": {"type": "container_scanning", "status": "success", "start_time": "2026-11-30T09:59:00", "end_time": "2026-11-30T10:00:00", "scanner": {"id": "trivy", "version": "0.60.0"}}}`
@@ -101,6 +111,26 @@ var (
 		<component type="library"><name>d</name><purl>pkg:npm/d@1</purl></component>
 	</components>
 </bom>`
+	cdxVEXXML = `<bom xmlns="http://cyclonedx.org/schema/bom/1.5"><metadata><timestamp>2026-11-30T10:00:00Z</timestamp>
+		<tools><components><component type="application"><name>vexer</name><version>1</version></component></components></tools>
+		<component type="application" bom-ref="app"><name>app</name><version>1</version></component></metadata>
+	<vulnerabilities>
+		<vulnerability><id>CVE-2026-0001</id><references><reference><id>GHSA-aaaa-bbbb-cccc</id><source><name>x</name></source></reference></references>
+			<analysis><state>not_affected</state><justification>code_not_reachable</justification></analysis>
+			<affects><target><ref>urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1#pkg:deb/debian/openssl@3.0.1</ref></target></affects></vulnerability>
+		<vulnerability><id>CVE-2026-0001</id><analysis><state>exploitable</state></analysis><affects><target><ref>pkg:deb/debian/openssl</ref><versions>
+			<version><range>vers:deb/&gt;=3.0.2|&lt;3.1</range><status>affected</status></version><version><version>4</version><status>unaffected</status></version></versions></target></affects></vulnerability>
+		<vulnerability><id>CVE-2026-0002</id><analysis><state>resolved</state></analysis><affects><target><ref>pkg:deb/debian/zlib</ref>
+			<versions><version><version>1.3</version></version><version><version>1.4</version></version></versions></target></affects></vulnerability>
+		<vulnerability><id>CVE-2026-0003</id><analysis><state>false_positive</state></analysis><affects><target><ref>app</ref></target></affects></vulnerability>
+	</vulnerabilities></bom>`
+	cdxScanXML = `<bom xmlns="http://cyclonedx.org/schema/bom/1.4"><metadata><timestamp>2026-11-30T10:00:00Z</timestamp><tools><tool><vendor>aquasecurity</vendor><name>trivy</name><version>0.60.0</version></tool></tools></metadata>
+	<components><component type="library" bom-ref="c1"><name>openssl</name><version>3.0.1</version><purl>pkg:deb/debian/openssl@3.0.1</purl>
+		<components><component type="library" bom-ref="c2"><name>libssl</name><version>3</version></component></components></component></components>
+	<vulnerabilities><vulnerability><id>CVE-2026-0001</id><source><name>debian</name></source><ratings>
+		<rating><source><name>nvd</name></source><score>9.8</score><severity>critical</severity><method>CVSSv31</method><vector>CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H</vector></rating>
+		<rating><source><name>debian</name></source><severity>medium</severity></rating></ratings>
+		<affects><target><ref>c1</ref></target><target><ref>c2</ref><versions><version><version>3</version><status>unaffected</status></version></versions></target></affects></vulnerability></vulnerabilities></bom>`
 	tagValue = `# made by hand
 SPDXVersion: SPDX-2.3
 DataLicense: CC0-1.0
@@ -169,6 +199,8 @@ func reports() []report {
 		{"clair", "", clairReport, scan, "clair", vulnsPredicateType, false, found, severities{high: 1, unknown: 1}, bb, 2},
 		{"snyk", "", snykReport, scan, "snyk", vulnsPredicateType, false, found, severities{critical: 1, low: 1}, "", 7},
 		{"snyk list", "", snykList, scan, "snyk", vulnsPredicateType, false, found, severities{critical: 1, low: 1}, "", 10},
+		{"snyk unmanaged", "", snykUnmanaged, scan, "snyk", vulnsPredicateType, false, found, severities{high: 2, medium: 1, critical: 1}, "", 2},
+		{"snyk container of a distribution", "", snykDebian, scan, "snyk", vulnsPredicateType, false, found, severities{high: 1}, "", 3},
 		{"snyk container", "", snykContainer, scan, "snyk", vulnsPredicateType, false, found, severities{critical: 1, low: 1}, "", 10},
 		{"gitlab", "", gitlabReport, scan, "gitlab", vulnsPredicateType, false, found, severities{critical: 1}, bb, 0},
 		{"gitlab secrets", "", gitlabSecrets, check, "gitlab", testPredicateType, false, found, severities{critical: 1}, "", 0},
@@ -183,6 +215,9 @@ func reports() []report {
 		{"cyclonedx with both", "", cdxScan, sbom, "cyclonedx", "https://cyclonedx.org/bom", true, "", nil, "", 2},
 		{"cyclonedx as scan", "scan", cdxScan, scan, "cyclonedx", vulnsPredicateType, false, found, severities{medium: 1}, "", 2},
 		{"cyclonedx xml", "", cdxXML, sbom, "cyclonedx-xml", "", false, "", nil, bb, 3},
+		{"cyclonedx xml with both", "", cdxScanXML, sbom, "cyclonedx-xml", "", false, "", nil, "", 2},
+		{"cyclonedx xml as scan", "scan", cdxScanXML, scan, "cyclonedx-xml", vulnsPredicateType, false, found, severities{medium: 1}, "", 2},
+		{"cyclonedx xml vex", "", cdxVEXXML, vex, "cyclonedx-xml", "https://openvex.dev/ns/v0.2.0", false, "", nil, "", 0},
 		{"spdx", "", spdxDocument, sbom, "spdx", "https://spdx.dev/Document", true, "", nil, "", 2},
 		{"spdx tag-value", "", tagValue, sbom, "spdx-tag-value", "", false, "", nil, bb, 2},
 		{"spdx 3", "", spdx3, sbom, "spdx3", "https://spdx.dev/Document/v3", true, "", nil, "", 2},

@@ -157,8 +157,11 @@ func readXML(want string, file []byte) (Document, error) {
 	case "testsuites", "testsuite":
 		return readJUnit(file)
 	case "bom":
-		sbom, err := readCycloneDXXML(bytes.NewReader(file))
-		return cyclonedxXMLDocument(sbom), named(err, cyclonedxXMLName)
+		d, err := readCycloneDXXMLAs(want, file)
+		return d, named(err, cyclonedxXMLName)
+	}
+	if isWebPage(root) {
+		return Document{}, &FormatError{Format: "xml", Place: "line 1", Want: "is a web page, want a document (hint: whoever downloaded it was sent to a page to sign in, or to an error)"}
 	}
 	format := "xml"
 	if want == string(EvidenceTest) || want == junitName {

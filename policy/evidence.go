@@ -9,6 +9,7 @@ import "time"
 // expressions see of it. docs/POLICY.md explains each member to policy authors.
 type Document struct {
 	Kind          string    // one of the Evidence constants
+	Also          []string  // the other kinds that a report of several is evidence of
 	PredicateType string    // of the statement
 	Digest        string    // of its subject: the artifact or, of an index, one of its platforms
 	Signer        string    // the certificate's subject alternative name
@@ -56,8 +57,9 @@ type Scan struct {
 	Tool, Version string
 	// FinishedAt and DatabaseAt are the report's own words; zero if it has none.
 	FinishedAt, DatabaseAt time.Time
-	Nothing                string // why nothing was looked at; "" if something was
-	Original               string // as in Document
+	Nothing                string   // why nothing was looked at; "" if something was
+	Looked                 []string // the kinds of findings that were looked for, as far as the report says
+	Original               string   // as in Document
 	Findings               []Finding
 }
 
@@ -87,10 +89,12 @@ type VEXStatement struct {
 	At            time.Time
 }
 
-// VEXProduct is a product by its identifiers, and the parts of it that are meant; none means all.
+// VEXProduct is a product by its identifiers, and the parts and versions of it that are meant; none means all. A version is an exact one, or a
+// range ("vers:npm/>=1|<2").
 type VEXProduct struct {
 	IDs           []string
 	Subcomponents []string
+	Versions      []string
 }
 
 // TestResult is the outcome of a test run.

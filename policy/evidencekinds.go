@@ -11,10 +11,11 @@ import (
 // require.reports, and expressions read them as evidence.<kind>, with the members of evidence.scan. To add a kind, add a line here; the
 // reader that makes such documents gives them the same name.
 const (
-	EvidenceLint   = "lint"    // of Dockerfiles, charts, images
-	EvidenceConfig = "config"  // misconfigurations
-	EvidenceSecret = "secrets" // passwords and keys that were left behind
-	EvidenceCode   = "code"    // static analysis of source
+	EvidenceLint    = "lint"     // of Dockerfiles, charts, images
+	EvidenceConfig  = "config"   // misconfigurations
+	EvidenceSecret  = "secrets"  // passwords and keys that were left behind
+	EvidenceCode    = "code"     // static analysis of source
+	EvidenceLicense = "licenses" // under which packages come
 )
 
 var reportKinds = []struct{ kind, word string }{
@@ -22,6 +23,7 @@ var reportKinds = []struct{ kind, word string }{
 	{EvidenceConfig, "a misconfiguration report"},
 	{EvidenceSecret, "a secret scan"},
 	{EvidenceCode, "a code scan"},
+	{EvidenceLicense, "a license report"},
 }
 
 // reportKind reports whether a kind is one of them.
@@ -46,34 +48,6 @@ var reportTools = map[string]string{
 	"hadolint": EvidenceLint, "dockle": EvidenceLint, "kube-linter": EvidenceLint, "checkov": EvidenceConfig, "kube-bench": EvidenceConfig, "kubescape": EvidenceConfig,
 	"tfsec": EvidenceConfig, "kics": EvidenceConfig, "gitleaks": EvidenceSecret, "trufflehog": EvidenceSecret, "detect-secrets": EvidenceSecret,
 }
-
-// ReportKind tells of which kind a report of a program is that is no vulnerability scanner: by who made it, because a clean report has
-// nothing else to go by, then by what it found, the gravest first.
-func ReportKind(s *Scan) string {
-	if kind, known := reportTools[s.Tool]; known {
-		return kind
-	}
-	found := make(map[string]bool)
-	for i := range s.Findings {
-		found[s.Findings[i].Kind] = true
-	}
-	switch {
-	case found[findingSecret]:
-		return EvidenceSecret
-	case found[findingMisconfiguration]:
-		return EvidenceConfig
-	case s.Tool == "trivy": // its vulnerabilities are a scan
-		return EvidenceConfig
-	}
-	return EvidenceCode
-}
-
-// The kinds of findings that policies tell apart.
-const (
-	findingVulnerability    = "vulnerability"
-	findingMisconfiguration = "misconfiguration"
-	findingSecret           = "secret"
-)
 
 // flag is the flag of `hallmark sign` that brings a document of a kind.
 func flag(kind string) string {

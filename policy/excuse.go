@@ -37,7 +37,10 @@ type excuse struct {
 	products  []product
 }
 
-type product struct{ names, parts []component }
+type product struct {
+	names, parts []component
+	versions     versions // of what the names name
+}
 
 // newExcuses keeps the statements of the documents that count and whose author the gate allows.
 func (g *gate) newExcuses(s gateSubject, documents []Document, now time.Time) *excuses {
@@ -86,8 +89,9 @@ func (x *excuses) add(d *Document, s *VEXStatement, author vexAuthor, now time.T
 	}
 	e.cost = 1
 	for _, p := range s.Products {
-		e.cost += len(p.IDs) + len(p.Subcomponents)
-		e.products = append(e.products, product{newComponents(p.IDs), newComponents(p.Subcomponents)})
+		one := product{newComponents(p.IDs), newComponents(p.Subcomponents), versions{list: p.Versions}}
+		e.cost += one.cost()
+		e.products = append(e.products, one)
 	}
 	for _, id := range append([]string{s.Vulnerability}, s.Aliases...) {
 		id = strings.ToLower(id)
@@ -235,6 +239,17 @@ func (e *excuse) means(f *Finding, found *packageURL, known bool, names artifact
 	return best
 }
 
+// cost is how much is held against each finding.
+func (p *product) cost() int {
+	n := p.versions.cost()
+	for _, list := range [][]component{p.names, p.parts} {
+		for i := range list {
+			n += 1 + list[i].versions.cost()
+		}
+	}
+	return n
+}
+
 func (p *product) means(f *Finding, found *packageURL, known bool, names artifactNames, digests []string) match {
 	artifact, itself := matchNo, matchNo
 	for i := range p.names {
@@ -243,10 +258,13 @@ func (p *product) means(f *Finding, found *packageURL, known bool, names artifac
 		if m == matchNo && c.isImage() {
 			return matchNo // whatever else it is called: another image
 		}
-		artifact = max(artifact, m)
+		artifact = max(artifact, min(m, p.versions.meanImage(digests)))
 		if c.isPURL && !c.isImage() {
 			itself = max(itself, c.meansPackage(f, found, known, names, digests))
 		}
+	}
+	if known && itself != matchNo {
+		itself = min(itself, p.versions.mean(found.kind, versionOf(f, found)))
 	}
 	if len(p.parts) == 0 {
 		return max(artifact, itself)

@@ -77,6 +77,7 @@ func (r *signingRule) compileGate(path string) error {
 
 // judge holds evidence against the gate. vars are what conditions may read besides it.
 func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, now time.Time) gateOutcome {
+	documents = splitByKind(documents)
 	var result gateOutcome
 	found := make(map[string][]counted)
 	missing := false
@@ -96,6 +97,7 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 		result.checks = append(result.checks, vex)
 		result.bundles = append(result.bundles, bundles...)
 	}
+	result.bundles = distinct(result.bundles)
 	if len(g.expressions) != len(g.spec.Conditions) { // a gate that nothing compiled
 		missing = true
 	}

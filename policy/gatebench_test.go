@@ -11,6 +11,20 @@ import (
 
 // BenchmarkGate judges five thousand findings and five hundred VEX statements: it is to take less than 20 ms.
 func BenchmarkGate(b *testing.B) {
+	benchmarkGate(b, func(i int) policy.VEXProduct {
+		return policy.VEXProduct{IDs: []string{"pkg:oci/app?repository_url=r.example/acme/app"}, Subcomponents: []string{fmt.Sprintf("pkg:deb/debian/package-%d", i%800)}}
+	})
+}
+
+// BenchmarkGateRanges is BenchmarkGate with statements about ranges of versions.
+func BenchmarkGateRanges(b *testing.B) {
+	benchmarkGate(b, func(i int) policy.VEXProduct {
+		return policy.VEXProduct{IDs: []string{fmt.Sprintf("pkg:deb/debian/package-%d", i%800)}, Versions: []string{"vers:deb/>=0.9|<1.0|>=1.2~rc1|<1.2.4", "vers:deb/2:1"}}
+	})
+}
+
+func benchmarkGate(b *testing.B, product func(i int) policy.VEXProduct) {
+	b.Helper()
 	p := parse(b, gated(`
 scan:
   maxAge: 24h
@@ -28,7 +42,7 @@ conditions:
 			f.Severity, f.Fixed, f.FixState = "critical", []string{"2"}, "fixed"
 			statements = append(statements, policy.VEXStatement{
 				Vulnerability: f.ID, Status: "not_affected", Justification: "component_not_present",
-				Products: []policy.VEXProduct{{IDs: []string{"pkg:oci/app?repository_url=r.example/acme/app"}, Subcomponents: []string{fmt.Sprintf("pkg:deb/debian/package-%d", i%800)}}},
+				Products: []policy.VEXProduct{product(i)},
 			})
 		}
 		findings = append(findings, f)

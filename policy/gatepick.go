@@ -102,7 +102,7 @@ func (g *gate) usable(a asked, documents []Document, now time.Time) (usable []*D
 			usable = append(usable, d)
 		}
 	}
-	slices.SortFunc(usable, func(a, b *Document) int { return b.compareNews(a) })
+	slices.SortFunc(usable, func(a, b *Document) int { return cmp.Or(b.compareNews(a), strings.Compare(a.tool(), b.tool())) })
 	return usable, ignored
 }
 

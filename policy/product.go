@@ -29,6 +29,8 @@ func (n artifactNames) hasBOM(serial string, digests []string) bool {
 type component struct {
 	text string
 	purl packageURL
+	// versions are those of a package that the name itself limits: see takeRange.
+	versions versions
 	// isPURL: of text; broken: text wants to be one.
 	isPURL, broken bool
 	// serial is set of a BOM-Link ("urn:cdx:serial/version#ref"); its ref is in purl, if that is what it is.
@@ -49,6 +51,9 @@ func newComponent(text string) component {
 	}
 	c.purl, c.isPURL = parsePURL(text)
 	c.broken = !c.isPURL && strings.HasPrefix(text, "pkg:")
+	if c.isPURL && !c.isImage() {
+		c.versions = c.purl.takeRange()
+	}
 	return c
 }
 
@@ -171,7 +176,11 @@ func (c *component) meansPackage(f *Finding, found *packageURL, known bool, name
 	}
 	switch {
 	case c.isPURL && known:
-		return c.purl.means(found)
+		m := c.purl.means(found)
+		if m != matchNo {
+			m = min(m, c.versions.mean(found.kind, versionOf(f, found)))
+		}
+		return m
 	case c.isPURL && f.Package != "" && !strings.EqualFold(c.purl.name[strings.LastIndexByte(c.purl.name, '/')+1:], f.Package) && !strings.EqualFold(c.purl.name, f.Package):
 		return matchNo
 	}

@@ -55,7 +55,7 @@ type ScanRequirement struct {
 
 // ReportRequirement says which report of another kind will do.
 type ReportRequirement struct {
-	// Kind is lint, config, secrets or code; each once.
+	// Kind is lint, config, secrets, code or licenses; each once.
 	Kind string `json:"kind"`
 	// MaxAge is how old it may be, as for a scan. Empty: as old as the image. A report that does not say when it was made is refused then.
 	MaxAge string `json:"maxAge,omitempty"`

@@ -96,6 +96,12 @@ func NewSieve(needs Needs, now time.Time) *Sieve {
 
 // Add takes a document in, in any order.
 func (s *Sieve) Add(d Document) {
+	for _, one := range d.byKind() {
+		s.add(one)
+	}
+}
+
+func (s *Sieve) add(d Document) {
 	key := sieved{kind: d.Kind, digest: d.Digest}
 	switch {
 	case !slices.Contains(s.needs.Kinds, d.Kind):
@@ -248,7 +254,7 @@ func (d *Document) size() int64 {
 		texts(v.Aliases, []string{v.Vulnerability, v.Status, v.Justification})
 		for _, p := range v.Products {
 			n += sizeOfItem
-			texts(p.IDs, p.Subcomponents)
+			texts(p.IDs, p.Subcomponents, p.Versions)
 		}
 	}
 	return int64(n)

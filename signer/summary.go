@@ -97,7 +97,9 @@ func (s *Service) summary(p Principal, a oci.Artifact, in policy.Input, basis po
 		if !slices.Contains(basis.Evidence, d.Bundle) {
 			continue
 		}
-		kinds[d.Kind] = true
+		for _, kind := range append([]string{d.Kind}, d.Also...) {
+			kinds[kind] = true
+		}
 		v.InputAttestations = append(v.InputAttestations, attestedRef{
 			URI:         "oci://" + a.Registry + "/" + a.Repository + "@" + d.Digest,
 			Digest:      map[string]string{"sha256": strings.TrimPrefix(d.Statement, "sha256:")},
@@ -105,6 +107,8 @@ func (s *Service) summary(p Principal, a oci.Artifact, in policy.Input, basis po
 		})
 	}
 	slices.SortFunc(v.InputAttestations, func(a, b attestedRef) int { return strings.Compare(a.Digest["sha256"], b.Digest["sha256"]) })
+	// A report of several kinds is one statement.
+	v.InputAttestations = slices.CompactFunc(v.InputAttestations, func(a, b attestedRef) bool { return a.Digest["sha256"] == b.Digest["sha256"] })
 	if kinds[policy.EvidenceProvenance] {
 		level := slsaLevel1
 		if hosted := hostedRunners[p.Provider]; hosted != "" && p.Extensions.RunnerEnvironment == hosted {

@@ -36,7 +36,7 @@ var evidenceKinds = []struct {
 	{attest.EvidenceSBOM, "SBOM `file` (SPDX, CycloneDX, syft), or auto to have it made with syft; may be repeated"},
 	{attest.EvidenceScan, "scan report `file` (Trivy, Grype, SARIF, Clair, Snyk, GitLab, in-toto vulns, …); may be repeated"},
 	{attest.EvidenceVEX, "VEX `file` (OpenVEX, CycloneDX); may be repeated"},
-	{attest.EvidenceCheck, "lint, configuration, secrets or code report `file` (hadolint, dockle, kube-bench, gitleaks, SARIF, …); may be repeated"},
+	{attest.EvidenceCheck, "lint, configuration, secrets, license or code report `file` (hadolint, dockle, kube-bench, gitleaks, SARIF, …); may be repeated"},
 	{attest.EvidenceTest, "test result `file` (JUnit XML, in-toto test-result); may be repeated"},
 }
 

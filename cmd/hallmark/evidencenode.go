@@ -182,7 +182,7 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest, relatives docume
 	if !ok {
 		return
 	}
-	a.Kind, a.Author, a.Run = d.Kind, d.Author, d.Run
+	a.Kind, a.Author, a.Run = strings.Join(append([]string{d.Kind}, d.Also...), "+"), d.Author, d.Run
 	if a.Author == a.Signer {
 		a.Author = ""
 	}

@@ -90,6 +90,9 @@ type inspectedFindings struct {
 	Suppressed int            `json:"suppressed,omitempty"`
 	BadPURLs   int            `json:"unreadablePurls,omitempty"`
 	Passed     int            `json:"passed,omitempty"`
+	// Computed is how many have the severity of a score that nobody has written:
+	// it was computed from a vector.
+	Computed int `json:"severitiesComputed,omitempty"`
 }
 
 type inspectedTests struct {
@@ -134,6 +137,7 @@ func (i *inspected) fill(ev attest.Evidence) {
 		for _, s := range ev.VEX.Statements {
 			i.Statuses[s.Status]++
 		}
+		i.Notes = append(i.Notes, vexNotes(ev.VEX)...)
 	case ev.Test != nil:
 		i.Result, i.Tests = ev.Test.Result, &inspectedTests{ev.Test.Passed, ev.Test.Warned, ev.Test.Failed}
 	case ev.Provenance != nil:
@@ -160,6 +164,9 @@ func (i *inspected) scan(s *attest.Scan) {
 		}
 		if one.Suppressed != nil {
 			f.Suppressed++
+		}
+		if isComputed(&one) {
+			f.Computed++
 		}
 		if one.PURL != "" && !attest.ValidPURL(one.PURL) {
 			f.BadPURLs++
@@ -193,11 +200,15 @@ func (i *inspected) gate(ev attest.Evidence) []string {
 		if ev.Scan.FinishedAt.IsZero() {
 			say("no time of the scan: refused where a scan is required, since its age is unknown")
 		}
+		if also := reportKinds(ev); len(also) > 0 {
+			say("a report of: %s, too", strings.Join(also, ", "))
+		}
 		if ev.Scan.DatabaseAt.IsZero() {
 			say("no date of the scanner's database: refused where maxDatabaseAge is set")
 		}
 	case ev.Check != nil:
 		say("a check by %s: %s, %s; it is neither a scan of packages nor a test result", ev.Check.Tool, ev.Check.Result, counted(i.Findings))
+		say("a report of: %s", strings.Join(reportKinds(ev), ", "))
 	case ev.VEX != nil:
 		say("VEX statements: %d; not_affected and fixed excuse findings if the policy accepts who attested them", len(ev.VEX.Statements))
 	case ev.Test != nil:
@@ -270,6 +281,9 @@ func (i *inspected) print(w io.Writer) {
 		line("kinds", "%s", tally(f.Kinds))
 		line("severities", "%s", tally(f.Severities))
 		line("as said", "%s", tally(f.Said))
+		if f.Computed > 0 {
+			line("computed", "%d severities, from CVSS vectors", f.Computed)
+		}
 		line("fixes", "%s", tally(f.Fixes))
 		if f.Suppressed > 0 {
 			line("suppressed", "%d", f.Suppressed)

@@ -6,6 +6,7 @@
 package document
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -112,12 +113,18 @@ func Fill(d *policy.Document, ev attest.Evidence, relatives ...attest.Digest) {
 		p := ev.Provenance
 		d.Provenance = &policy.Provenance{Builder: p.BuilderID, BuildType: p.BuildType, Source: p.Source, Commit: p.Commit, Invocation: p.Invocation}
 	}
+	if d.Scan != nil {
+		d.Also = slices.DeleteFunc(policy.ReportKindsOf(d.Scan, ev.Scan != nil), func(kind string) bool { return kind == d.Kind })
+	}
 }
 
 func scanOf(s *attest.Scan) *policy.Scan {
 	out := &policy.Scan{
 		Tool: s.Tool, Version: s.ToolVersion, FinishedAt: s.FinishedAt, DatabaseAt: s.DatabaseAt, Nothing: s.Nothing,
 		Findings: make([]policy.Finding, len(s.Findings)),
+	}
+	for _, kind := range s.Looked {
+		out.Looked = append(out.Looked, string(kind))
 	}
 	for i, f := range s.Findings {
 		out.Findings[i] = policy.Finding{
@@ -132,8 +139,8 @@ func scanOf(s *attest.Scan) *policy.Scan {
 }
 
 // vexOf leaves out products of which it is not certain what they are, where a statement would excuse: names that only the document's author
-// can resolve, and ranges of versions. Where a statement takes an excuse back they stand for all versions. A link to a component of an SBOM
-// stays: policy knows which SBOMs are the artifact's.
+// can resolve. Where a statement takes an excuse back they stand for all that they can mean. A link to a component of an SBOM stays: policy
+// knows which SBOMs are the artifact's.
 func vexOf(v *attest.VEX) []policy.VEXStatement {
 	out := make([]policy.VEXStatement, 0, len(v.Statements))
 	for _, s := range v.Statements {
@@ -142,13 +149,10 @@ func vexOf(v *attest.VEX) []policy.VEXStatement {
 		}
 		excuses := s.Status == attest.VEXNotAffected || s.Status == attest.VEXFixed
 		for _, p := range s.Products {
-			ids := p.IDs
-			if excuses && !isLink(p) {
-				ids = p.Exact()
+			if excuses && p.Unresolved && !isLink(p) {
+				continue
 			}
-			if len(ids) > 0 {
-				one.Products = append(one.Products, policy.VEXProduct{IDs: ids, Subcomponents: p.Subcomponents})
-			}
+			one.Products = append(one.Products, policy.VEXProduct{IDs: p.IDs, Subcomponents: p.Subcomponents, Versions: p.Versions})
 		}
 		if len(s.Products) > 0 && len(one.Products) == 0 {
 			continue // a statement without products would be about the whole artifact

@@ -135,15 +135,20 @@ func TestVEXIsExact(t *testing.T) {
 	if got := vex("not_affected", linked); len(got) != 1 || got[0].Products[0].IDs[0] != "urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1#product-ABC" {
 		t.Errorf("policy does not see the link: %+v", got)
 	}
-	if got := vex("not_affected", ranged); len(got) != 0 {
-		t.Errorf("a range excuses: %+v", got)
+	if got := vex("not_affected", ranged); len(got) != 1 || got[0].Products[0].IDs[0] != "pkg:npm/a" || got[0].Products[0].Versions[0] != "vers:npm/<2" {
+		t.Errorf("policy does not see the range: %+v", got)
+	}
+	// A range of what only the author can resolve.
+	const rangedLink = `{"ref": "urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1#product-ABC", "versions": [{"range": "vers:generic/<2"}]}`
+	if got := vex("not_affected", rangedLink); len(got) != 0 {
+		t.Errorf("excuses %+v", got)
 	}
 	for _, affects := range []string{linked, ranged} {
 		if got := vex("exploitable", affects); len(got) != 1 || len(got[0].Products) != 1 {
 			t.Errorf("%s takes nothing back: %+v", affects, got)
 		}
 	}
-	if got := vex("resolved", ranged+","+exact); len(got) != 1 || len(got[0].Products) != 1 || got[0].Products[0].IDs[0] != "pkg:npm/a@1" {
+	if got := vex("resolved", ranged+","+exact); len(got) != 1 || len(got[0].Products) != 2 || got[0].Products[1].Versions[0] != "1" {
 		t.Errorf("%+v", got)
 	}
 }

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/policy/document"
+	"github.com/hallmark-dev/hallmark/policy/vers"
+)
+
+// reportKinds are the kinds of reports that a gate takes a document for.
+func reportKinds(ev attest.Evidence) []string {
+	var d policy.Document
+	document.Fill(&d, ev)
+	return slices.DeleteFunc(append([]string{d.Kind}, d.Also...), func(kind string) bool { return !slices.Contains(policy.ReportKinds(), kind) })
+}
+
+// isComputed reports whether a severity is of nobody's word, but of a score that
+// was computed from a vector.
+func isComputed(f *attest.Finding) bool {
+	return f.Severity != attest.SeverityUnknown && attest.NormalSeverity(f.SaidSeverity) == attest.SeverityUnknown &&
+		slices.ContainsFunc(f.CVSS, func(c attest.CVSS) bool { return c.Computed }) && !slices.ContainsFunc(f.CVSS, func(c attest.CVSS) bool { return c.Score > 0 && !c.Computed })
+}
+
+// vexNotes say what of VEX excuses nothing, whoever has written it.
+func vexNotes(v *attest.VEX) []string {
+	unread, unresolved, first := 0, 0, ""
+	for _, s := range v.Statements {
+		for _, p := range s.Products {
+			if p.Unresolved && !strings.HasPrefix(p.IDs[0], "urn:cdx:") {
+				unresolved++
+			}
+			for _, version := range p.Versions {
+				if why := unreadRange(p, version); why != "" {
+					if unread++; first == "" {
+						first = why
+					}
+				}
+			}
+		}
+	}
+	var notes []string
+	if unread > 0 {
+		notes = append(notes, fmt.Sprintf("%d ranges of versions cannot be evaluated: they excuse nothing, and take excuses back of all versions; the first: %s", unread, first))
+	}
+	if unresolved > 0 {
+		notes = append(notes, fmt.Sprintf("%d products have names that only their author can resolve: they excuse nothing", unresolved))
+	}
+	return notes
+}
+
+// unreadRange says why a range of versions of a product is not evaluated, or "".
+func unreadRange(p attest.VEXProduct, version string) string {
+	if !vers.Is(version) {
+		return ""
+	}
+	r, err := vers.Parse(version)
+	if err != nil {
+		return version + ": " + strings.TrimPrefix(err.Error(), vers.ErrRange.Error()+": ")
+	}
+	for _, id := range p.IDs {
+		kind, _, _ := strings.Cut(strings.TrimPrefix(id, "pkg:"), "/")
+		if strings.HasPrefix(id, "pkg:") && !r.Fits(strings.ToLower(kind)) {
+			return version + ": not the versions of " + kind
+		}
+	}
+	return ""
+}
