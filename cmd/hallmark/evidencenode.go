@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -66,6 +65,7 @@ type attached struct {
 	Documents    []namedFile `json:"documents,omitempty"`
 
 	bundle      []byte
+	evidence    *policy.Document // nil: not evidence
 	predicate   []byte
 	certificate *x509.Certificate
 	signature   []byte
@@ -182,6 +182,7 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest, relatives docume
 	if !ok {
 		return
 	}
+	a.evidence = &d
 	a.Kind, a.Author, a.Run = strings.Join(append([]string{d.Kind}, d.Also...), "+"), d.Author, d.Run
 	if a.Author == a.Signer {
 		a.Author = ""
@@ -322,27 +323,27 @@ func (a *attached) provesLayer(digest attest.Digest, l oci.TagLayer) bool {
 
 // settle finds what the statements name, marks what newer ones supersede, and
 // puts all in order.
-func (t *subjectTree) settle() {
+func (t *subjectTree) settle(now time.Time) {
 	named := map[attest.Digest]bool{}
-	newest := map[string]time.Time{}
-	series := func(a *attached) string {
-		return fmt.Sprint(a.What, a.Kind, a.Tool, a.Origin != "" && strings.HasPrefix(a.Origin, "tag "))
-	}
+	var evidence []policy.Document
+	var of []int // what each belongs to
 	for i := range t.Attached {
 		a := &t.Attached[i]
 		for _, d := range a.Documents {
 			named[d.Digest] = named[d.Digest] || !d.Held
 		}
-		if a.Verified && a.SignedAt.After(newest[series(a)]) {
-			newest[series(a)] = a.SignedAt
+		if a.evidence != nil {
+			evidence, of = append(evidence, *a.evidence), append(of, i)
 		}
+	}
+	for i, old := range policy.Superseded(evidence, now) {
+		t.Attached[of[i]].Superseded = old
 	}
 	for i := range t.Attached {
 		a := &t.Attached[i]
 		if a.What == isUnsigned && slices.ContainsFunc(a.layers, func(l oci.Layer) bool { return named[l.Digest] }) {
 			a.What = isDocument
 		}
-		a.Superseded = a.Verified && a.What == isAttestation && a.Kind != "" && a.Kind != policy.EvidenceVEX && a.SignedAt.Before(newest[series(a)])
 	}
 	order := []string{isSignature, isAttestation, isDocument, isUnsigned, isUnknown}
 	slices.SortStableFunc(t.Attached, func(a, b attached) int {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/policy"
 )
 
 // legacySigner signs as under a legacy tag.
@@ -126,21 +127,24 @@ func TestTree(t *testing.T) {
 	now := time.Date(2027, 1, 15, 8, 0, 0, 0, time.UTC)
 	named := attest.DigestOf([]byte("document"))
 	scan := func(tool string, ago time.Duration) attached {
-		return attached{What: isAttestation, Kind: "scan", Tool: tool, Verified: true, Signer: "attestor", SignedAt: now.Add(-ago), Origin: "referrer " + tool + ago.String(), Counts: map[string]int{"findings": 0}}
+		at := now.Add(-ago)
+		name, version, _ := strings.Cut(tool, " ")
+		d := policy.Document{Kind: "scan", Digest: string(named), At: at, Scan: &policy.Scan{Tool: name, Version: version, FinishedAt: at}}
+		return attached{evidence: &d, What: isAttestation, Kind: "scan", Tool: tool, Verified: true, Signer: "attestor", SignedAt: now.Add(-ago), Origin: "referrer " + tool + ago.String(), Counts: map[string]int{"findings": 0}}
 	}
 	tree := subjectTree{Digest: named, Attached: []attached{
 		{What: isUnknown, Origin: "referrer z", Problem: "\x1b[2Jverified"},
 		{What: isUnsigned, Origin: "referrer b", ArtifactType: "text/plain", layers: []oci.Layer{{Digest: attest.DigestOf([]byte("x"))}}},
 		{What: isUnsigned, Origin: "referrer a", ArtifactType: "application/xml", layers: []oci.Layer{{Digest: named}}},
-		scan("trivy 1", time.Hour), scan("trivy 1", 3*time.Hour), scan("grype 1", 2*time.Hour),
+		scan("trivy 1", time.Hour), scan("trivy 0.9", 3*time.Hour), scan("grype 1", 2*time.Hour),
 		{What: isAttestation, Kind: "test", Verified: true, Signer: "attestor", SignedAt: now, Documents: []namedFile{{Digest: named, Size: 8, MediaType: "application/xml"}}, Origin: "referrer t"},
 	}}
-	tree.settle()
+	tree.settle(now)
 	superseded := 0
 	for _, a := range tree.Attached {
 		if a.Superseded {
 			superseded++
-			if a.Origin != "referrer trivy 13h0m0s" {
+			if a.Origin != "referrer trivy 0.93h0m0s" {
 				t.Errorf("superseded: %s", a.Origin)
 			}
 		}
