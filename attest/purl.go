@@ -25,6 +25,7 @@ func parsePURL(s string) (packageURL, bool) {
 		return packageURL{}, false
 	}
 	p := packageURL{kind: strings.ToLower(kind)}
+	name = strings.TrimRight(name, "/") // of "a@1/", too, 1 is the version
 	// A version's "@" is the last one; npm's scopes have theirs at the front.
 	if at := strings.LastIndexByte(name, '@'); at > strings.LastIndexByte(name, '/') && at > 0 {
 		name, p.version = name[:at], name[at+1:]

@@ -41,6 +41,7 @@ func parsePURL(s string) (p packageURL, ok bool) {
 	}
 	p.kind = strings.ToLower(kind)
 	version := ""
+	name = strings.TrimRight(name, "/") // of "a@1/", too, 1 is the version
 	// A version's "@" is the last one; npm's scopes have theirs at the front.
 	if at := strings.LastIndexByte(name, '@'); at > strings.LastIndexByte(name, '/') && at > 0 {
 		name, version = name[:at], name[at+1:]
