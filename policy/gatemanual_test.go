@@ -47,16 +47,24 @@ func TestWorkedGates(t *testing.T) {
 		return logged(scanOf(func(d *policy.Document) { d.Scan.Tool, d.Scan.DatabaseAt = tool, d.At }))
 	}
 	clean := []policy.Document{fresh("trivy")}
+	stale := with2(fresh("grype"), func(d *policy.Document) {
+		scan := *d.Scan
+		scan.DatabaseAt = d.At.AddDate(0, 0, -6)
+		d.Scan = &scan
+	})
 	team := "https://github.com/acme/team-web/.github/workflows/vex.yml@refs/heads/main"
 	dated := func(d policy.Document, days int) policy.Document {
 		return with2(d, func(d *policy.Document) { d.VEX[0].At = judgedAt.AddDate(0, 0, -days) })
 	}
 	license := finding("AGPL-3.0-only", "high")
 	license.Kind, license.Package, license.Version = "license", "reader", "2.1"
-	secret := finding("aws-access-token", "critical")
+	secret := finding("aws-access-token", "unknown") // gitleaks says nothing of severity
 	secret.Kind, secret.Package, secret.Version, secret.Place = "secret", "", "", "app/.env:3"
+	timeless := func(kind, tool string, findings ...policy.Finding) policy.Document { // as these tools' reports are
+		return with2(report(kind, tool, findings...), func(d *policy.Document) { d.Scan.FinishedAt = time.Time{} })
+	}
 	lint := func(severity string) policy.Document {
-		return report(policy.EvidenceLint, "hadolint", finding("DL3002", severity))
+		return timeless(policy.EvidenceLint, "hadolint", finding("DL3002", severity))
 	}
 	built := func(builder, ref string) policy.Document {
 		return doc(policy.EvidenceProvenance, func(d *policy.Document) {
@@ -79,13 +87,14 @@ func TestWorkedGates(t *testing.T) {
 		{clean, []policy.Document{bad}},
 		{clean, []policy.Document{bad}},
 		{[]policy.Document{fresh("trivy"), fresh("grype")}, []policy.Document{bad}},
+		{[]policy.Document{fresh("grype")}, []policy.Document{stale}},
 		{
 			[]policy.Document{doc(policy.EvidenceTest, nil), doc(policy.EvidenceProvenance, nil)},
 			[]policy.Document{doc(policy.EvidenceTest, func(d *policy.Document) { *d.Test = policy.TestResult{Result: "FAILED", Failed: 1} }), doc(policy.EvidenceProvenance, nil)},
 		},
 		{[]policy.Document{bad, dated(vexBy(team, nil), 80)}, []policy.Document{bad, dated(vexBy(team, nil), 100)}},
 		{clean, []policy.Document{logged(scanOf(nil, license))}},
-		{[]policy.Document{report(policy.EvidenceSecret, "gitleaks"), lint("medium")}, []policy.Document{report(policy.EvidenceSecret, "gitleaks", secret), lint("medium")}},
+		{[]policy.Document{timeless(policy.EvidenceSecret, "gitleaks"), lint("medium")}, []policy.Document{timeless(policy.EvidenceSecret, "gitleaks", secret), lint("medium")}},
 		{
 			[]policy.Document{built("workflows/.github/workflows/build.yml@refs/tags/v1.2", "main")},
 			[]policy.Document{built("app/.github/workflows/build.yml@refs/heads/main", "main")},
