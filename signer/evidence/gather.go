@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	// maxReceipts bounds the receipts of evidence about one digest: a scan of an
-	// image by two scanners every four hours for a year.
+	// maxReceipts bounds the receipts of evidence about one digest: five scans a
+	// day by two scanners for a year. The registry may list fewer bundles of it
+	// (package oci); what this service has attested is read from its own store.
 	maxReceipts = 4096
 	// maxRead bounds the bytes of bundles that are read of one digest: the SBOM,
 	// scans and VEX documents that decide, or those that cannot be read and are

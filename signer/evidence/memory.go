@@ -19,8 +19,10 @@ const (
 	readCost = 6
 	// keptMemory bounds what the documents take together that wait for a decision.
 	keptMemory = 192 << 20
-	// keptCost is how many bytes a byte of a bundle can take as a document: the
-	// shortest finding that a scanner can write becomes four times its size.
+	// keptCost is how many bytes a byte of a bundle may take as a document. The
+	// reports of real tools take two to three. Of findings that are a few letters
+	// each, as nobody writes them by accident, it would be 13: they are too much
+	// evidence if there are many.
 	keptCost = 6
 	// maxKept bounds the documents of one decision.
 	maxKept = 48 << 20
