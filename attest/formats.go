@@ -34,7 +34,7 @@ type format struct {
 	types []string
 	// media is the media type of a plain file.
 	media string
-	// is recognises a JSON document by its top. Nil: never by that.
+	// is recognises a JSON document by its top.
 	is func(d *document) bool
 	// read reads a predicate, or a plain file.
 	read func(d *document) (Evidence, error)

@@ -4,9 +4,9 @@ package policy
 
 import "time"
 
-// Document is one verified statement, read: an SBOM, a scan, a VEX document, a test result or provenance. Whoever hands it in has
-// proven who signed it, that it is about Digest, and when it was logged; the rest is what the statement says. The types below are what
-// expressions see of it. docs/POLICY.md explains each member to policy authors.
+// Document is one verified statement, read: an SBOM, a scan or another report, a VEX document, a test result, provenance, or the images of a
+// chart. Whoever hands it in has proven who signed it, that it is about Digest, and when it was logged; the rest is what the statement says.
+// The types below are what expressions see of it. docs/GATES.md explains each member to policy authors.
 type Document struct {
 	Kind          string    // one of the Evidence constants
 	Also          []string  // the other kinds that a report of several is evidence of
@@ -34,7 +34,7 @@ type Document struct {
 	ChartImages *ChartImages
 }
 
-// The kinds of evidence that a rule can require.
+// The kinds of evidence that a rule can require, with those of reportKinds and EvidenceChartImages.
 const (
 	EvidenceSBOM       = "sbom"
 	EvidenceScan       = "scan"

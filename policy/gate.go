@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// PredicateProvenance is the predicate type of SLSA provenance v1, the one statement that the service makes itself.
+// PredicateProvenance is the predicate type of SLSA provenance v1. It counts as evidence only if the service made it itself.
 const PredicateProvenance = "https://slsa.dev/provenance/v1"
 
 // maxDocuments bounds the evidence of one decision: the bundles of one artifact and of some platforms.

@@ -33,7 +33,7 @@ const (
 	inJSON = 8 << 20
 	// uploadRate is how fast an upload is expected to be at least, bytes a second.
 	uploadRate = 256 << 10
-	// documentsPart is the name of the part with the request.
+	// requestPart is the name of the part with the request.
 	requestPart = "request"
 )
 
