@@ -3,6 +3,7 @@
 package signer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -61,6 +62,14 @@ func (d Document) bytes() int64 {
 		return d.Stored.Size
 	}
 	return int64(len(d.Content))
+}
+
+// reader reads the document, wherever it is.
+func (d Document) reader() io.ReaderAt {
+	if d.Stored != nil {
+		return d.Stored.From
+	}
+	return bytes.NewReader(d.Content)
 }
 
 // carried is a document of the request, recognised.
@@ -129,14 +138,13 @@ func (s *Service) recogniseOne(a oci.Artifact, d Document) (carried, error) {
 		}
 		return carried{name: name, Document: read}, nil
 	}
-	return s.besides(a, name, d, read, readerAt(content))
+	return s.besides(a, name, read, bytes.NewReader(content))
 }
 
 // besides makes the statement of a document that it names and does not hold.
-func (s *Service) besides(a oci.Artifact, name string, d Document, read attest.Document, from io.ReaderAt) (carried, error) {
+func (s *Service) besides(a oci.Artifact, name string, read attest.Document, from io.ReaderAt) (carried, error) {
 	c := carried{name: name, asked: embeddedType(read)}
-	blob, kept := s.original(a, name, d, read.Original)
-	blob.From = from
+	blob, kept := original(a, name, read.Original, from)
 	if !read.Original.Secret { // which is named, and never kept
 		c.original = blob
 	}
@@ -178,12 +186,7 @@ func (s *Service) recogniseLarge(a oci.Artifact, name string, d Document) (carri
 	if d.bytes() > MaxDocument {
 		return carried{}, fmt.Errorf("%s: %w: %d bytes, the limit is %d", name, attest.ErrTooLarge, d.bytes(), MaxDocument)
 	}
-	from := io.ReaderAt(nil)
-	if d.Stored != nil {
-		from = d.Stored.From
-	} else {
-		from = readerAt(d.Content)
-	}
+	from := d.reader()
 	read, err := attest.ReadFrom(name, string(d.Kind), io.NewSectionReader(from, 0, d.bytes()), MaxDocument)
 	if err != nil {
 		return carried{}, err
@@ -202,7 +205,7 @@ func (s *Service) recogniseLarge(a oci.Artifact, name string, d Document) (carri
 		}
 		return carried{name: name, Document: read}, nil
 	}
-	return s.besides(a, name, d, read, from)
+	return s.besides(a, name, read, from)
 }
 
 // asItsKind makes sure that the statement of a document says what the document
@@ -229,15 +232,12 @@ func asItsKind(name string, read attest.Document) (attest.Document, error) {
 }
 
 // original is where a document is kept beside an artifact.
-func (s *Service) original(a oci.Artifact, name string, d Document, o attest.Original) (*oci.DocumentBlob, attest.Kept) {
+func original(a oci.Artifact, name string, o attest.Original, from io.ReaderAt) (*oci.DocumentBlob, attest.Kept) {
 	title := name
 	if len(title) > maxTitle {
 		title = clip(title[:maxTitle])
 	}
-	blob := &oci.DocumentBlob{Size: o.Size, Digest: o.Digest, MediaType: o.MediaType, Title: title}
-	if d.Stored != nil {
-		blob.From = d.Stored.From
-	}
+	blob := &oci.DocumentBlob{From: from, Size: o.Size, Digest: o.Digest, MediaType: o.MediaType, Title: title}
 	kept := attest.Kept{Name: title}
 	if !o.Secret {
 		place := a.Registry + "/" + a.Repository
@@ -253,19 +253,4 @@ func (s *Service) embed() int64 {
 		return DefaultEmbed
 	}
 	return s.cfg.Embed
-}
-
-// readerAt reads bytes in memory.
-type readerAt []byte
-
-// ReadAt implements io.ReaderAt.
-func (b readerAt) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off >= int64(len(b)) {
-		return 0, io.EOF
-	}
-	n := copy(p, b[off:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
 }
