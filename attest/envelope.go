@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Carried is a statement as a file carries it: bare, in a DSSE envelope or in a
+// Opened is a statement as a file carries it: bare, in a DSSE envelope or in a
 // Sigstore bundle. It is for looking at: nothing of it is verified, and what
 // ParseStatement would refuse is in Problem, not an error.
-type Carried struct {
+type Opened struct {
 	// In is where the statement was: "statement", "dsse envelope" or "bundle".
 	In         string
 	Signatures int
@@ -37,12 +37,12 @@ const (
 // OpenEnvelopes returns the statements that a file carries: one document, or
 // several, one after the other (JSON lines). It returns none if the file is
 // something else. Errors are ErrEvidence.
-func OpenEnvelopes(file []byte) ([]Carried, error) {
+func OpenEnvelopes(file []byte) ([]Opened, error) {
 	if len(file) > MaxBundleBytes {
 		return nil, tooLarge(int64(len(file)), MaxBundleBytes)
 	}
 	r := readJSON(file)
-	var all []Carried
+	var all []Opened
 	for n := 0; r.peek() == '{'; n++ {
 		raw, err := r.raw()
 		if err != nil {
@@ -75,23 +75,23 @@ func OpenEnvelopes(file []byte) ([]Carried, error) {
 
 // ifEnvelope: what is wrong with a document that may be another one is said by
 // its reader.
-func ifEnvelope(err error, before []Carried) error {
+func ifEnvelope(err error, before []Opened) error {
 	if len(before) > 0 {
 		return err
 	}
 	return nil
 }
 
-func openEnvelope(raw []byte, top members) (Carried, bool, error) {
+func openEnvelope(raw []byte, top members) (Opened, bool, error) {
 	switch {
 	case strings.HasPrefix(top.text("_type"), statementPrefix):
-		c := Carried{In: "statement"}
+		c := Opened{In: "statement"}
 		return c, true, c.statement(raw)
 	case has(top, "payloadType") && has(top, "payload"):
-		c := Carried{In: "dsse envelope"}
+		c := Opened{In: "dsse envelope"}
 		return c, true, c.envelope("$", top)
 	case strings.HasPrefix(top.text("mediaType"), bundlePrefix):
-		c := Carried{In: "bundle"}
+		c := Opened{In: "bundle"}
 		if !top.has("dsseEnvelope") {
 			return c, true, unreadable("$.dsseEnvelope", "missing: the bundle is of a message, and carries no statement")
 		}
@@ -101,11 +101,11 @@ func openEnvelope(raw []byte, top members) (Carried, bool, error) {
 		}
 		return c, true, c.envelope("$.dsseEnvelope", inner)
 	}
-	return Carried{}, false, nil
+	return Opened{}, false, nil
 }
 
 // envelope opens a DSSE envelope. Its base64 may be of either alphabet.
-func (c *Carried) envelope(place string, top members) error {
+func (c *Opened) envelope(place string, top members) error {
 	if kind := top.text("payloadType"); kind != PayloadType {
 		return unreadable(place+".payloadType", "%s, want %s", quote(kind), PayloadType)
 	}
@@ -136,7 +136,7 @@ func (c *Carried) envelope(place string, top members) error {
 }
 
 // statement reads a statement that has been checked as JSON.
-func (c *Carried) statement(raw []byte) error {
+func (c *Opened) statement(raw []byte) error {
 	if _, err := ParseStatement(raw); err != nil {
 		c.Problem = err.Error()
 	}
@@ -179,7 +179,7 @@ func (c *Carried) statement(raw []byte) error {
 
 // Read reads the predicate, with types that are looked at and not judged:
 // SLSA provenance 0.2. Of a type that is not known the Evidence has no Kind.
-func (c Carried) Read() (Evidence, error) {
+func (c Opened) Read() (Evidence, error) {
 	if c.PredicateType == provenance02Type {
 		return readProvenance02(c.Predicate)
 	}

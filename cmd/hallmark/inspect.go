@@ -103,12 +103,12 @@ func (f *inspectFlags) inspect(env environment, path string) ([]inspected, error
 		return nil, readError(path, err)
 	}
 	if len(head) <= attest.MaxBundleBytes {
-		carried, err := attest.OpenEnvelopes(head)
+		opened, err := attest.OpenEnvelopes(head)
 		if err != nil {
 			return nil, fileError(name, err)
 		}
-		if len(carried) > 0 {
-			return inspectCarried(name, head, carried)
+		if len(opened) > 0 {
+			return inspectOpened(name, head, opened)
 		}
 	}
 	d, err := attest.ReadFrom(name, f.kind, io.MultiReader(bytes.NewReader(head), r), attest.MaxStreamBytes)
@@ -132,10 +132,10 @@ func fileError(name string, err error) error {
 	return err
 }
 
-// inspectCarried looks at the statements of a file.
-func inspectCarried(name string, file []byte, carried []attest.Carried) ([]inspected, error) {
+// inspectOpened looks at the statements of a file.
+func inspectOpened(name string, file []byte, opened []attest.Opened) ([]inspected, error) {
 	var all []inspected
-	for n, c := range carried {
+	for n, c := range opened {
 		ev, err := c.Read()
 		if err != nil {
 			return nil, fileError(name, err)
@@ -144,7 +144,7 @@ func inspectCarried(name string, file []byte, carried []attest.Carried) ([]inspe
 		one.Carried = &inspectedCarried{
 			In: c.In, Signatures: c.Signatures, Type: c.Type, PredicateType: c.PredicateType, SubjectCount: c.Count, Subjects: []inspectedSubject{}, Problem: c.Problem,
 		}
-		if len(carried) > 1 {
+		if len(opened) > 1 {
 			one.Carried.Number = n + 1
 		}
 		for _, s := range c.Subjects[:min(len(c.Subjects), maxSubjectsShown)] {
