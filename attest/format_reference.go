@@ -40,7 +40,8 @@ type Kept struct {
 	URI, DownloadLocation string
 }
 
-// resourceJSON is in-toto's ResourceDescriptor, with the size beside it.
+// resourceJSON is in-toto's ResourceDescriptor, with what it has no members for
+// beside it.
 type resourceJSON struct {
 	Name             string            `json:"name,omitempty"`
 	URI              string            `json:"uri,omitempty"`
@@ -48,7 +49,8 @@ type resourceJSON struct {
 	DownloadLocation string            `json:"downloadLocation,omitempty"`
 	MediaType        string            `json:"mediaType"`
 	Annotations      struct {
-		Size int64 `json:"size"`
+		Size   int64 `json:"size"`
+		Secret bool  `json:"secret,omitempty"`
 	} `json:"annotations"`
 }
 
@@ -56,8 +58,36 @@ func (o Original) resource(k Kept) resourceJSON {
 	r := resourceJSON{
 		Name: k.Name, URI: k.URI, Digest: map[string]string{algSHA256: o.Digest.Hex()}, DownloadLocation: k.DownloadLocation, MediaType: o.MediaType,
 	}
-	r.Annotations.Size = o.Size
+	r.Annotations.Size, r.Annotations.Secret = o.Size, o.Secret
 	return r
+}
+
+// original is what the resource names.
+func (r resourceJSON) original() (Original, error) {
+	digest, err := ParseDigest(digestPrefix + r.Digest[algSHA256])
+	return Original{Digest: digest, Size: r.Annotations.Size, MediaType: keep(r.MediaType), Secret: r.Annotations.Secret}, err
+}
+
+// Named are the documents that a predicate names by digest, of whatever type it
+// is. What names none is left out: anybody may write a predicate.
+func Named(predicate []byte) []Original {
+	var names struct {
+		Document   *resourceJSON  `json:"hallmark_document"`
+		References []resourceJSON `json:"references"`
+	}
+	if json.Unmarshal(predicate, &names) != nil {
+		return nil
+	}
+	if names.Document != nil {
+		names.References = append(names.References, *names.Document)
+	}
+	var all []Original
+	for _, r := range names.References {
+		if o, err := r.original(); err == nil {
+			all = append(all, o)
+		}
+	}
+	return all
 }
 
 // SBOMReference is the predicate for an SBOM that is kept elsewhere.
@@ -185,9 +215,9 @@ func readOriginal(place string, raw json.RawMessage) (*Original, error) {
 	if err := decodeAt(place, raw, &r); err != nil {
 		return nil, err
 	}
-	digest, err := ParseDigest(digestPrefix + r.Digest[algSHA256])
+	o, err := r.original()
 	if err != nil {
 		return nil, unreadable(place+".digest.sha256", "%v", err)
 	}
-	return &Original{Digest: digest, Size: r.Annotations.Size, MediaType: keep(r.MediaType)}, nil
+	return &o, nil
 }

@@ -10,6 +10,7 @@ import "time"
 type Document struct {
 	Kind          string    // one of the Evidence constants
 	Also          []string  // the other kinds that a report of several is evidence of
+	Format        string    // trivy, spdx, …: what was read; a label
 	PredicateType string    // of the statement
 	Digest        string    // of its subject: the artifact or, of an index, one of its platforms
 	Signer        string    // the certificate's subject alternative name

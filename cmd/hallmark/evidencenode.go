@@ -191,16 +191,12 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest, relatives docume
 		a.Problem = d.Problem
 		return
 	}
-	if ev, err := attest.ReadEvidence(fact.PredicateType, fact.Predicate); err == nil {
-		a.Format = ev.Format
-	}
-	a.Counts = map[string]int{}
+	a.Format, a.Counts = d.Format, map[string]int{}
 	switch {
 	case d.SBOM != nil:
 		a.Counts["packages"] = d.SBOM.Packages
 	case d.Test != nil:
 		a.Counts["passed"], a.Counts["warned"], a.Counts["failed"] = d.Test.Passed, d.Test.Warned, d.Test.Failed
-		a.Problem = ""
 	case d.ChartImages != nil:
 		a.Counts["images"] = len(d.ChartImages.Images)
 		for _, image := range d.ChartImages.Images {
@@ -227,38 +223,18 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest, relatives docume
 // filesOf are the documents of a statement: those that it names by digest, and
 // the one that it holds, byte for byte.
 func filesOf(predicate []byte) []namedFile {
-	type resource struct {
-		Digest      map[string]string `json:"digest"`
-		MediaType   string            `json:"mediaType"`
-		Location    string            `json:"downloadLocation"`
-		Annotations struct {
-			Size int64 `json:"size"`
-		} `json:"annotations"`
+	var files []namedFile
+	for _, o := range attest.Named(predicate) {
+		files = append(files, namedFile{Digest: o.Digest, Size: o.Size, MediaType: o.MediaType, Secret: o.Secret})
 	}
-	var named struct {
-		Document   *resource  `json:"hallmark_document"`
-		References []resource `json:"references"`
-		Scanner    struct {
+	held := predicate
+	var wrapped struct {
+		Scanner struct {
 			Result json.RawMessage `json:"result"`
 		} `json:"scanner"`
 	}
-	held := predicate
-	var files []namedFile
-	if json.Unmarshal(predicate, &named) == nil {
-		add := func(r resource, secret bool) {
-			if digest, err := attest.ParseDigest("sha256:" + r.Digest["sha256"]); err == nil {
-				files = append(files, namedFile{Digest: digest, Size: r.Annotations.Size, MediaType: r.MediaType, Secret: secret})
-			}
-		}
-		for _, r := range named.References {
-			add(r, false)
-		}
-		if d := named.Document; d != nil {
-			add(*d, d.Location == "")
-		}
-		if bytes.HasPrefix(named.Scanner.Result, []byte("{")) { // cosign's predicate wraps the scanner's report
-			held = named.Scanner.Result
-		}
+	if json.Unmarshal(predicate, &wrapped) == nil && bytes.HasPrefix(wrapped.Scanner.Result, []byte("{")) {
+		held = wrapped.Scanner.Result // cosign's predicate, around the scanner's report
 	}
 	file := namedFile{Digest: attest.DigestOf(held), Size: int64(len(held)), MediaType: "application/json", Held: true, content: held}
 	if !slices.ContainsFunc(files, func(f namedFile) bool { return f.Digest == file.Digest }) {

@@ -98,9 +98,9 @@ func TestFilesOf(t *testing.T) {
 	for predicate, want := range map[string][]attest.Digest{
 		`{"bomFormat": "CycloneDX"}`:                                {attest.DigestOf([]byte(`{"bomFormat": "CycloneDX"}`))},
 		`{"invocation": {}, "scanner": {"result": ` + report + `}}`: {attest.DigestOf([]byte(report))},
-		`{"result": "PASSED", "hallmark_document": {"digest": {"sha256": "` + named.Hex() + `"}, "annotations": {"size": 8}}}`:                {named, ""},
-		`{"result": "PASSED", "hallmark_document": {"digest": {"sha256": "` + named.Hex() + `"}, "downloadLocation": "https://r.example/x"}}`: {named, ""},
-		`{"references": [{"digest": {"sha256": "` + named.Hex() + `"}}, {"digest": {"sha256": "x"}}, {}]}`:                                    {named, ""},
+		`{"result": "PASSED", "hallmark_document": {"digest": {"sha256": "` + named.Hex() + `"}, "annotations": {"size": 8, "secret": true}}}`: {named, ""},
+		`{"result": "PASSED", "hallmark_document": {"digest": {"sha256": "` + named.Hex() + `"}, "downloadLocation": "https://r.example/x"}}`:  {named, ""},
+		`{"references": [{"digest": {"sha256": "` + named.Hex() + `"}}, {"digest": {"sha256": "x"}}, {}]}`:                                     {named, ""},
 		`{"scanner": {"result": []}}`: {""},
 	} {
 		files := filesOf([]byte(predicate))
@@ -112,7 +112,7 @@ func TestFilesOf(t *testing.T) {
 			if digest == "" {
 				digest = attest.DigestOf([]byte(predicate))
 			}
-			if files[i].Secret != (digest == named && strings.Contains(predicate, `"hallmark_document"`) && !strings.Contains(predicate, "downloadLocation")) {
+			if files[i].Secret != (digest == named && strings.Contains(predicate, `"secret"`)) {
 				t.Errorf("%s: %+v", predicate, files[i])
 			}
 			if files[i].Digest != digest || files[i].Held != (digest != named) {

@@ -87,6 +87,7 @@ func Fill(d *policy.Document, ev attest.Evidence, relatives ...attest.Digest) {
 	if d.Kind = string(ev.Kind); ev.Check != nil {
 		d.Kind = policy.ReportKind(scanOf(&ev.Check.Scan))
 	}
+	d.Format = ev.Format
 	if ev.Named != nil {
 		d.Original = string(ev.Named.Digest)
 	}
