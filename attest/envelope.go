@@ -87,7 +87,7 @@ func openEnvelope(raw []byte, top members) (Opened, bool, error) {
 	case strings.HasPrefix(top.text("_type"), statementPrefix):
 		c := Opened{In: "statement"}
 		return c, true, c.statement(raw)
-	case has(top, "payloadType") && has(top, "payload"):
+	case mentions(top, "payloadType") && mentions(top, "payload"):
 		c := Opened{In: "dsse envelope"}
 		return c, true, c.envelope("$", top)
 	case strings.HasPrefix(top.text("mediaType"), bundlePrefix):
@@ -213,10 +213,10 @@ func readProvenance02(predicate []byte) (Evidence, error) {
 		}
 	}
 	if err := decodeAt("$.predicate", predicate, &p); err != nil {
-		return Evidence{}, named(err, name)
+		return Evidence{}, inFormat(err, name)
 	}
 	if p.Builder.ID == "" {
-		return Evidence{}, named(unreadable("$.predicate.builder.id", "missing"), name)
+		return Evidence{}, inFormat(unreadable("$.predicate.builder.id", "missing"), name)
 	}
 	out := &Provenance{
 		BuilderID: keep(p.Builder.ID), BuildType: keep(p.BuildType), Source: keep(p.Invocation.ConfigSource.URI), Invocation: keep(p.Metadata.BuildInvocationID),

@@ -53,8 +53,8 @@ func unreadable(place, want string, args ...any) *FormatError {
 	return &FormatError{Place: place, Want: fmt.Sprintf(want, args...)}
 }
 
-// named says as what the document was read.
-func named(err error, format string) error {
+// inFormat says as what the document was read.
+func inFormat(err error, format string) error {
 	if err == nil {
 		return nil
 	}

@@ -20,8 +20,8 @@ import (
 // members are the members of one JSON object, as they are written.
 type members map[string]json.RawMessage
 
-// has tells whether a member is there, even as null or empty.
-func has(top members, name string) bool { _, ok := top[name]; return ok }
+// mentions tells whether a member is there, even as null or empty.
+func mentions(top members, name string) bool { _, ok := top[name]; return ok }
 
 // kindOf is the first byte of a member: '{' of an object, and so on.
 func (m members) kindOf(name string) byte {
@@ -153,18 +153,6 @@ func keepBytes(s string, limit int) string {
 		cut--
 	}
 	return strings.Clone(s[:cut])
-}
-
-// keepAll is keep for lists, without empty texts and without what repeats the
-// first.
-func keepAll(list []string, except string) []string {
-	var kept []string
-	for _, s := range list {
-		if s = keep(strings.TrimSpace(s)); s != "" && s != except {
-			kept = append(kept, s)
-		}
-	}
-	return kept
 }
 
 // timeAt reads a time as documents write it, RFC 3339; "" is the zero time.

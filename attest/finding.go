@@ -106,9 +106,6 @@ const (
 	ScanClean   ScanState = "clean"
 	ScanFound   ScanState = "findings"
 	ScanNothing ScanState = "nothing_scanned"
-	// ScanUnparsed is the state of a document that could not be read: there is no
-	// Scan then, but an error.
-	ScanUnparsed ScanState = "unparsed"
 )
 
 // Scan is what one run of a scanner says.

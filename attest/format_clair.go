@@ -16,7 +16,7 @@ func clairFormat() format {
 	return format{
 		name: "clair", kind: EvidenceScan, media: "application/vnd.clair.vulnerability_report.v1+json",
 		is: func(d *document) bool {
-			return !d.list && d.has("manifest_hash") && has(d.members, "package_vulnerabilities")
+			return !d.list && d.has("manifest_hash") && mentions(d.members, "package_vulnerabilities")
 		},
 		read: readClair, wrap: wrapVulns,
 	}

@@ -16,7 +16,7 @@ func gitlabFormat() format {
 	return format{
 		name: "gitlab", kind: EvidenceScan, kinds: []EvidenceKind{EvidenceCheck}, media: "application/json",
 		is: func(d *document) bool {
-			return !d.list && has(d.members, "version") && has(d.members, "vulnerabilities") && d.kindOf("scan") == '{'
+			return !d.list && mentions(d.members, "version") && mentions(d.members, "vulnerabilities") && d.kindOf("scan") == '{'
 		},
 		read: readGitLab, wrap: wrapFindings,
 	}
@@ -144,7 +144,7 @@ func (v *gitlabVulnerability) finding() Finding {
 		f.Aliases = append(f.Aliases, v.CVE)
 	}
 	if at.File != "" {
-		f.Locations = []string{place(at.File, at.StartLine)}
+		f.Locations = []string{fileLine(at.File, at.StartLine)}
 	} else {
 		f.Locations = []string{at.OperatingSystem}
 	}

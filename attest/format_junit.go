@@ -36,7 +36,7 @@ func readJUnit(file []byte) (Document, error) {
 		err = &FormatError{Want: "no test suite in it"}
 	}
 	if err != nil {
-		return Document{}, named(err, junitName)
+		return Document{}, inFormat(err, junitName)
 	}
 	return j.document()
 }

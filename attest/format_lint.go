@@ -11,8 +11,8 @@ import (
 // Linters of Dockerfiles, images and clusters: hadolint, dockle, kube-bench.
 // None of them says when it ran.
 
-// place says a file and a line, if there is one.
-func place(file string, line int) string {
+// fileLine says a file and a line, if there is one.
+func fileLine(file string, line int) string {
 	if line <= 0 {
 		return file
 	}
@@ -25,7 +25,7 @@ func hadolintFormat() format {
 	return format{
 		name: "hadolint", kind: EvidenceCheck,
 		is: func(d *document) bool {
-			return d.list && d.has("code", "level", "message") && has(d.members, "line") && has(d.members, "file")
+			return d.list && d.has("code", "level", "message") && mentions(d.members, "line") && mentions(d.members, "file")
 		},
 		read: readHadolint, wrap: wrapCheck,
 	}
@@ -45,7 +45,7 @@ func readHadolint(d *document) (Evidence, error) {
 			c.Nothing = keep(m.File) + " could not be parsed (DL1000), so it was not checked"
 		}
 		return c.add(func() string { return at }, Finding{
-			Kind: FindingCheck, ID: m.Code, Title: m.Message, SaidSeverity: m.Level, Severity: levelSeverity(m.Level), Locations: []string{place(m.File, m.Line)},
+			Kind: FindingCheck, ID: m.Code, Title: m.Message, SaidSeverity: m.Level, Severity: levelSeverity(m.Level), Locations: []string{fileLine(m.File, m.Line)},
 		})
 	})
 	return c.evidence(), err
@@ -57,7 +57,7 @@ func dockleFormat() format {
 	return format{
 		name: "dockle", kind: EvidenceCheck,
 		is: func(d *document) bool {
-			return !d.list && d.kindOf("summary") == '{' && has(d.members, "details") && !has(d.members, "vulnerabilities")
+			return !d.list && d.kindOf("summary") == '{' && mentions(d.members, "details") && !mentions(d.members, "vulnerabilities")
 		},
 		read: readDockle, wrap: wrapCheck,
 	}
@@ -125,7 +125,7 @@ func kubebenchFormat() format {
 	return format{
 		name: "kube-bench", kind: EvidenceCheck,
 		is: func(d *document) bool {
-			return d.list && has(d.members, "node_type") && has(d.members, "tests") || !d.list && isControls(d.members["Controls"])
+			return d.list && mentions(d.members, "node_type") && mentions(d.members, "tests") || !d.list && isControls(d.members["Controls"])
 		},
 		read: readKubeBench, wrap: wrapCheck,
 	}
@@ -183,7 +183,7 @@ func gitleaksFormat() format {
 	return format{
 		name: "gitleaks", kind: EvidenceCheck,
 		is: func(d *document) bool {
-			return d.list && d.has("RuleID") && has(d.members, "File") && has(d.members, "StartLine")
+			return d.list && d.has("RuleID") && mentions(d.members, "File") && mentions(d.members, "StartLine")
 		},
 		read: readGitleaks, wrap: wrapCheck,
 	}
@@ -196,7 +196,7 @@ func readGitleaks(d *document) (Evidence, error) {
 		StartLine                         int
 	},
 	) error {
-		f := Finding{Kind: FindingSecret, ID: one.RuleID, Title: one.Description, Locations: []string{place(one.File, one.StartLine)}}
+		f := Finding{Kind: FindingSecret, ID: one.RuleID, Title: one.Description, Locations: []string{fileLine(one.File, one.StartLine)}}
 		if one.Commit != "" {
 			f.Locations = append(f.Locations, "commit "+strings.ToLower(one.Commit))
 		}

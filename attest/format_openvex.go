@@ -146,7 +146,7 @@ func (s vexStatementJSON) statement(place string, documentAt time.Time) (VEXStat
 	return out, err
 }
 
-func (c vexComponent) names() []string { return keepAll([]string{c.ID, c.Identifiers.PURL}, "") }
+func (c vexComponent) names() []string { return keepUnique([]string{c.ID, c.Identifiers.PURL}, "", 2) }
 
 // tooLong is a name that cannot be kept whole: part of one means something else.
 func (p *vexProductJSON) tooLong() string {

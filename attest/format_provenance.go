@@ -42,13 +42,13 @@ func readProvenance(d *document) (Evidence, error) {
 		return Evidence{}, unreadable("$.runDetails.builder.id", "missing")
 	}
 	p := &Provenance{BuilderID: keep(run.Builder.ID), BuildType: keep(definition.BuildType), Invocation: keep(run.Metadata.InvocationID)}
-	if len(definition.ResolvedDependencies) > 0 && definition.ResolvedDependencies[0].Annotations[claimedAnnotation] == nil {
+	if len(definition.ResolvedDependencies) > 0 && definition.ResolvedDependencies[0].Annotations[ClaimedAnnotation] == nil {
 		first := definition.ResolvedDependencies[0]
 		p.Source, p.Commit = keep(first.URI), keep(first.Digest["gitCommit"])
 	}
 	return Evidence{Provenance: p}, nil
 }
 
-// claimedAnnotation is on dependencies that a job has named: they are never the
+// ClaimedAnnotation is on what a job has said of its own build: it is never the
 // source.
-const claimedAnnotation = "hallmark_claimed"
+const ClaimedAnnotation = "hallmark_claimed"

@@ -24,7 +24,7 @@ const sarifVersion = "2.1.0"
 func sarifFormat() format {
 	return format{
 		name: "sarif", kind: EvidenceCheck, kinds: []EvidenceKind{EvidenceScan}, media: "application/sarif+json",
-		is:   func(d *document) bool { return !d.list && has(d.members, "runs") && d.has("version") },
+		is:   func(d *document) bool { return !d.list && mentions(d.members, "runs") && d.has("version") },
 		read: readSARIF, wrap: wrapFindings,
 	}
 }

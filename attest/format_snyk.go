@@ -19,8 +19,8 @@ func snykFormat() format {
 	return format{
 		name: "snyk", kind: EvidenceScan, media: "application/vnd.snyk.report+json",
 		is: func(d *document) bool {
-			return isSnykUnmanaged(d.members) || has(d.members, "ok") && (has(d.members, "vulnerabilities") || has(d.members, "error") || has(d.members, "issues")) &&
-				(has(d.members, "packageManager") || has(d.members, "projectName") || has(d.members, "dependencyCount") || has(d.members, "error") || has(d.members, "issues"))
+			return isSnykUnmanaged(d.members) || mentions(d.members, "ok") && (mentions(d.members, "vulnerabilities") || mentions(d.members, "error") || mentions(d.members, "issues")) &&
+				(mentions(d.members, "packageManager") || mentions(d.members, "projectName") || mentions(d.members, "dependencyCount") || mentions(d.members, "error") || mentions(d.members, "issues"))
 		},
 		read: readSnyk, wrap: wrapVulns,
 	}

@@ -31,7 +31,7 @@ type snykIssue struct {
 	} `json:"fixInfo"`
 }
 
-func isSnykUnmanaged(top members) bool { return has(top, "issues") && has(top, "issuesData") }
+func isSnykUnmanaged(top members) bool { return mentions(top, "issues") && mentions(top, "issuesData") }
 
 func (u *snykUnmanaged) isThere() bool { return u.Issues != nil || u.IssuesData != nil }
 

@@ -21,7 +21,7 @@ func spdx3Format() format {
 	return format{
 		name: "spdx3", kind: EvidenceSBOM, types: []string{spdxType + "/v3", spdxType}, media: "application/spdx+json",
 		is: func(d *document) bool {
-			return !d.list && has(d.members, "@graph") && strings.Contains(string(d.members["@context"]), `"`+spdx3Context)
+			return !d.list && mentions(d.members, "@graph") && strings.Contains(string(d.members["@context"]), `"`+spdx3Context)
 		},
 		read: readSBOMDocument,
 	}

@@ -10,7 +10,7 @@ func syftFormat() format {
 		name: "syft", kind: EvidenceSBOM, types: []string{"https://syft.dev/bom"}, media: "application/vnd.syft+json",
 		is: func(d *document) bool {
 			var tool struct{ Name string }
-			return !d.list && has(d.members, "artifacts") && d.into("descriptor", &tool) == nil && tool.Name == "syft"
+			return !d.list && mentions(d.members, "artifacts") && d.into("descriptor", &tool) == nil && tool.Name == "syft"
 		},
 		read: readSBOMDocument,
 	}

@@ -18,7 +18,7 @@ const (
 func testResultFormat() format {
 	return format{
 		name: "test-result", kind: EvidenceTest, kinds: []EvidenceKind{EvidenceCheck}, types: []string{testResultType},
-		is: func(d *document) bool { return !d.list && d.has("result") && has(d.members, "configuration") }, read: readTestResult,
+		is: func(d *document) bool { return !d.list && d.has("result") && mentions(d.members, "configuration") }, read: readTestResult,
 	}
 }
 

@@ -343,7 +343,7 @@ func readVulnsAnnotation(r *jsonReader, f *Finding, written **findingJSON) error
 	if err := json.Unmarshal(raw, &all); err != nil {
 		return unreadable(r.place(), "%v", err)
 	}
-	if has(all, "kind") && has(all, "fixState") && has(all, "severityAsSaid") {
+	if mentions(all, "kind") && mentions(all, "fixState") && mentions(all, "severityAsSaid") {
 		var one findingJSON
 		if err := decodeAt(r.place(), raw, &one); err != nil {
 			return err

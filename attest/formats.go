@@ -209,11 +209,11 @@ func ReadEvidence(predicateType string, predicate []byte) (Evidence, error) {
 func (f format) evidence(d *document) (Evidence, error) {
 	ev, err := f.read(d)
 	if err != nil {
-		return Evidence{}, named(err, f.name)
+		return Evidence{}, inFormat(err, f.name)
 	}
 	if ev.Named == nil {
 		if ev.Named, err = namedOriginal(d.members); err != nil {
-			return Evidence{}, named(err, f.name)
+			return Evidence{}, inFormat(err, f.name)
 		}
 	}
 	if ev.Kind == "" {

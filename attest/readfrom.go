@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"slices"
 )
@@ -96,7 +97,7 @@ func readDocument(want string, file []byte) (Document, error) {
 		return readXML(want, trimmed)
 	case isTagValue(trimmed):
 		sbom, err := readTagValue(bytes.NewReader(trimmed))
-		return tagValueDocument(sbom), named(err, tagValueName)
+		return tagValueDocument(sbom), inFormat(err, tagValueName)
 	}
 	if err := checkStart(trimmed); err != nil {
 		return Document{}, err
@@ -162,7 +163,7 @@ func (f format) document(file []byte, ev Evidence) (Document, error) {
 	d.Evidence.Named = nil // what a report says of itself is not the service's word
 	predicateType, predicate, err := f.wrap(file, d)
 	if err != nil {
-		return Document{}, named(err, f.name)
+		return Document{}, inFormat(err, f.name)
 	}
 	d.PredicateType, d.Predicate = predicateType, predicate
 	d.Embedded = predicateType == cosignVulnType || bytes.Equal(predicate, file)
@@ -199,11 +200,8 @@ type source struct {
 	r     io.Reader
 	limit int64
 	size  int64
-	hash  interface {
-		io.Writer
-		Sum(b []byte) []byte
-	}
-	err error // of r
+	hash  hash.Hash
+	err   error // of r
 }
 
 // Read implements io.Reader. Beyond the limit the stream ends.
@@ -278,10 +276,10 @@ func readStreamed(head []byte, src io.Reader) (Document, error) {
 	switch {
 	case len(head) > 0 && head[0] == '<':
 		sbom, err := readCycloneDXXML(src)
-		return cyclonedxXMLDocument(sbom), named(err, cyclonedxXMLName)
+		return cyclonedxXMLDocument(sbom), inFormat(err, cyclonedxXMLName)
 	case isTagValue(head):
 		sbom, err := readTagValue(src)
-		return tagValueDocument(sbom), named(err, tagValueName)
+		return tagValueDocument(sbom), inFormat(err, tagValueName)
 	}
 	if err := checkStart(head); err != nil {
 		return Document{}, err

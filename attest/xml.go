@@ -151,14 +151,14 @@ func readXML(want string, file []byte) (Document, error) {
 	errFound := errors.New("found")
 	err := x.walk(func(e xml.StartElement) error { root = e.Name.Local; return errFound }, nil, nil)
 	if err != nil && !errors.Is(err, errFound) {
-		return Document{}, named(err, "xml")
+		return Document{}, inFormat(err, "xml")
 	}
 	switch root {
 	case "testsuites", "testsuite":
 		return readJUnit(file)
 	case "bom":
 		d, err := readCycloneDXXMLAs(want, file)
-		return d, named(err, cyclonedxXMLName)
+		return d, inFormat(err, cyclonedxXMLName)
 	}
 	if isWebPage(root) {
 		return Document{}, &FormatError{Format: "xml", Place: "line 1", Want: "is a web page, want a document (hint: whoever downloaded it was sent to a page to sign in, or to an error)"}

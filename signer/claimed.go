@@ -36,8 +36,6 @@ const (
 	// maxClaimedText bounds a name, maxClaimedURI a URI, in bytes.
 	maxClaimedText = 256
 	maxClaimedURI  = 1024
-	// claimedAnnotation marks what a job has said.
-	claimedAnnotation = "hallmark_claimed"
 )
 
 func (c Claimed) any() bool { return len(c.Dependencies)+len(c.Byproducts) > 0 }
@@ -82,7 +80,7 @@ func (c Claimed) byproducts() []dependencyJSON { return claimedJSON(c.Byproducts
 func claimedJSON(list []ClaimedResource) []dependencyJSON {
 	var all []dependencyJSON
 	for _, r := range list {
-		all = append(all, dependencyJSON{Name: r.Name, URI: r.URI, Digest: r.Digest, Annotations: map[string]bool{claimedAnnotation: true}})
+		all = append(all, dependencyJSON{Name: r.Name, URI: r.URI, Digest: r.Digest, Annotations: map[string]bool{attest.ClaimedAnnotation: true}})
 	}
 	slices.SortStableFunc(all, func(a, b dependencyJSON) int {
 		return cmp.Or(strings.Compare(a.URI, b.URI), strings.Compare(a.Name, b.Name), strings.Compare(a.Digest["sha256"], b.Digest["sha256"]))

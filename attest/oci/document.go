@@ -20,8 +20,8 @@ import (
 // for the statement that names its digest.
 
 const (
-	// MaxDocument bounds a document, bytes.
-	MaxDocument = 256 << 20
+	// MaxDocument bounds a document, bytes: the largest that is read.
+	MaxDocument = attest.MaxStreamBytes
 	// uploadRate is the least that a registry has to take, bytes a second, before
 	// an upload is given up.
 	uploadRate = 1 << 20

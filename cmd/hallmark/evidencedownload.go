@@ -15,12 +15,7 @@ import (
 	"github.com/hallmark-dev/hallmark/attest/oci"
 )
 
-const (
-	// maxDocumentBytes bounds a document that the registry has apart from its
-	// statement.
-	maxDocumentBytes = 256 << 20
-	downloadMode     = 0o644
-)
+const downloadMode = 0o644
 
 // save writes the documents of verified statements into a folder, each once,
 // under its digest. What the registry has is hashed on the way.
@@ -45,7 +40,7 @@ func (g *gatherer) save(ctx context.Context, artifact oci.Artifact, t *subjectTr
 			content := d.content
 			if !d.Held {
 				var err error
-				if content, err = g.registry.Blob(ctx, subject, d.Digest, d.Size, maxDocumentBytes); err != nil {
+				if content, err = g.registry.Blob(ctx, subject, d.Digest, d.Size, oci.MaxDocument); err != nil {
 					return fmt.Errorf("download document %s: %w", d.Digest, err)
 				}
 			}

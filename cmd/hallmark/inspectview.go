@@ -44,13 +44,12 @@ type inspected struct {
 	PURLs       int              `json:"purls,omitempty"`
 	FormatIs    string           `json:"formatVersion,omitempty"`
 
-	Findings   *inspectedFindings  `json:"findings,omitempty"`
-	Statuses   map[string]int      `json:"vexStatuses,omitempty"`
-	Tests      *inspectedTests     `json:"tests,omitempty"`
-	Provenance *inspectedBuild     `json:"provenance,omitempty"`
-	Notes      []string            `json:"notes,omitempty"`
-	Gate       []string            `json:"gate"`
-	evidence   attest.EvidenceKind // of what was read
+	Findings   *inspectedFindings `json:"findings,omitempty"`
+	Statuses   map[string]int     `json:"vexStatuses,omitempty"`
+	Tests      *inspectedTests    `json:"tests,omitempty"`
+	Provenance *inspectedBuild    `json:"provenance,omitempty"`
+	Notes      []string           `json:"notes,omitempty"`
+	Gate       []string           `json:"gate"`
 }
 
 type inspectedCarried struct {
@@ -118,7 +117,7 @@ func known(t time.Time) *time.Time {
 
 // fill sets what was read.
 func (i *inspected) fill(ev attest.Evidence) {
-	i.Kind, i.evidence = string(ev.Kind), ev.Kind
+	i.Kind = string(ev.Kind)
 	switch {
 	case ev.SBOM != nil:
 		s := ev.SBOM
@@ -292,10 +291,10 @@ func (i *inspected) print(w io.Writer) {
 			line("passed", "%d", f.Passed)
 		}
 	}
-	if i.Packages > 0 || i.evidence == attest.EvidenceSBOM {
+	if i.Packages > 0 || i.Kind == string(attest.EvidenceSBOM) {
 		line("packages", "%d", i.Packages)
 	}
-	if i.evidence == attest.EvidenceSBOM {
+	if i.Kind == string(attest.EvidenceSBOM) {
 		line("purls", "%d", i.PURLs)
 	}
 	line("statuses", "%s", tally(i.Statuses))
