@@ -16,6 +16,16 @@ const PredicateChartImages = "https://hallmark.dev/attestation/chart-images/v1"
 // says what is wrong with it.
 var ErrChart = errors.New("not an acceptable chart")
 
+// ChartReaderProbe is the argument by which the program that reads charts is
+// asked, without a chart, for its ChartConfinement.
+const ChartReaderProbe = "confinement"
+
+// ChartConfinement says how far that program is confined.
+type ChartConfinement struct {
+	// Missing is what the machine does not allow; empty if nothing is missing.
+	Missing []string `json:"missing,omitempty"`
+}
+
 // ChartQuestion is what is asked about a chart besides its archive.
 type ChartQuestion struct {
 	// FileName is the archive's, "app-1.2.3.tgz"; "" if it has none, as in a

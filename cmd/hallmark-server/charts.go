@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -69,13 +70,16 @@ func openCharts(ctx context.Context, cfg *Config, w chartWiring) (*signer.Charts
 	if err != nil {
 		return nil, nil, err
 	}
-	reader, err := chartreader.New(program, cfg.Charts.Timeout.Duration)
+	reader, err := chartreader.New(ctx, program, cfg.Charts.Timeout.Duration)
 	if errors.Is(err, fs.ErrNotExist) && cfg.Charts.Reader == "" {
 		w.logger.WarnContext(ctx, "charts are signed like images, but not read: their program is not here", "program", program)
 		return nil, nil, nil
 	}
 	if err != nil {
 		return nil, nil, usageError{err}
+	}
+	if missing := reader.Missing(); len(missing) > 0 {
+		w.logger.WarnContext(ctx, "charts are read by a process that this machine does not let be confined in every way; its limits hold", "missing", strings.Join(missing, "; "))
 	}
 	facts := &evidenceFacts{trust: w.trust, gone: w.gone}
 	images, err := evidence.NewSigned(evidence.SignedConfig{
