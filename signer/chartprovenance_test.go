@@ -29,6 +29,8 @@ type chartWorld struct {
 	made   int
 	logged []signer.LoggedProvenance
 	given  map[string]bool // files that somebody was given
+
+	signatures map[attest.Digest]signer.ImageSignatures
 }
 
 func newChartWorld(t *testing.T) *chartWorld {
@@ -81,7 +83,9 @@ func (w *chartWorld) Central(host string) error {
 	return nil
 }
 
-func (w *chartWorld) Signers(context.Context, oci.Artifact) ([]string, error) { return nil, nil }
+func (w *chartWorld) Signatures(_ context.Context, a oci.Artifact) (signer.ImageSignatures, error) {
+	return w.signatures[a.Digest], nil
+}
 
 func (w *chartWorld) ClearSign(text string, _ time.Time) (file []byte, err error) {
 	err = w.do("pgp", func() error {

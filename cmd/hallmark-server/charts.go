@@ -22,6 +22,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/evidence"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv1"
+	"github.com/hallmark-dev/hallmark/verifier"
 )
 
 // logOfCharts is signer.ProvenanceLog over the Rekor v1 face: the v2 log has no
@@ -83,7 +84,7 @@ func openCharts(ctx context.Context, cfg *Config, w chartWiring) (*signer.Charts
 	}
 	facts := &evidenceFacts{trust: w.trust, gone: w.gone}
 	images, err := evidence.NewSigned(evidence.SignedConfig{
-		Registry: w.registry, Facts: facts.Facts, ByKey: ownKeys{facts, w.keys}.signer, Origin: cfg.Origin, Logger: w.logger,
+		Registry: w.registry, Facts: facts.Facts, ByKey: ownKeys{facts, w.keys}.signer, Revoked: revokedBy, Origin: cfg.Origin, Logger: w.logger,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -94,6 +95,15 @@ func openCharts(ctx context.Context, cfg *Config, w chartWiring) (*signer.Charts
 	}
 	charts.Provenance = &signer.ProvenanceFiles{Key: key, Log: logOfCharts{w.v1}, Tokens: w.db}
 	return charts, key.Ring(), nil
+}
+
+// revokedBy is evidence.SignedConfig.Revoked.
+func revokedBy(err error) string {
+	var refused *verifier.Refusal
+	if errors.As(err, &refused) && refused.Reason == verifier.ReasonRevoked {
+		return refused.Detail
+	}
+	return ""
 }
 
 // chartReader is the path of the program that reads charts.
