@@ -50,6 +50,9 @@ var podSpecs = map[string][]string{
 	"apps/StatefulSet":         {"spec", "template", "spec"},
 	"apps/DaemonSet":           {"spec", "template", "spec"},
 	"apps/ReplicaSet":          {"spec", "template", "spec"},
+	"extensions/Deployment":    {"spec", "template", "spec"}, // before Kubernetes 1.16
+	"extensions/DaemonSet":     {"spec", "template", "spec"},
+	"extensions/ReplicaSet":    {"spec", "template", "spec"},
 	"batch/Job":                {"spec", "template", "spec"},
 	"batch/CronJob":            {"spec", "jobTemplate", "spec", "template", "spec"},
 }
