@@ -53,7 +53,14 @@ func TestCharts(t *testing.T) {
 	checkImages(t, first)
 
 	ring := filepath.Join(t.TempDir(), "pubring.gpg")
-	writeFile(t, ring, l.Hallmark(t, "", "chart", "keyring").Stdout)
+	wantLab(t, "chart keyring", l.Hallmark(t, "", "chart", "keyring", "--out", ring), 0, "keyring\t"+ring, "OpenPGP key\t"+first.Provenance.Key+"\tAcme charts <charts@acme.example>")
+	asData := decode[struct {
+		Keys    []struct{ Fingerprint string }
+		Keyring []byte
+	}](t, l.Hallmark(t, "", "chart", "keyring", "-o", "json"))
+	if len(asData.Keys) != 1 || asData.Keys[0].Fingerprint != first.Provenance.Key || string(asData.Keyring) != l.Hallmark(t, "", "chart", "keyring").Stdout {
+		t.Errorf("the key ring as data: %+v", asData)
+	}
 	t.Run("helm", func(t *testing.T) { helmVerifies(t, l, token, archive, ref, ring) })
 	t.Run("cosign", func(t *testing.T) { otherClients(t, l, first) })
 	t.Run("log", func(t *testing.T) { inTheLog(t, l, first, archive, ring) })
