@@ -43,6 +43,7 @@ var webDigest, movedDigest, debugDigest = attest.DigestOf([]byte("web")), attest
 // to. Revocations are its own, too.
 type imagesWorld struct {
 	*gatedWorld
+	began   time.Time
 	tags    map[string]attest.Digest
 	signed  map[attest.Digest]signer.ImageSignatures
 	gone    map[attest.Digest]string
@@ -53,7 +54,7 @@ func newImagesWorld(t *testing.T) *imagesWorld {
 	t.Helper()
 	signed := signer.ImageSignatures{By: []string{workflow}}
 	return &imagesWorld{
-		gatedWorld: &gatedWorld{world: newWorld(t)}, tags: map[string]attest.Digest{web: webDigest, debugger: debugDigest},
+		gatedWorld: &gatedWorld{world: newWorld(t)}, began: time.Now(), tags: map[string]attest.Digest{web: webDigest, debugger: debugDigest},
 		signed: map[attest.Digest]signer.ImageSignatures{webDigest: signed, debugDigest: signed}, gone: map[attest.Digest]string{},
 	}
 }
@@ -81,7 +82,7 @@ func (w *imagesWorld) Gather(ctx context.Context, subject oci.Artifact, needs po
 	found, err := w.gatedWorld.Gather(ctx, subject, needs)
 	for i := range found.Documents {
 		d := &found.Documents[i]
-		d.At, d.Author = time.Now().Add(-time.Hour).Add(time.Duration(d.LogIndex)*time.Second), d.Signer
+		d.At, d.Author = w.began.Add(time.Duration(d.LogIndex)*time.Second), d.Signer
 	}
 	return found, err
 }

@@ -69,7 +69,7 @@ func TestReachesNobody(t *testing.T) {
 // counting listens, and counts whoever comes.
 func counting(t *testing.T) (address string, came func() int64) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

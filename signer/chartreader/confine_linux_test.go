@@ -46,7 +46,7 @@ func TestNetwork(t *testing.T) {
 	if err := os.WriteFile(said, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(said, 0o666); err != nil { //nolint:gosec // so that anybody may say it
+	if err := os.Chmod(said, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	script := `echo '{}'; { readlink /proc/self/ns/net; cat /proc/net/dev; ls /proc/$$/fd; } >` + said
@@ -96,7 +96,7 @@ func TestProbe(t *testing.T) {
 // The program does not outlive the service, whose death leaves it no reader.
 func TestDiesWithItsParent(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
-	parent := exec.Command(os.Args[0])
+	parent := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // ourselves
 	parent.Env = append(os.Environ(), parentVariable+"="+program(t, "echo $$ >"+pidFile+".new; mv "+pidFile+".new "+pidFile+"; exec sleep 600"))
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)

@@ -78,7 +78,7 @@ func New(ctx context.Context, program string, timeout time.Duration) (*Reader, e
 func (r *Reader) Missing() []string { return slices.Clone(r.missing) }
 
 func newReader(program string, timeout time.Duration) (*Reader, error) {
-	info, err := os.Stat(program)
+	info, err := os.Stat(program) //nolint:gosec // the configuration names it
 	if err != nil {
 		return nil, fmt.Errorf("chart reader: %w", err)
 	}
