@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/elastic/go-seccomp-bpf/arch"
+
 	"github.com/hallmark-dev/hallmark/attest"
 )
 
@@ -217,5 +219,16 @@ func TestProbe(t *testing.T) {
 	}
 	if out, code := program(t, []byte("junk")); code != exitUndecided {
 		t.Errorf("exit code %d: %s", code, out)
+	}
+}
+
+// The list is good on every machine that the service is built for.
+func TestCallsAreKnown(t *testing.T) {
+	for _, machine := range []*arch.Info{arch.X86_64, arch.AARCH64} {
+		for _, name := range append([]string{"clone", "tgkill"}, calls...) {
+			if _, ok := machine.SyscallNames[name]; !ok {
+				t.Errorf("%s has no %s", machine.Name, name)
+			}
+		}
 	}
 }
