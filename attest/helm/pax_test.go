@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,7 +27,7 @@ func block(name string, kind byte, content string) []byte {
 		sum += int(b)
 	}
 	copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
-	return append(append(h, content...), make([]byte, (512-len(content)%512)%512)...)
+	return slices.Concat(h, []byte(content), make([]byte, (512-len(content)%512)%512))
 }
 
 // record is one of an extended header (POSIX.1-2001, pax).
@@ -60,7 +61,9 @@ func TestExtendedHeaders(t *testing.T) {
 	end := make([]byte, 1024)
 	chart := block("app/Chart.yaml", tar.TypeReg, chartYAML)
 	harmless := block("app/values.yaml", tar.TypeReg, "a: 1\n")
-	pax := func(records ...string) []byte { return block("app/PaxHeaders/x", tar.TypeXHeader, strings.Join(records, "")) }
+	pax := func(records ...string) []byte {
+		return block("app/PaxHeaders/x", tar.TypeXHeader, strings.Join(records, ""))
+	}
 	if c, err := Read(gzipped(t, chart, pax(record("comment", "hello")), harmless, end)); err != nil || c.Name != "app" {
 		t.Fatalf("the blocks of this test are none: %v", err)
 	}
