@@ -37,7 +37,7 @@ const (
 // are stamped with it, and its library, which is not, says 1.20.
 const usualKubernetes = "v1.37.0"
 
-// variants: that which counts comes first. The versions are older and newer than
+// variants, that which counts first. The versions are older and newer than
 // any that a chart of today compares with.
 var variants = []variant{
 	{attest.ChartInstall, usualKubernetes, apisUsual},
