@@ -66,15 +66,15 @@ func Report(archive []byte, q attest.ChartQuestion) (attest.ChartReport, error) 
 	if err != nil {
 		return attest.ChartReport{}, err
 	}
-	all := map[string]attest.ChartImage{}
-	defaults := renderAll(archive, q, attest.ChartRender{Values: attest.ChartValuesDefaults}, map[string]any{}, all)
+	images := newFound()
+	defaults := renderAll(archive, q, attest.ChartRender{Values: attest.ChartValuesDefaults}, map[string]any{}, images)
 	out.Renders = defaults
 	if q.HasValues() {
 		encoded, err := json.Marshal([]any{q.Values, q.Set})
 		if err != nil {
 			return attest.ChartReport{}, err
 		}
-		with := renderAll(archive, q, attest.ChartRender{Values: attest.ChartValuesGiven, Digest: attest.DigestOf(encoded)}, given, all)
+		with := renderAll(archive, q, attest.ChartRender{Values: attest.ChartValuesGiven, Digest: attest.DigestOf(encoded)}, given, images)
 		if with[0].Failed {
 			return attest.ChartReport{}, fmt.Errorf("%w: with the values given: %s", helm.ErrChart, with[0].Problem)
 		}
@@ -82,17 +82,17 @@ func Report(archive []byte, q attest.ChartQuestion) (attest.ChartReport, error) 
 	} else if defaults[0].Failed && !q.Anyway {
 		return attest.ChartReport{}, fmt.Errorf("%w: with its default values: %s (hint: --values FILE, --set NAME=VALUE)", helm.ErrChart, defaults[0].Problem)
 	}
-	out.Images = sorted(all)
+	out.Images = sorted(images.all)
 	return out, nil
 }
 
 // renderAll renders in every variant, and adds the images. The first that it
 // returns is the one that has to succeed. What fails there is not tried again:
 // most charts that want values want them always.
-func renderAll(archive []byte, q attest.ChartQuestion, r attest.ChartRender, values map[string]any, all map[string]attest.ChartImage) []attest.ChartRender {
+func renderAll(archive []byte, q attest.ChartQuestion, r attest.ChartRender, values map[string]any, images *found) []attest.ChartRender {
 	var done []attest.ChartRender
 	for _, v := range variants {
-		done = append(done, one(archive, q, r, v, values, all))
+		done = append(done, one(archive, q, r, v, values, images))
 		if done[0].Failed {
 			break
 		}
@@ -101,31 +101,23 @@ func renderAll(archive []byte, q attest.ChartQuestion, r attest.ChartRender, val
 }
 
 // one renders once and adds the images.
-func one(archive []byte, q attest.ChartQuestion, r attest.ChartRender, v variant, values map[string]any, all map[string]attest.ChartImage) attest.ChartRender {
+func one(archive []byte, q attest.ChartQuestion, r attest.ChartRender, v variant, values map[string]any, images *found) attest.ChartRender {
 	r.Operation, r.Kubernetes, r.APIs = v.operation, v.kubernetes, v.apis
 	rendered, note, err := render(archive, q, v, values)
 	if err != nil {
 		r.Failed, r.Problem = true, clip(err.Error())
 		return r
 	}
-	images, manifests, problems, err := helm.FindImages(rendered)
+	count, problems, err := images.add(rendered)
 	if err != nil {
-		r.Failed, r.Problem = true, clip(err.Error())
+		r.Failed, r.Problem = true, clip(strings.TrimPrefix(err.Error(), helm.ErrChart.Error()+": "))
 		return r
 	}
-	r.Manifests, r.Unread = manifests, clip(strings.Join(problems, "; "))
+	r.Manifests, r.Unread = count, clip(strings.Join(problems, "; "))
 	if note != "" {
 		problems = append(problems, note)
 	}
 	r.Problem = clip(strings.Join(problems, "; "))
-	for _, image := range images {
-		known, ok := all[image.Reference]
-		if ok {
-			image.Guessed = image.Guessed && known.Guessed
-			image.Places = merged(known.Places, image.Places)
-		}
-		all[image.Reference] = image
-	}
 	return r
 }
 

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -209,5 +210,26 @@ func TestValuesAreNotChanged(t *testing.T) {
 	r, err := Report(chartOf(t, files(map[string]string{"templates/pod.yaml": count})), attest.ChartQuestion{Render: true, Values: []string{"a: {times: 1}"}})
 	if err != nil || references(r) != "app:2" {
 		t.Errorf("%s, %v, %+v", references(r), err, r.Renders)
+	}
+}
+
+// What is read once counts in every rendering, and bounds are those of all.
+func TestFoundInAll(t *testing.T) {
+	f := newFound()
+	pods := func(from, to int) map[string]string {
+		var text strings.Builder
+		for i := range to - from {
+			fmt.Fprintf(&text, "---\napiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'i:%d'}]}\n", from+i)
+		}
+		return map[string]string{"a.yaml": text.String(), "b.yaml": "no manifest"}
+	}
+	for range 3 {
+		count, problems, err := f.add(pods(0, 200))
+		if err != nil || count != 200 || len(problems) != 1 || len(f.all) != 200 {
+			t.Errorf("%d manifests, %q, %v, %d images", count, problems, err, len(f.all))
+		}
+	}
+	if _, _, err := f.add(pods(100, 300)); !errors.Is(err, helm.ErrChart) || !strings.Contains(err.Error(), "more than 256 images") {
+		t.Errorf("300 images in two renderings: %v", err)
 	}
 }
