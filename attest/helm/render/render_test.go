@@ -225,7 +225,7 @@ func TestFoundInAll(t *testing.T) {
 	}
 	for range 3 {
 		count, problems, err := f.add(pods(0, 200))
-		if err != nil || count != 200 || len(problems) != 1 || len(f.all) != 200 {
+		if err != nil || count != 201 || len(problems) != 1 || len(f.all) != 200 {
 			t.Errorf("%d manifests, %q, %v, %d images", count, problems, err, len(f.all))
 		}
 	}
