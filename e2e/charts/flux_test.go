@@ -116,9 +116,11 @@ func (f *flux) decided(t *testing.T, kind, name string) (found map[string]condit
 			}
 			found[c.Type] = c
 		}
-		// Not SourceVerified: of a chart that is refused, it comes and goes with each try.
-		if ready := found["Ready"]; ready.Status == "True" || (ready.Status == "False" && strings.Contains(ready.Message, notVerified)) {
-			revision, _, _ = unstructured.NestedString(o.Object, "status", "artifact", "revision")
+		// Not SourceVerified: of a chart that is refused, it comes and goes with each
+		// try. The controller writes conditions before it writes what was fetched.
+		revision, _, _ = unstructured.NestedString(o.Object, "status", "artifact", "revision")
+		ready := found["Ready"]
+		if (ready.Status == "True" && revision != "") || (ready.Status == "False" && strings.Contains(ready.Message, notVerified)) {
 			return found, revision
 		}
 		select {
