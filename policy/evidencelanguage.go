@@ -107,7 +107,7 @@ var (
 )
 
 // objects are all of them, by the name of their type.
-var objects = objectsByName(findingType, scanType, sbomType, testsType, provenanceType)
+var objects = objectsByName(findingType, scanType, sbomType, testsType, provenanceType, chartImagesType, chartImageType, chartRenderType)
 
 func objectsByName(all ...*object) map[string]*object {
 	byName := make(map[string]*object, len(all))
@@ -169,6 +169,8 @@ func (e evidenceTypes) NativeToValue(v any) ref.Val {
 		return objectValue{testsType.celType, v}
 	case *Provenance:
 		return objectValue{provenanceType.celType, v}
+	case *chartView:
+		return objectValue{chartImagesType.celType, v}
 	}
 	return e.Adapter.NativeToValue(v)
 }

@@ -29,6 +29,12 @@ func (g *gate) view(s gateSubject, found map[string][]counted, documents []Docum
 	for _, d := range found[EvidenceProvenance] {
 		view[varProvenance] = d.Provenance
 	}
+	for _, d := range found[EvidenceChartImages] {
+		view[varChartImages] = newChartView(d.ChartImages)
+	}
+	if g.spec.ChartImages != nil && !s.chart { // what is no chart refers to nothing
+		view[varChartImages] = newChartView(&ChartImages{})
+	}
 	if scans := found[EvidenceScan]; len(scans) > 0 {
 		view[varScan] = g.newScanView(scans, g.newExcuses(s, documents, now), now)
 	}

@@ -65,6 +65,8 @@ func describeEvidence(names []string, view map[string]any, failed bool) string {
 			said = append(said, fmt.Sprintf("the SBOM lists %s", count(v.Packages, "package")))
 		case *TestResult:
 			said = append(said, fmt.Sprintf("tests %s: %d passed, %d failed", v.Result, v.Passed, v.Failed))
+		case *chartView:
+			said = append(said, v.describe(failed))
 		case *Provenance:
 			said = append(said, fmt.Sprintf("builder is %s, source is %s", shown(v.Builder), shown(v.Source)))
 		}
