@@ -154,6 +154,9 @@ func (s *Scan) add(place func() string, f Finding) error {
 		f.Tool = s.Tool
 	}
 	f.settle()
+	if n := len(s.Findings); n == cap(s.Findings) { // append copies five times as much in all
+		s.Findings = slices.Grow(s.Findings, max(n, 16))
+	}
 	s.Findings = append(s.Findings, f)
 	return nil
 }

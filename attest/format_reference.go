@@ -90,6 +90,9 @@ func NameOriginal(predicate []byte, o Original, k Kept) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(predicate)+len(named) > MaxEvidenceBytes-len(originalMember)-len(`,"":`) {
+		return nil, errWritten()
+	}
 	return addMember(predicate, originalMember, named)
 }
 

@@ -3,6 +3,7 @@
 package attest_test
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -67,6 +68,52 @@ func TestReaderTime(t *testing.T) {
 				t.Errorf("%d bytes took %s", len(file), took)
 			}
 		})
+	}
+}
+
+// TestReaderCost: what is written once in a document and repeated in each finding takes no more memory than there is for a document, and what
+// cannot be read again is not written. Some of these became predicates of a hundred megabytes.
+func TestReaderCost(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	const n = 50_000
+	for name, tc := range map[string]struct {
+		want, file string
+		tooLarge   bool
+	}{
+		"rule of SARIF": {"", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "lint", "rules": [{"id": "` + long + `", "properties": {"tags": ["` + long + `"]}}]}}, "results": [` +
+			comma(`{"ruleIndex":0}`, n) + `]}]}`, true},
+		"rule of a scan in SARIF": {"", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Trivy", "rules": [{"id": "CVE-2026-1000", "properties": {"purls": ["pkg:npm/` + long + `"]}}]}}, "results": [` +
+			comma(`{"ruleIndex":0}`, n) + `]}]}`, true},
+		"target of Trivy": {"", `{"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Target": "` + long + `", "Class": "config", "Misconfigurations": [` + comma(`{"ID":"a","Status":"FAIL"}`, n) + `]}]}`, true},
+		"packages of Clair": {"", `{"manifest_hash": "sha256:` + strings.Repeat("a", 64) + `", "packages": {` + numbered(`"%d":{"id":"1","name":"a"}`, n) + `}, "distributions": {}, "environments": {},
+			"vulnerabilities": {"1": {"id": "1", "name": "CVE-2026-1", "description": "` + long + `", "normalized_severity": "High", "severity": "` + long + `"}},
+			"package_vulnerabilities": {` + numbered(`"%d":["1"]`, n) + `}}`, true},
+		"no repetition": {"", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "lint"}}, "results": [` + comma(`{"ruleId":"a"}`, n) + `]}]}`, false},
+		"VEX of many versions": {"vex", `{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "library", "name": "a", "bom-ref": "a", "purl": "pkg:npm/` + long + `"}], "vulnerabilities": [{"id": "CVE-2026-1", "analysis": {"state": "not_affected"}, "affects": [{"ref": "a", "versions": [` +
+			comma(`{"version":"1"}`, n) + `]}]}]}`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var err error
+			var d attest.Document
+			cost := allocated(func() { d, err = attest.ReadDocumentAs(tc.want, "f", []byte(tc.file)) })
+			if tc.tooLarge != errors.Is(err, attest.ErrTooLarge) || err != nil && !errors.Is(err, attest.ErrEvidence) {
+				t.Errorf("%d bytes: a predicate of %d, %v", len(tc.file), len(d.Predicate), err)
+			}
+			if most := uint64(280 << 20); cost > most {
+				t.Errorf("%d KiB took %d MiB in all, at most %d is right", len(tc.file)>>10, cost>>20, most>>20)
+			}
+		})
+	}
+}
+
+// TestNamedOriginalCanBeRead: no predicate grows beyond what is read by the name of its document.
+func TestNamedOriginalCanBeRead(t *testing.T) {
+	for _, room := range []int{10, 1000} {
+		predicate := []byte(`{"a": "` + strings.Repeat("x", attest.MaxEvidenceBytes-room-len(`{"a": ""}`)) + `"}`)
+		named, err := attest.NameOriginal(predicate, original, kept)
+		if (room < 100) != errors.Is(err, attest.ErrTooLarge) || len(named) > attest.MaxEvidenceBytes {
+			t.Errorf("with room for %d bytes: %d bytes, %v", room, len(named), err)
+		}
 	}
 }
 

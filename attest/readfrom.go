@@ -158,6 +158,9 @@ func (f format) document(file []byte, ev Evidence) (Document, error) {
 	}
 	d.Evidence.Named = nil // what a report says of itself is not the service's word
 	predicateType, predicate, err := f.wrap(file, d)
+	if err == nil && len(predicate) > MaxEvidenceBytes {
+		err = errWritten()
+	}
 	if err != nil {
 		return Document{}, named(err, f.name)
 	}
