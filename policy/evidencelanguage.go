@@ -234,6 +234,7 @@ type scanView struct {
 	findings []ref.Val // *judged
 	// referenced says that some report is kept beside its statement.
 	referenced bool
+	vexUnread  bool
 }
 
 func (s *scanView) list(findings []ref.Val) ref.Val {

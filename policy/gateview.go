@@ -63,6 +63,7 @@ func (g *gate) newScanView(scans []counted, x *excuses, now time.Time) *scanView
 			view.findings = append(view.findings, &all[len(all)-1])
 		}
 	}
+	view.vexUnread = x != nil && x.ended()
 	slices.Sort(view.tools)
 	view.tools = slices.Compact(view.tools)
 	return view

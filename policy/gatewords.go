@@ -60,7 +60,9 @@ func describeEvidence(names []string, view map[string]any, failed bool) string {
 	for _, name := range names {
 		switch v := view[name].(type) {
 		case *scanView:
-			said = append(said, v.describe(failed))
+			if said = append(said, v.describe(failed)); v.vexUnread {
+				said = append(said, vexUnread)
+			}
 		case *SBOM:
 			said = append(said, fmt.Sprintf("the SBOM lists %s", count(v.Packages, "package")))
 		case *TestResult:
