@@ -213,7 +213,7 @@ func (p *parts) answerTo(ctx context.Context, w http.ResponseWriter, r *http.Req
 	switch {
 	case action == signer.ActionAttest:
 		receipts, err := p.Signer.AttestDocuments(ctx, req)
-		return receiptsBody{Receipts: receipts}, err
+		return newReceiptsBody(receipts), err
 	case asked.DryRun:
 		return p.Signer.DryRun(ctx, req)
 	default:
@@ -404,9 +404,20 @@ func (p *paced) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// receiptsBody is the answer to a request with several statements.
+// receiptsBody is the answer to a request with several statements: receipts
+// without bundles.
 type receiptsBody struct {
 	Receipts []signer.Receipt `json:"receipts"`
+}
+
+// newReceiptsBody leaves the bundles out: there are as many as statements in all logs
+// and with all keys, and who wants one gets it under its artifact (artifact.go).
+func newReceiptsBody(receipts []signer.Receipt) receiptsBody {
+	outlines := make([]signer.Receipt, len(receipts))
+	for i, r := range receipts {
+		outlines[i], _ = signer.OutlineOf(r)
+	}
+	return receiptsBody{Receipts: outlines}
 }
 
 // describeParts tells of bodies of parts.

@@ -96,7 +96,8 @@ func (s *partsService) DryRun(_ context.Context, req signer.Request) (signer.Exp
 
 func (s *partsService) AttestDocuments(_ context.Context, req signer.Request) ([]signer.Receipt, error) {
 	s.take(req)
-	return []signer.Receipt{{ID: "attested"}}, nil
+	bundle := signer.Attached{Bundle: []byte("a bundle")}
+	return []signer.Receipt{{ID: "attested", Attached: bundle, Others: []signer.Attached{bundle}}}, nil
 }
 
 func (s *partsService) Expect(ctx context.Context, req signer.Request) (*signer.Admission, error) {
@@ -174,6 +175,10 @@ func TestParts(t *testing.T) {
 		}
 		if w.open != 0 {
 			t.Errorf("%s: %d documents are left", path, w.open)
+		}
+		// There may be a hundred megabytes of bundles.
+		if path == "attest" && strings.Count(got.Body.String(), `"bundle":null`) != 2 {
+			t.Errorf("the answer has bundles: %s", got.Body)
 		}
 	}
 	w := newParts(t)
