@@ -10,10 +10,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -70,6 +72,9 @@ type Config struct {
 	ChartKeyring []byte
 	// Spool keeps large documents while they come; nil: they are not taken.
 	Spool Spool
+	// BodyTimeout is how long documents may take to come before they have to come
+	// at the least rate; 0: a minute.
+	BodyTimeout time.Duration
 	// RequestID names the request in answers and records; it is also in the
 	// server's log.
 	RequestID func(ctx context.Context) string
@@ -88,6 +93,7 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Signer == nil || cfg.Receipts == nil || cfg.Logs == nil || cfg.Trust == nil || cfg.RequestID == nil || cfg.Logger == nil {
 		return nil, errors.New("new API: Signer, Receipts, Logs, Trust, RequestID and Logger are compulsory")
 	}
+	cfg.BodyTimeout = cmp.Or(cfg.BodyTimeout, bodyTimeout)
 	s := &server{Config: cfg, turns: newTurns(), lookupBytes: newLookupBytes()}
 	s.parts = &parts{server: s, receiving: semaphore.NewWeighted(maxReceiving)}
 	mux := http.NewServeMux()

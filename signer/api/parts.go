@@ -43,9 +43,6 @@ const (
 	// maxReceivingOfOne is how many of them are one identity's: documents may come
 	// slowly, and nobody's keep those of all others out.
 	maxReceivingOfOne = maxReceiving / 4
-	// leastRate is how fast documents have to come, bytes a second, after the
-	// first bodyTimeout.
-	leastRate = 256 << 10
 	// workTimeout bounds what is done with the documents of a request: pushing them
 	// to a slow registry takes the longest.
 	workTimeout = 15 * time.Minute
@@ -234,7 +231,7 @@ func (p *parts) patiently(ctx context.Context, weight int64) (giveBack func(), e
 
 // receive reads the body. Whatever it returns has to be closed.
 func (p *parts) receive(ctx context.Context, w http.ResponseWriter, r *http.Request, boundary string, req *signer.Request) (asked partsRequest, received []Received, err error) {
-	body := &paced{r: http.MaxBytesReader(w, r.Body, p.mostOf()), control: http.NewResponseController(w), begun: time.Now()}
+	body := &paced{r: http.MaxBytesReader(w, r.Body, p.mostOf()), control: http.NewResponseController(w), begun: time.Now(), grace: p.BodyTimeout}
 	reader := multipart.NewReader(body, boundary)
 	first, err := p.next(reader)
 	if err != nil {
@@ -356,10 +353,11 @@ func partName(part *multipart.Part) string {
 // truncated says what an error of reading a body means for who sent it.
 func truncated(err error) error {
 	var large *http.MaxBytesError
+	var over *signer.OverQuota
 	switch {
 	case errors.As(err, &large):
 		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, large.Limit)
-	case errors.Is(err, signer.ErrBusy), errors.Is(err, attest.ErrTooLarge):
+	case errors.Is(err, signer.ErrBusy), errors.Is(err, attest.ErrTooLarge), errors.As(err, &over):
 		return err
 	case isTimeout(err):
 		return fmt.Errorf("%w: the body came too slowly (%w)", ErrSlow, err)
@@ -373,35 +371,6 @@ var ErrSlow = errors.New("the request is too slow")
 func isTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.As(err, &timeout) && timeout.Timeout()
-}
-
-// paced gives a body as much time as it needs at the least rate.
-type paced struct {
-	r       io.Reader
-	control *http.ResponseController
-	begun   time.Time
-	read    int64
-	set     int64 // read, when the deadline was set
-	last    []byte
-}
-
-// maxLast is how much of the end of a body is remembered: a boundary has at most
-// 70 bytes (RFC 2046).
-const maxLast = 128
-
-// Read implements io.Reader.
-func (p *paced) Read(b []byte) (int, error) {
-	if p.read == 0 || p.read-p.set >= leastRate {
-		p.set = p.read
-		at := p.begun.Add(bodyTimeout + time.Duration(p.read/leastRate)*time.Second)
-		_ = p.control.SetReadDeadline(at) // only recorders of tests have none
-		_ = p.control.SetWriteDeadline(at.Add(answerTimeout))
-	}
-	n, err := p.r.Read(b)
-	p.read += int64(n)
-	p.last = append(p.last, b[max(0, n-maxLast):n]...)
-	p.last = p.last[max(0, len(p.last)-maxLast):]
-	return n, err
 }
 
 // receiptsBody is the answer to a request with several statements: receipts
