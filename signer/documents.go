@@ -93,11 +93,22 @@ func (s *Service) recognise(a oci.Artifact, documents []Document) ([]carried, er
 	for _, d := range documents {
 		c, err := s.recogniseOne(a, d)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
+			return nil, badDocument(err)
 		}
 		all = append(all, c)
 	}
 	return all, nil
+}
+
+// badDocument says that an error is of who sent the document. What cannot be read
+// again of what was received is the service's own fault, and so is all else.
+func badDocument(err error) error {
+	for _, theirs := range []error{attest.ErrEvidence, attest.ErrTooLarge, attest.ErrStatement, attest.ErrPredicateType, attest.ErrJSON} {
+		if errors.Is(err, theirs) {
+			return fmt.Errorf("%w: %w", ErrBadRequest, err)
+		}
+	}
+	return err
 }
 
 func (s *Service) recogniseOne(a oci.Artifact, d Document) (carried, error) {
@@ -221,7 +232,7 @@ func asItsKind(name string, read attest.Document) (attest.Document, error) {
 		}
 		return read, err
 	}
-	return read, fmt.Errorf("%s: a statement of type %s is not read as %s (hint: hand it in as OpenVEX)", name, read.PredicateType, kind)
+	return read, &attest.FormatError{File: name, Want: fmt.Sprintf("a statement of type %s is not read as %s (hint: hand it in as OpenVEX)", read.PredicateType, kind)}
 }
 
 // original is where a document is kept beside an artifact.
