@@ -48,7 +48,6 @@ type SBOM struct {
 	Version  string
 	Packages int
 	Serial   string // "<uuid>/<version>" of a CycloneDX document, in lower case: what BOM-Links name; "" if it has none
-	Original string // as in Document
 }
 
 // Scan is one run of a scanner, or of another program that reports findings.
@@ -57,7 +56,6 @@ type Scan struct {
 	// FinishedAt and DatabaseAt are the report's own words; zero if it has none.
 	FinishedAt, DatabaseAt time.Time
 	Nothing                string // why nothing was looked at; "" if something was
-	Original               string // as in Document
 	Findings               []Finding
 }
 

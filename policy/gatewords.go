@@ -63,8 +63,8 @@ func describeEvidence(names []string, view map[string]any, failed bool) string {
 			if said = append(said, v.describe(failed)); v.vexUnread {
 				said = append(said, vexUnread)
 			}
-		case *SBOM:
-			said = append(said, fmt.Sprintf("the SBOM lists %s", count(v.Packages, "package")))
+		case *sbomView:
+			said = append(said, fmt.Sprintf("the SBOM lists %s", count(v.packages, "package")))
 		case *TestResult:
 			said = append(said, fmt.Sprintf("tests %s: %d passed, %d failed", v.Result, v.Passed, v.Failed))
 		case *Provenance:
