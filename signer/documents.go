@@ -127,13 +127,13 @@ func (s *Service) recogniseOne(a oci.Artifact, d Document) (carried, error) {
 	if err != nil {
 		return carried{}, err
 	}
+	if err := read.CheckForeign(); err != nil {
+		return carried{}, fmt.Errorf("%s: %w", name, err)
+	}
 	if read, err = asItsKind(name, read); err != nil {
 		return carried{}, err
 	}
 	if read.Embedded {
-		if err := attest.CheckForeign(read.PredicateType, read.Predicate); err != nil {
-			return carried{}, fmt.Errorf("%s: %w", name, err)
-		}
 		return carried{name: name, Document: read}, nil
 	}
 	return s.besides(a, name, d, read, readerAt(content))
@@ -198,15 +198,15 @@ func (s *Service) recogniseLarge(a oci.Artifact, name string, d Document) (carri
 	if d.Stored != nil && read.Original.Digest != d.Stored.Digest {
 		return carried{}, fmt.Errorf("%s: it changed while it was read", name)
 	}
+	if err := read.CheckForeign(); err != nil {
+		return carried{}, fmt.Errorf("%s: %w", name, err)
+	}
 	if read, err = asItsKind(name, read); err != nil {
 		return carried{}, err
 	}
 	// A kind that is its own statement and fits one (VEX, tests), and a scan of
 	// nothing, which has no findings to list.
 	if ev := read.Evidence; read.Embedded && ev.SBOM == nil && (ev.Scan == nil || ev.Scan.Nothing != "") {
-		if err := attest.CheckForeign(read.PredicateType, read.Predicate); err != nil {
-			return carried{}, fmt.Errorf("%s: %w", name, err)
-		}
 		return carried{name: name, Document: read}, nil
 	}
 	return s.besides(a, name, d, read, from)
