@@ -60,9 +60,11 @@ func describeEvidence(names []string, view map[string]any, failed bool) string {
 	for _, name := range names {
 		switch v := view[name].(type) {
 		case *scanView:
-			said = append(said, v.describe(failed))
-		case *SBOM:
-			said = append(said, fmt.Sprintf("the SBOM lists %s", count(v.Packages, "package")))
+			if said = append(said, v.describe(failed)); v.vexUnread {
+				said = append(said, vexUnread)
+			}
+		case *sbomView:
+			said = append(said, fmt.Sprintf("the SBOM lists %s", count(v.packages, "package")))
 		case *TestResult:
 			said = append(said, fmt.Sprintf("tests %s: %d passed, %d failed", v.Result, v.Passed, v.Failed))
 		case *chartView:
