@@ -16,6 +16,16 @@ const PredicateChartImages = "https://hallmark.dev/attestation/chart-images/v1"
 // says what is wrong with it.
 var ErrChart = errors.New("not an acceptable chart")
 
+// ChartReaderProbe is the argument by which the program that reads charts is
+// asked, without a chart, for its ChartConfinement.
+const ChartReaderProbe = "confinement"
+
+// ChartConfinement says how far that program is confined.
+type ChartConfinement struct {
+	// Missing is what the machine does not allow; empty if nothing is missing.
+	Missing []string `json:"missing,omitempty"`
+}
+
 // ChartQuestion is what is asked about a chart besides its archive.
 type ChartQuestion struct {
 	// FileName is the archive's, "app-1.2.3.tgz"; "" if it has none, as in a
@@ -28,6 +38,9 @@ type ChartQuestion struct {
 	// helm's --set, over all of them.
 	Values []string `json:"values,omitempty"`
 	Set    []string `json:"set,omitempty"`
+	// Anyway has a chart that cannot be rendered with its defaults reported, and
+	// not refused: values that somebody gave earlier may do.
+	Anyway bool `json:"anyway,omitempty"`
 	// Release and Namespace are what the chart is told of where it will run.
 	Release   string `json:"release,omitempty"`
 	Namespace string `json:"namespace,omitempty"`
@@ -53,9 +66,18 @@ type ChartRender struct {
 	// Values is "defaults" or "given".
 	Values string `json:"values"`
 	// Digest is that of the given values, as they came.
-	Digest    Digest `json:"digest,omitempty"`
-	Manifests int    `json:"manifests"`
-	// Problem says why it could not be rendered, or what could not be read.
+	Digest Digest `json:"digest,omitempty"`
+	// Operation is "install" or "upgrade", and Kubernetes the version that the
+	// chart was told: it may render something else for each. APIs says which it
+	// was told that the cluster has: "usual" are those of that version, "asked"
+	// besides all that its templates ask for, "few" hardly any.
+	Operation  string `json:"operation,omitempty"`
+	Kubernetes string `json:"kubernetes,omitempty"`
+	APIs       string `json:"apis,omitempty"`
+	Manifests  int    `json:"manifests"`
+	// Failed says that it could not be rendered; Problem, why, or what could not
+	// be read.
+	Failed  bool   `json:"failed,omitempty"`
 	Problem string `json:"problem,omitempty"`
 	// Unread says what was rendered and could not be read: images may be in it.
 	Unread string `json:"unread,omitempty"`
@@ -84,9 +106,20 @@ type ChartImage struct {
 	// that was verified with its trusted root; Signers are who asked for it.
 	Signed  bool     `json:"signed"`
 	Signers []string `json:"signers,omitempty"`
+	// Revoked says that the digest, or all who signed it, were revoked: when and
+	// why. Then it is not signed.
+	Revoked string `json:"revoked,omitempty"`
 	// Problem says why not.
 	Problem string `json:"problem,omitempty"`
 }
+
+// What a ChartRender says of its values and its operation.
+const (
+	ChartValuesDefaults = "defaults"
+	ChartValuesGiven    = "given"
+	ChartInstall        = "install"
+	ChartUpgrade        = "upgrade"
+)
 
 // ChartImages is the predicate: what was found when the chart was rendered.
 type ChartImages struct {

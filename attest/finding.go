@@ -88,12 +88,17 @@ type Rating struct {
 // Suppression says who has hidden a finding, and why.
 type Suppression struct{ By, Reason string }
 
+// moreNotes is in place of the notes that are too many.
+const moreNotes = "and more: not all notes are shown"
+
 // Limits on what is kept of one finding.
 const (
 	maxLocations = 20
 	maxAliases   = 64
 	maxRatings   = 32
 	maxFixes     = 64
+	// maxNotes bounds the notes of a scan: each is held against all others.
+	maxNotes = 32
 	// maxTitle bounds a title, bytes.
 	maxTitle = 200
 )
@@ -158,6 +163,9 @@ func (s *Scan) add(place func() string, f Finding) error {
 		f.Tool = s.Tool
 	}
 	f.settle()
+	if n := len(s.Findings); n == cap(s.Findings) { // append copies five times as much in all
+		s.Findings = slices.Grow(s.Findings, max(n, 16))
+	}
 	s.Findings = append(s.Findings, f)
 	return nil
 }
@@ -169,11 +177,15 @@ func (s *Scan) looked(kind FindingKind) {
 	}
 }
 
-// note adds a note once.
+// note adds a note once. The last that there is room for says that it is.
 func (s *Scan) note(text string) {
-	if !slices.Contains(s.Notes, text) {
-		s.Notes = append(s.Notes, text)
+	if len(s.Notes) == maxNotes || slices.Contains(s.Notes, text) {
+		return
 	}
+	if len(s.Notes) == maxNotes-1 && !slices.Contains(s.Notes, moreNotes) {
+		text = moreNotes
+	}
+	s.Notes = append(s.Notes, text)
 }
 
 // settle completes what was read of a finding, the same way for all tools.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,25 @@ func TestNormalisedScan(t *testing.T) {
 		}
 		if _, err := attest.ReadEvidence(predicateType, []byte(changed)); !errors.Is(err, attest.ErrEvidence) {
 			t.Errorf("%s: %v", change[1], err)
+		}
+	}
+}
+
+// TestNotesAreBounded: the last note says that there are more, and is read back.
+func TestNotesAreBounded(t *testing.T) {
+	for _, many := range []int{31, 32, 33, 1000} {
+		d, err := attest.ReadDocument("f", []byte(`{"summary": {"fatal": 0, "warn": 0, "pass": 1}, "details": [`+numbered(`{"code":"%03d","level":"SKIP"}`, many)+`]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes := d.Evidence.Check.Notes
+		if len(notes) != min(many, 32) || (many > 32) != slices.Contains(notes, "and more: not all notes are shown") {
+			if many != 32 || len(notes) != 32 { // the last of exactly as many may be either
+				t.Errorf("of %d: %q", many, notes)
+			}
+		}
+		if problem := sameAgain(d); problem != "" {
+			t.Errorf("of %d: %s", many, problem)
 		}
 	}
 }

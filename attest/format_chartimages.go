@@ -24,7 +24,10 @@ func readChartImages(d *document) (Evidence, error) {
 		return Evidence{}, unreadable("$.chart.name", "missing")
 	}
 	if _, err := each("$.renders", d.members["renders"], func(_ string, r ChartRender) error {
-		out.Renders = append(out.Renders, ChartRender{Values: keep(r.Values), Digest: r.Digest, Manifests: r.Manifests, Problem: keep(r.Problem), Unread: keep(r.Unread)})
+		out.Renders = append(out.Renders, ChartRender{
+			Values: keep(r.Values), Digest: r.Digest, Operation: keep(r.Operation), Kubernetes: keep(r.Kubernetes), APIs: keep(r.APIs),
+			Manifests: r.Manifests, Failed: r.Failed, Problem: keep(r.Problem), Unread: keep(r.Unread),
+		})
 		return nil
 	}); err != nil {
 		return Evidence{}, err
@@ -34,7 +37,8 @@ func readChartImages(d *document) (Evidence, error) {
 			return unreadable(at+".reference", "missing")
 		}
 		out.Images = append(out.Images, ChartImage{
-			Reference: keep(i.Reference), Digest: i.Digest, Guessed: i.Guessed, Pinned: i.Pinned, Signed: i.Signed, Problem: keep(i.Problem),
+			Reference: keep(i.Reference), Canonical: keep(i.Canonical), Places: keepAll(i.Places, ""), Guessed: i.Guessed, Digest: i.Digest, Pinned: i.Pinned,
+			Signed: i.Signed, Signers: keepAll(i.Signers, ""), Revoked: keep(i.Revoked), Problem: keep(i.Problem),
 		})
 		return nil
 	})

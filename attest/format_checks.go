@@ -18,56 +18,69 @@ const checkMember = "hallmark_check"
 
 type checkPredicate struct {
 	scanJSON
-	Database string        `json:"database,omitempty"`
-	Findings []findingJSON `json:"findings"`
-	Finished string        `json:"finished,omitempty"`
-	Nothing  string        `json:"nothing,omitempty"`
-	Started  string        `json:"started,omitempty"`
-	Version  string        `json:"version,omitempty"`
+	Database string          `json:"database,omitempty"`
+	Findings json.RawMessage `json:"findings"`
+	Finished string          `json:"finished,omitempty"`
+	Nothing  string          `json:"nothing,omitempty"`
+	Started  string          `json:"started,omitempty"`
+	Version  string          `json:"version,omitempty"`
 }
 
 // judge sets the result. Nothing that was looked at is nothing that passed.
 func (c *Check) judge() {
 	warned, failed := c.names()
 	switch {
-	case len(failed) > 0 || c.Nothing != "":
+	case failed.n > 0 || c.Nothing != "":
 		c.Result = TestsFailed
-	case len(warned) > 0:
+	case warned.n > 0:
 		c.Result = TestsWarned
 	default:
 		c.Result = TestsPassed
 	}
 }
 
-// names are the findings that a result counts. What the tool was told to
-// ignore is listed, and its result is without it.
-func (c *Check) names() (warned, failed []string) {
+// names counts the findings that a result counts, and names the first of them.
+// What the tool was told to ignore is listed, and its result is without it.
+func (c *Check) names() (warned, failed counted) {
 	for i := range c.Findings {
 		f := &c.Findings[i]
-		name := f.ID
-		if len(f.Locations) > 0 {
-			name += " " + f.Locations[0]
-		}
 		switch {
 		case f.Suppressed != nil:
 		case f.Severity == SeverityHigh || f.Severity == SeverityCritical || f.Severity == SeverityUnknown:
-			failed = append(failed, name)
+			failed.add(f)
 		case f.Severity == SeverityMedium:
-			warned = append(warned, name)
+			warned.add(f)
 		}
 	}
 	return warned, failed
+}
+
+// counted are findings of which a predicate lists the first; the count is whole.
+type counted struct {
+	n    int
+	head []string
+}
+
+func (c *counted) add(f *Finding) {
+	if c.n++; c.n > maxTests {
+		return
+	}
+	name := f.ID
+	if len(f.Locations) > 0 {
+		name += " " + f.Locations[0]
+	}
+	c.head = append(c.head, name)
 }
 
 // wrapCheck makes the predicate.
 func wrapCheck(_ []byte, d Document) (string, []byte, error) {
 	c := d.Evidence.Check
 	warned, failed := c.names()
-	findings := make([]findingJSON, len(c.Findings))
-	for i := range c.Findings {
-		findings[i] = writeFinding(&c.Findings[i])
+	findings, err := encodeList(c.Findings, writeFinding)
+	if err != nil {
+		return "", nil, err
 	}
-	predicate, err := encodeJSON(struct {
+	predicate, err := withList(struct {
 		Configuration []string       `json:"configuration"`
 		Failed        []string       `json:"failedTests,omitempty"`
 		Check         checkPredicate `json:"hallmark_check"`
@@ -75,24 +88,18 @@ func wrapCheck(_ []byte, d Document) (string, []byte, error) {
 		Result        string         `json:"result"`
 		Warned        []string       `json:"warnedTests,omitempty"`
 	}{
-		[]string{}, head(failed), checkPredicate{
-			c.written(), stamp(c.DatabaseAt), findings, stamp(c.FinishedAt), c.Nothing, stamp(c.StartedAt), c.ToolVersion,
+		[]string{}, failed.head, checkPredicate{
+			c.written(), stamp(c.DatabaseAt), empty, stamp(c.FinishedAt), c.Nothing, stamp(c.StartedAt), c.ToolVersion,
 		},
-		countsJSON{Failed: len(failed), Passed: c.Passed, Warned: len(warned)}, c.Result, head(warned),
-	})
+		countsJSON{Failed: failed.n, Passed: c.Passed, Warned: warned.n}, c.Result, warned.head,
+	}, "findings", findings)
 	return testResultType, predicate, err
 }
-
-// head bounds the names that a predicate lists; the counts are whole.
-func head(names []string) []string { return names[:min(len(names), maxTests)] }
 
 // readCheck reads what wrapCheck writes.
 func readCheck(top members, result string, passed int) (Evidence, error) {
 	const place = "$." + checkMember
-	var j struct {
-		checkPredicate
-		Findings json.RawMessage `json:"findings"`
-	}
+	var j checkPredicate
 	if err := top.into(checkMember, &j); err != nil {
 		return Evidence{}, err
 	}

@@ -183,6 +183,7 @@ func wrapVEX(_ []byte, d Document) (string, []byte, error) {
 		Author     string      `json:"author"`
 		Statements []statement `json:"statements"`
 	}{Context: openvexContext + "/v0.2.0", Author: d.Evidence.VEX.Author, Statements: []statement{}}
+	size := 0
 	for _, s := range d.Evidence.VEX.Statements {
 		one := statement{Status: s.Status, Timestamp: stamp(s.At)}
 		one.Vulnerability.Name, one.Vulnerability.Aliases = s.Vulnerability, s.Aliases
@@ -193,6 +194,9 @@ func wrapVEX(_ []byte, d Document) (string, []byte, error) {
 			one.Action = "by the analysis in a CycloneDX document"
 		}
 		for _, p := range s.Products {
+			if size += p.written(); size > maxWritten {
+				return "", nil, errWritten()
+			}
 			ids := p.named()
 			if ids == nil {
 				return "", nil, unreadable("$.vulnerabilities", "of %s: a product %s that OpenVEX cannot name (hint: attest the VEX as a document of its own, without components)",

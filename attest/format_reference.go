@@ -120,6 +120,9 @@ func NameOriginal(predicate []byte, o Original, k Kept) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(predicate)+len(named) > MaxEvidenceBytes-len(originalMember)-len(`,"":`) {
+		return nil, errWritten()
+	}
 	return addMember(predicate, originalMember, named)
 }
 
@@ -157,8 +160,8 @@ func CheckForeign(predicateType string, predicate []byte) error {
 		return nil
 	}
 	return checkJSON(predicate, MaxDepth, len(predicate), func(path jsonPath, name []byte) error {
-		if len(path) == 0 && bytes.HasPrefix(name, []byte(ownPrefix)) {
-			return fmt.Errorf("%w: member %s: members that begin with %s are written by the service", ErrStatement, quote(string(name)), ownPrefix)
+		if len(path) == 0 && isReserved(name) {
+			return errReserved(string(name))
 		}
 		return nil
 	})

@@ -55,11 +55,9 @@ var sarifSecrets = []string{
 	"secret", "credential", "password", "passwd", "gitleaks", "trufflehog", "gitguardian", "ggshield", "nosey", "kingfisher", "cwe-798", "cwe-259", "cwe-321", "api-key", "apikey", "private-key", "token",
 }
 
-func saysSecret(names ...string) bool {
-	return slices.ContainsFunc(names, func(name string) bool {
-		name = strings.ToLower(name)
-		return slices.ContainsFunc(sarifSecrets, func(word string) bool { return strings.Contains(name, word) })
-	})
+func saysSecret(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc(sarifSecrets, func(word string) bool { return strings.Contains(name, word) })
 }
 
 // sarifReport is what has been read.
@@ -82,13 +80,47 @@ type sarifRun struct {
 	byID          map[string]int
 	results       []byte
 	failed        bool
+	// scanner: of one for vulnerabilities; secret: of one for secrets.
+	scanner, secret bool
 }
 
+// sarifRule is what results need to know of a rule. What its tags say is decided
+// once, and not for each of its results.
 type sarifRule struct {
 	id, title, level, score string
-	tags, purls             []string
 	cvss                    []CVSS
+	// of is what it is about, if that is no vulnerability.
+	of FindingKind
+	// said and severity are the tool's own word, if a tag is one.
+	said     string
+	severity Severity
+	// secret: its results may quote one; vulnerability: its tags say so.
+	secret, vulnerability bool
+	// packaged: it is about a package, whose URL is purl.
+	packaged bool
+	purl     string
 }
+
+// decide ends the reading of a rule.
+func (rule *sarifRule) decide(tags, purls []string) {
+	rule.of, rule.secret = FindingCheck, saysSecret(rule.title)
+	for _, tag := range tags {
+		rule.secret = rule.secret || saysSecret(tag)
+		rule.vulnerability = rule.vulnerability || strings.EqualFold(tag, "vulnerability")
+		if s := NormalSeverity(tag); s != SeverityUnknown { // Trivy's own word is one of them
+			rule.said, rule.severity = tag, s
+		}
+		if kind := sarifKinds[strings.ToLower(tag)]; kind != "" && rule.of == FindingCheck {
+			rule.of = kind
+		}
+	}
+	if len(purls) > 0 {
+		rule.packaged, rule.purl = true, purls[0]
+	}
+}
+
+// sarifKinds are tags that say what a rule is about.
+var sarifKinds = map[string]FindingKind{"secret": FindingSecret, "misconfiguration": FindingMisconfiguration, "license": FindingLicense}
 
 func readSARIF(d *document) (Evidence, error) {
 	if version := d.text("version"); version != sarifVersion {
@@ -166,7 +198,7 @@ func (s *sarifReport) endRun(place string) error {
 		return unreadable(place+".tool.driver.name", "missing")
 	}
 	tool := strings.ToLower(run.tool)
-	isScanner := isSARIFScanner(tool)
+	run.scanner, run.secret = isSARIFScanner(tool), saysSecret(tool)
 	if s.Tool == "" {
 		s.Tool, s.ToolVersion = keep(tool), keep(run.version)
 	} else if s.Tool != tool {
@@ -195,8 +227,8 @@ func (s *sarifReport) endRun(place string) error {
 		}
 	}
 	found := len(s.Findings) - before
-	s.scanner = s.scanner || vulnerabilities > 0 || isScanner
-	s.others = s.others || found > vulnerabilities && vulnerabilities == 0 || !isScanner && vulnerabilities == 0
+	s.scanner = s.scanner || vulnerabilities > 0 || run.scanner
+	s.others = s.others || found > vulnerabilities && vulnerabilities == 0 || !run.scanner && vulnerabilities == 0
 	return nil
 }
 
@@ -225,6 +257,7 @@ func (s *sarifReport) component(driver bool) error {
 
 func (s *sarifReport) rule() error {
 	r, rule := s.r, sarifRule{}
+	var tags, purls []string
 	if len(s.run.rules) == maxItems {
 		return r.wrong("more than %d rules", maxItems)
 	}
@@ -242,10 +275,19 @@ func (s *sarifReport) rule() error {
 				return nil
 			})
 		case "properties":
-			return r.object(func(name []byte) error { return s.ruleProperty(&rule, string(name)) })
+			return r.object(func(name []byte) error {
+				switch string(name) {
+				case "tags":
+					return r.texts(&tags)
+				case "purls":
+					return r.texts(&purls)
+				}
+				return s.ruleProperty(&rule, string(name))
+			})
 		}
 		return nil
 	})
+	rule.decide(tags, purls)
 	if _, twice := s.run.byID[rule.id]; !twice {
 		s.run.byID[rule.id] = len(s.run.rules)
 	}
@@ -266,14 +308,8 @@ func (s *sarifReport) message(to *string) error {
 var sarifVectors = map[string]string{"cvssv2": "2.0", "cvssv3": "3.1", "cvssv40": "4.0"}
 
 func (s *sarifReport) ruleProperty(rule *sarifRule, name string) error {
-	r := s.r
-	switch name {
-	case "security-severity":
+	if name == "security-severity" {
 		return s.scalar(&rule.score)
-	case "tags":
-		return r.texts(&rule.tags)
-	case "purls":
-		return r.texts(&rule.purls)
 	}
 	scale, rest, _ := strings.Cut(strings.ToLower(name), "_")
 	version := sarifVectors[scale]

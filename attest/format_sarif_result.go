@@ -65,9 +65,9 @@ func (s *sarifReport) result(tool string) error {
 		return nil
 	}
 	rule := s.ruleOf(&one)
-	f := one.finding(rule, s.isVulnerability(rule, one.ruleID, tool))
+	f := one.finding(rule, s.isVulnerability(rule, one.ruleID))
 	if f.Kind != FindingVulnerability {
-		s.secret = s.secret || saysSecret(append([]string{tool, one.ruleID, rule.title}, rule.tags...)...)
+		s.secret = s.secret || s.run.secret || rule.secret || saysSecret(one.ruleID)
 	}
 	f.Tool = keep(tool)
 	return s.add(r.place, f)
@@ -75,14 +75,14 @@ func (s *sarifReport) result(tool string) error {
 
 // ruleOf finds a result's rule, by its place in the list if there is one, or
 // by its id; a hierarchical id ("CA1000/1") is of the rule in front.
-func (s *sarifReport) ruleOf(one *sarifResult) sarifRule {
+func (s *sarifReport) ruleOf(one *sarifResult) *sarifRule {
 	if i := one.ruleIndex; i >= 0 && i < len(s.run.rules) && (one.ruleID == "" || s.run.rules[i].id == one.ruleID) {
 		one.ruleID = s.run.rules[i].id
-		return s.run.rules[i]
+		return &s.run.rules[i]
 	}
-	for id := one.ruleID; id != ""; {
+	for id, steps := one.ruleID, 0; id != "" && steps < maxRuleSteps; steps++ {
 		if i, ok := s.run.byID[id]; ok {
-			return s.run.rules[i]
+			return &s.run.rules[i]
 		}
 		cut := strings.LastIndexByte(id, '/')
 		if cut < 0 {
@@ -90,17 +90,16 @@ func (s *sarifReport) ruleOf(one *sarifResult) sarifRule {
 		}
 		id = id[:cut]
 	}
-	return sarifRule{}
+	return &sarifRule{of: FindingCheck}
 }
+
+// maxRuleSteps bounds the steps of a hierarchical id that are looked up.
+const maxRuleSteps = 16
 
 // isVulnerability tells a vulnerability of a package from what code scanners
 // find.
-func (s *sarifReport) isVulnerability(rule sarifRule, id, tool string) bool {
-	if len(rule.purls) > 0 || sarifID.MatchString(id) {
-		return true
-	}
-	isTag := func(tag string) bool { return strings.EqualFold(tag, "vulnerability") }
-	return slices.ContainsFunc(rule.tags, isTag) && isSARIFScanner(tool)
+func (s *sarifReport) isVulnerability(rule *sarifRule, id string) bool {
+	return rule.packaged || sarifID.MatchString(id) || rule.vulnerability && s.run.scanner
 }
 
 func (s *sarifReport) location(one *sarifResult) error {
@@ -162,7 +161,7 @@ func (s *sarifReport) suppression(one *sarifResult) error {
 }
 
 // finding says the result in the terms of all tools.
-func (one *sarifResult) finding(rule sarifRule, vulnerability bool) Finding {
+func (one *sarifResult) finding(rule *sarifRule, vulnerability bool) Finding {
 	f := Finding{
 		Kind: FindingCheck, ID: one.ruleID, Title: rule.title, Locations: one.locations, Suppressed: one.suppressed, CVSS: slices.Clone(rule.cvss), Coarse: true,
 	}
@@ -172,17 +171,12 @@ func (one *sarifResult) finding(rule sarifRule, vulnerability bool) Finding {
 	case score > 0:
 		f.SaidSeverity, f.Severity, f.Score = rule.score, scoredSeverity(score), score
 	case vulnerability:
-		f.SaidSeverity = level
-		for _, tag := range rule.tags { // Trivy's own word is one of them
-			if s := NormalSeverity(tag); s != SeverityUnknown {
-				f.SaidSeverity, f.Severity = tag, s
-			}
-		}
+		f.SaidSeverity, f.Severity = cmp.Or(rule.said, level), rule.severity
 	default:
 		f.SaidSeverity, f.Severity = level, levelSeverity(level)
 	}
 	if !vulnerability {
-		f.CVSS, f.Kind = nil, checkKind(rule)
+		f.CVSS, f.Kind = nil, rule.of
 		return f
 	}
 	f.Kind = FindingVulnerability
@@ -190,28 +184,13 @@ func (one *sarifResult) finding(rule sarifRule, vulnerability bool) Finding {
 	if m := sarifID.FindStringSubmatch(f.ID); m != nil && m[2] != "" {
 		f.ID, f.Package = m[1], cmp.Or(f.Package, m[2])
 	}
-	if len(rule.purls) > 0 {
-		f.PURL = rule.purls[0]
+	if rule.packaged {
+		f.PURL = rule.purl
 		if p, ok := parsePURL(f.PURL); ok {
 			f.Package, f.Version = cmp.Or(f.Package, p.name), cmp.Or(f.Version, p.version)
 		}
 	}
 	return f
-}
-
-// checkKind is what a rule that is not about a vulnerability is about.
-func checkKind(rule sarifRule) FindingKind {
-	for _, tag := range rule.tags {
-		switch strings.ToLower(tag) {
-		case "secret":
-			return FindingSecret
-		case "misconfiguration":
-			return FindingMisconfiguration
-		case "license":
-			return FindingLicense
-		}
-	}
-	return FindingCheck
 }
 
 // readText takes the package out of a message as Trivy writes it, for want of

@@ -22,6 +22,8 @@ type sbomReader struct {
 	components, packages, graph, artifacts bool
 	bomNames
 	wrapped bool // by old cosign, in Data
+	// reserved is a member that only the service writes.
+	reserved string
 }
 
 // readSBOM reads one document; the caller sees to what follows it.
@@ -38,6 +40,9 @@ func readSBOM(r *jsonReader) (*sbomReader, error) {
 
 // member reads a member of the document.
 func (s *sbomReader) member(name []byte) error {
+	if isReserved(name) {
+		s.reserved = string(name)
+	}
 	switch string(name) {
 	case "bomFormat":
 		return s.r.string(&s.bomFormat)

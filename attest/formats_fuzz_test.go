@@ -51,6 +51,9 @@ func checkReader(t *testing.T, want string, file []byte) {
 	if d.Predicate == nil {
 		return
 	}
+	if len(d.Predicate) > attest.MaxEvidenceBytes {
+		t.Fatalf("a predicate of %d bytes, which nobody reads", len(d.Predicate))
+	}
 	// What VEX becomes in OpenVEX is looked at in tables: its names are spelt in
 	// many ways.
 	if d.Evidence.VEX != nil && !d.Embedded {

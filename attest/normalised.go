@@ -162,17 +162,16 @@ func NormalisedScan(s Scan) (predicateType string, predicate []byte, err error) 
 			Started  string `json:"scanStartedOn,omitempty"`
 		} `json:"metadata"`
 		Scanner struct {
-			DB      db       `json:"db"`
-			Result  []result `json:"result"`
-			URI     string   `json:"uri"`
-			Version string   `json:"version,omitempty"`
+			DB      db              `json:"db"`
+			Result  json.RawMessage `json:"result"`
+			URI     string          `json:"uri"`
+			Version string          `json:"version,omitempty"`
 		} `json:"scanner"`
 	}{Hallmark: s.written()}
 	out.Metadata.Finished, out.Metadata.Started = stamp(s.FinishedAt), stamp(s.StartedAt)
 	out.Scanner.URI, out.Scanner.Version, out.Scanner.DB.LastUpdate = scannerURI(s.Tool), s.ToolVersion, stamp(s.DatabaseAt)
-	out.Scanner.Result = make([]result, len(s.Findings))
-	for i := range s.Findings {
-		f := &s.Findings[i]
+	out.Scanner.Result = empty
+	list, err := encodeList(s.Findings, func(f *Finding) result {
 		annotation := writeFinding(f)
 		annotation.ID = ""
 		severity := []rating{{"hallmark", string(f.Severity)}}
@@ -181,9 +180,12 @@ func NormalisedScan(s Scan) (predicateType string, predicate []byte, err error) 
 				severity = append(severity, rating{"CVSSv" + strings.ReplaceAll(c.Version, ".", ""), c.Vector})
 			}
 		}
-		out.Scanner.Result[i] = result{[]findingJSON{annotation}, f.ID, severity}
+		return result{[]findingJSON{annotation}, f.ID, severity}
+	})
+	if err != nil {
+		return "", nil, err
 	}
-	predicate, err = encodeJSON(out)
+	predicate, err = withList(out, "result", list)
 	return vulnsType, predicate, err
 }
 
@@ -218,6 +220,9 @@ func encodeJSON(v any) ([]byte, error) {
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return nil, fmt.Errorf("encode a predicate: %w", err)
+	}
+	if b.Len() > maxWritten {
+		return nil, errWritten()
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

@@ -34,6 +34,9 @@ type Document struct {
 	// Predicate is nil for such a file, and for one that was read as a stream.
 	Predicate []byte
 	Evidence  Evidence
+	// Reserved is a member of the file that only the service writes in predicates,
+	// or "": such a file is no tool's.
+	Reserved string
 	// Original is the file. Whether Predicate holds it byte for byte is Embedded.
 	Original Original
 	Embedded bool
@@ -127,7 +130,9 @@ func recognise(top *document, file []byte) (Document, error) {
 		if err != nil {
 			return Document{}, err
 		}
-		return f.document(file, ev)
+		d, err := f.document(file, ev)
+		d.Reserved = top.reserved()
+		return d, err
 	}
 	if len(others) > 0 {
 		return Document{}, otherKind(top.want, Evidence{Format: others[0].name, Kind: others[0].kind})
@@ -162,6 +167,9 @@ func (f format) document(file []byte, ev Evidence) (Document, error) {
 	}
 	d.Evidence.Named = nil // what a report says of itself is not the service's word
 	predicateType, predicate, err := f.wrap(file, d)
+	if err == nil && len(predicate) > MaxEvidenceBytes {
+		err = errWritten()
+	}
 	if err != nil {
 		return Document{}, inFormat(err, f.name)
 	}
@@ -297,7 +305,7 @@ func readStreamed(head []byte, src io.Reader) (Document, error) {
 		if f.name == name {
 			return Document{
 				PredicateType: f.types[0], Evidence: Evidence{Kind: EvidenceSBOM, Format: name, SBOM: &s.sbom},
-				Original: Original{MediaType: f.media},
+				Original: Original{MediaType: f.media}, Reserved: s.reserved,
 			}, nil
 		}
 	}

@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,30 +25,91 @@ const EvidenceChartImages = "chart-images"
 type ChartImagesRequirement struct {
 	// Pinned asks that the chart names every image by its digest. A tag may lead to another image tomorrow.
 	Pinned bool `json:"pinned,omitempty"`
+	// Values says with which values the chart must be rendered: "defaults" (the default), its own, which everybody gets who gives none;
+	// or "any", those that a job has given will do if it cannot be rendered without. Its images are those of all renderings either way.
+	Values string `json:"values,omitempty"`
 	// WithoutGuesses leaves out what is only taken for an image by its form, in resources of kinds that nobody here knows.
 	WithoutGuesses bool `json:"withoutGuesses,omitempty"`
 }
 
+// What Values says.
+const (
+	valuesDefaults = "defaults"
+	valuesAny      = "any"
+)
+
 // ChartImages is what a chart refers to.
 type ChartImages struct {
-	Images   []ChartImage
-	Given    bool     // rendered with values that a job has given
-	Problems []string // what could not be rendered or read
-	Unread   []string // of it, what was rendered: images may be in it
+	Renders []ChartRender
+	Images  []ChartImage
+}
+
+// ChartRender is one time that a chart was rendered.
+type ChartRender struct {
+	Values     string // defaults or given
+	Digest     string // of the given values
+	Operation  string // install or upgrade
+	Kubernetes string // the version that the chart was told
+	APIs       string // usual, asked or few
+	Manifests  int
+	Failed     bool   // it could not be rendered
+	Problem    string // what could not be rendered or read
+	Unread     string // of it, what was rendered: images may be in it
 }
 
 // ChartImage is one image of a chart.
 type ChartImage struct {
-	Reference string
-	Pinned    bool // by its digest, in the chart
-	Signed    bool
-	Guessed   bool
-	Problem   string // why it is not signed
+	Reference, Canonical string
+	Places               []string
+	Digest               string
+	Pinned               bool // by its digest, in the chart
+	Signed               bool
+	Signers              []string // who had it signed
+	Guessed              bool
+	Revoked              string // when and why it was; "" if it was not
+	Problem              string // why it is not signed
+}
+
+// Given reports whether the chart was rendered with values that a job has given, too.
+func (c *ChartImages) Given() bool {
+	return slices.ContainsFunc(c.Renders, func(r ChartRender) bool { return r.Digest != "" })
+}
+
+// unrendered returns why the chart could not be rendered with its defaults, or "". What it does for an upgrade, or in an unusual cluster,
+// is looked at as far as it can be.
+func (c *ChartImages) unrendered() string {
+	for _, r := range c.Renders {
+		if r.Values == valuesDefaults { // the first is the usual installation
+			if r.Failed {
+				return cmp.Or(r.Problem, "it does not say why")
+			}
+			return ""
+		}
+	}
+	return "it was not tried"
+}
+
+// unread returns what was rendered and could not be read, or "".
+func (c *ChartImages) unread() string {
+	for _, r := range c.Renders {
+		if r.Unread != "" {
+			return r.Unread
+		}
+	}
+	return ""
 }
 
 // makesItself reports whether statements of this type are the service's own.
 func makesItself(predicateType string) bool {
 	return predicateType == PredicateProvenance || predicateType == PredicateSummary || predicateType == PredicateChartImages
+}
+
+// check holds a requirement to what there is.
+func (r *ChartImagesRequirement) check(path string) error {
+	if r != nil && !oneOf("", valuesDefaults, valuesAny)(r.Values) {
+		return fieldErrorf(path+".values", "must be %s or %s", valuesDefaults, valuesAny)
+	}
+	return nil
 }
 
 // checkProvenanceRule holds a rule for provenance files to what can be decided about an archive that is in no registry yet.
@@ -79,15 +141,26 @@ func checkChartInput(in Input) error {
 
 // insufficientImages returns what a chart's images lack, or "".
 func (g *gate) insufficientImages(c *ChartImages) string {
-	if len(c.Unread) > 0 {
-		return "it renders what cannot be read, and images may be in that: " + strings.Trim(shown(c.Unread[0]), `"`) + " (hint: helm lint)"
+	if why := c.tooLarge(); why != "" {
+		return why
+	}
+	if unread := c.unread(); unread != "" {
+		return "it renders what cannot be read, and images may be in that: " + told(unread) + " (hint: helm lint)"
+	}
+	if why := c.unrendered(); why != "" && g.spec.ChartImages.Values != valuesAny {
+		return "it cannot be rendered with its default values: " + told(why) +
+			" (hint: defaults that can be installed; or chartImages: {values: any} in the policy)"
 	}
 	var bad []string
+	advice := "sign the images before the chart"
 	for _, image := range c.Images {
 		if image.Guessed && g.spec.ChartImages.WithoutGuesses {
 			continue
 		}
 		switch {
+		case image.Revoked != "":
+			bad = append(bad, shownBare(image.Reference)+" is revoked"+why(image.Revoked))
+			advice = "have the chart refer to others, and sign them before the chart"
 		case !image.Signed:
 			bad = append(bad, shownBare(image.Reference)+" is not signed"+why(image.Problem))
 		case g.spec.ChartImages.Pinned && !image.Pinned:
@@ -98,14 +171,23 @@ func (g *gate) insufficientImages(c *ChartImages) string {
 		return ""
 	}
 	slices.Sort(bad)
-	return listed(bad, ", ") + "; sign the images before the chart"
+	return listed(bad, ", ") + "; " + advice
+}
+
+// told repeats what somebody's template says: how it began and how it ended.
+func told(s string) string {
+	const head, tail = maxShown / 3, maxShown / 2
+	if len(s) > maxShown {
+		s = strings.ToValidUTF8(s[:head], "") + " … " + strings.ToValidUTF8(s[len(s)-tail:], "")
+	}
+	return strings.Trim(shown(s), `"`)
 }
 
 func why(problem string) string {
 	if problem == "" {
 		return ""
 	}
-	return " (" + strings.Trim(shown(problem), `"`) + ")"
+	return " (" + told(problem) + ")"
 }
 
 // summary says what a chart refers to.
@@ -117,8 +199,19 @@ func (c *ChartImages) summary() string {
 		}
 	}
 	said := fmt.Sprintf("%s, %d signed", count(len(c.Images), "image"), signed)
-	if len(c.Problems) > 0 {
-		said += "; " + listed(c.Problems, "; ")
+	var problems []string
+	for _, r := range c.Renders {
+		if r.Problem == "" {
+			continue
+		}
+		word := "with " + r.Values + " values"
+		if r.Operation != "" && (r.Operation != "install" || r.APIs != "usual") {
+			word += ", " + r.Operation + " on Kubernetes " + r.Kubernetes
+		}
+		problems = append(problems, word+": "+told(r.Problem))
+	}
+	if len(problems) > 0 {
+		said += "; " + listed(problems, "; ")
 	}
 	return said
 }

@@ -4,6 +4,7 @@ package policy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,9 @@ func chartImages(in policy.Input, images ...policy.ChartImage) policy.Document {
 	const attestor = "https://hallmark.example/attestor"
 	return policy.Document{
 		Kind: policy.EvidenceChartImages, PredicateType: policy.PredicateChartImages, Digest: in.Digest, Signer: attestor, Author: attestor,
-		At: in.Now, ChartImages: &policy.ChartImages{Images: images},
+		At: in.Now, ChartImages: &policy.ChartImages{
+			Images: images, Renders: []policy.ChartRender{{Values: "defaults", Operation: "install", Kubernetes: "v1.37.0", APIs: "usual", Manifests: 1}},
+		},
 	}
 }
 
@@ -69,6 +72,7 @@ func TestChartProvenance(t *testing.T) {
 		"{sbom: true}":                               "can require nothing but chartImages",
 		"{chartImages: {}, scan: {maxAge: 1h}}":      "can require nothing but chartImages",
 		"{chartImages: {pinned: 1}}":                 "must be true or false",
+		"{chartImages: {values: given}}":             "chartImages.values: must be defaults or any",
 		"{chartImages: {}, signers: [somebody]}":     "is for trust policies",
 		"{chartImages: {}, conditions: [{name: a}]}": "", // of some kind
 	} {
@@ -86,6 +90,11 @@ func TestChartImages(t *testing.T) {
 	signed := policy.ChartImage{Reference: "registry.example/acme/app@sha256:00", Pinned: true, Signed: true}
 	byTag := policy.ChartImage{Reference: "registry.example/acme/app:1", Signed: true}
 	unsigned := policy.ChartImage{Reference: "docker.io/library/nginx:1", Problem: "not in the central registry"}
+	revoked := policy.ChartImage{Reference: "registry.example/acme/old:1", Revoked: "on 2026-01-02: a hole", Problem: "it is revoked"}
+	withoutDefaults := func(d *policy.Document) {
+		d.ChartImages.Renders[0].Failed, d.ChartImages.Renders[0].Problem = true, "say who"
+		d.ChartImages.Renders = append(d.ChartImages.Renders, policy.ChartRender{Values: "given", Digest: "sha256:00", Operation: "install", Manifests: 1})
+	}
 	guess := policy.ChartImage{Reference: "some/thing:1", Guessed: true}
 	for _, tc := range []struct {
 		name, require string
@@ -100,7 +109,16 @@ func TestChartImages(t *testing.T) {
 		{"pinned", "{pinned: true}", []policy.ChartImage{signed}, nil, ""},
 		{"a guess", "{}", []policy.ChartImage{guess}, nil, "some/thing:1 is not signed"},
 		{"without guesses", "{withoutGuesses: true}", []policy.ChartImage{guess}, nil, ""},
-		{"something that cannot be read", "{withoutGuesses: true}", []policy.ChartImage{signed}, func(d *policy.Document) { d.ChartImages.Unread = []string{"a.yaml: not YAML"} }, "images may be in that: a.yaml: not YAML"},
+		{"something that cannot be read", "{withoutGuesses: true}", []policy.ChartImage{signed}, func(d *policy.Document) { d.ChartImages.Renders[0].Unread = "a.yaml: not YAML" }, "images may be in that: a.yaml: not YAML"},
+		{"revoked", "{}", []policy.ChartImage{signed, revoked}, nil, "registry.example/acme/old:1 is revoked (on 2026-01-02: a hole); have the chart refer to others"},
+		{"no defaults", "{}", []policy.ChartImage{signed}, withoutDefaults, "it cannot be rendered with its default values: say who (hint: "},
+		{"no defaults, and it says so", "{values: defaults}", []policy.ChartImage{signed}, withoutDefaults, "say who"},
+		{"no defaults, but given ones", "{values: any}", []policy.ChartImage{signed}, withoutDefaults, ""},
+		{"not tried", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.ChartImages.Renders = nil }, "it was not tried"},
+		{"no upgrade", "{}", []policy.ChartImage{signed}, func(d *policy.Document) {
+			d.ChartImages.Renders = append(d.ChartImages.Renders, policy.ChartRender{Values: "defaults", Operation: "upgrade", Failed: true, Problem: "give the password"})
+		}, ""},
+		{"a flood", "{}", slices.Repeat([]policy.ChartImage{signed}, 513), nil, "it lists 513 images, more than 512"},
 		{"a job's own word", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.Author = "https://github.com/acme/app/x.yml" }, "not by the service itself"},
 		{"about another chart", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.Digest = "sha256:" + strings.Repeat("b", 64) }, "none (hint: "},
 		{"unreadable", "{}", []policy.ChartImage{signed}, func(d *policy.Document) { d.ChartImages, d.Problem = nil, "$.images: missing" }, "$.images: missing"},
@@ -178,5 +196,60 @@ func TestTrustPolicyHasNoChartImages(t *testing.T) {
 	})
 	if err == nil || !strings.Contains(err.Error(), "is for signing policies") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Conditions read a chart's images, and nothing of them that is not there.
+func TestChartImagesConditions(t *testing.T) {
+	const ci = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main"
+	images := []policy.ChartImage{{
+		Reference: "registry.example/acme/app:1", Canonical: "registry.example/acme/app:1", Digest: "sha256:01", Signed: true, Signers: []string{ci, "https://other"},
+		Places: []string{"Deployment/app spec.template.spec.containers[0].image"},
+	}}
+	for expression, holds := range map[string]bool{
+		`evidence.chartImages.images.size() == 1 && evidence.chartImages.renders[0].manifests == 1`:                             true,
+		`evidence.chartImages.images.all(i, i.signers.exists(s, s.startsWith("https://github.com/acme/")))`:                     true,
+		`evidence.chartImages.images.all(i, "https://nobody" in i.signers)`:                                                     false,
+		`evidence.chartImages.images.all(i, i.canonical.startsWith("registry.example/acme/") && !i.guessed && i.digest != "")`:  true,
+		`evidence.chartImages.images.all(i, i.pinned)`:                                                                          false,
+		`evidence.chartImages.images.exists(i, i.revoked || !i.signed || i.reference == "")`:                                    false,
+		`evidence.chartImages.images.all(i, i.places.all(p, p.startsWith("Deployment/")))`:                                      true,
+		`evidence.chartImages.renders.exists(r, r.operation == "upgrade" || r.values == "given" || r.digest != "" || r.failed)`: false,
+		`evidence.chartImages.renders.all(r, r.kubernetes == "v1.37.0" && r.apis == "usual")`:                                   true,
+	} {
+		p, err := chartRule(t, "[sign]", "[chart, image]", "\n    chartImages: {}\n    conditions:\n    - {name: asked, message: no, expression: '"+expression+"'}")
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		in := chartInput(policy.ActionSign)
+		in.Evidence = []policy.Document{chartImages(in, images...)}
+		decision := p.Decide(in)
+		if _, ok := decision.Grant(); ok != holds {
+			t.Errorf("%s: granted %v: %v", expression, ok, decision.Refusal())
+		}
+		if !holds && !strings.Contains(decision.Refusal().Reasons[0], "the chart refers to 1 image: registry.example/acme/app:1 (by "+ci) {
+			t.Errorf("%s: %q", expression, decision.Refusal().Reasons)
+		}
+	}
+	for expression, says := range map[string]string{
+		`evidence.chartImages.images.all(i, i.sighed)`: "undefined field",
+		`evidence.chartImages.size() == 0`:             "no matching overload",
+		`evidence.scan.age < duration("1h")`:           "hint: an expression reads only evidence",
+		`evidence.chartImages.images.all(i, evidence.chartImages.images.all(j, evidence.chartImages.images.all(k, i.signed)))`: "nesting limit",
+	} {
+		if _, err := chartRule(t, "[sign]", "[chart]", "\n    chartImages: {}\n    conditions:\n    - {name: asked, message: no, expression: '"+expression+"'}"); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", expression, err, says)
+		}
+	}
+	// Of an image nothing is asked.
+	p, err := chartRule(t, "[sign]", "[image]", "\n    chartImages: {}\n    conditions:\n    - {name: asked, message: no, expression: 'evidence.chartImages.images.all(i, i.pinned)'}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := chartInput(policy.ActionSign)
+	in.Kind = policy.KindImage
+	if _, ok := p.Decide(in).Grant(); !ok {
+		t.Errorf("an image: %v", p.Decide(in).Refusal())
 	}
 }

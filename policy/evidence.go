@@ -50,7 +50,6 @@ type SBOM struct {
 	Version  string
 	Packages int
 	Serial   string // "<uuid>/<version>" of a CycloneDX document, in lower case: what BOM-Links name; "" if it has none
-	Original string // as in Document
 }
 
 // Scan is one run of a scanner, or of another program that reports findings.
@@ -60,7 +59,6 @@ type Scan struct {
 	FinishedAt, DatabaseAt time.Time
 	Nothing                string   // why nothing was looked at; "" if something was
 	Looked                 []string // the kinds of findings that were looked for, as far as the report says
-	Original               string   // as in Document
 	Findings               []Finding
 }
 

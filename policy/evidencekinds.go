@@ -70,6 +70,7 @@ func evidenceVariables(spec *EvidenceRequirement) []evidenceVariable {
 		{EvidenceScan, varScan, scanType, spec.Scan != nil},
 		{EvidenceTest, varTests, testsType, spec.Tests},
 		{EvidenceProvenance, varProvenance, provenanceType, spec.Provenance},
+		{EvidenceChartImages, varChartImages, chartImagesType, spec.ChartImages != nil},
 	}
 	for _, k := range reportKinds {
 		asked := slices.ContainsFunc(spec.Reports, func(r ReportRequirement) bool { return r.Kind == k.kind })

@@ -86,10 +86,10 @@ var (
 		"embedded": field(types.BoolType, func(s *scanView) any { return !s.referenced }),
 	})
 	sbomType = newObject("SBOM", map[string]*types.FieldType{
-		"format":   field(types.StringType, func(s *SBOM) any { return s.Format }),
-		"version":  field(types.StringType, func(s *SBOM) any { return s.Version }),
-		"packages": field(types.IntType, func(s *SBOM) any { return int64(s.Packages) }),
-		"embedded": field(types.BoolType, func(s *SBOM) any { return s.Original == "" }),
+		"format":   field(types.StringType, func(s *sbomView) any { return s.format }),
+		"version":  field(types.StringType, func(s *sbomView) any { return s.version }),
+		"packages": field(types.IntType, func(s *sbomView) any { return int64(s.packages) }),
+		"embedded": field(types.BoolType, func(s *sbomView) any { return s.embedded }),
 	})
 	testsType = newObject("Tests", map[string]*types.FieldType{
 		"result": field(types.StringType, func(t *TestResult) any { return t.Result }),
@@ -107,7 +107,7 @@ var (
 )
 
 // objects are all of them, by the name of their type.
-var objects = objectsByName(findingType, scanType, sbomType, testsType, provenanceType)
+var objects = objectsByName(findingType, scanType, sbomType, testsType, provenanceType, chartImagesType, chartImageType, chartRenderType)
 
 func objectsByName(all ...*object) map[string]*object {
 	byName := make(map[string]*object, len(all))
@@ -163,12 +163,14 @@ func (e evidenceTypes) NativeToValue(v any) ref.Val {
 		return v
 	case *scanView:
 		return objectValue{scanType.celType, v}
-	case *SBOM:
+	case *sbomView:
 		return objectValue{sbomType.celType, v}
 	case *TestResult:
 		return objectValue{testsType.celType, v}
 	case *Provenance:
 		return objectValue{provenanceType.celType, v}
+	case *chartView:
+		return objectValue{chartImagesType.celType, v}
 	}
 	return e.Adapter.NativeToValue(v)
 }
@@ -234,6 +236,7 @@ type scanView struct {
 	findings []ref.Val // *judged
 	// referenced says that some report is kept beside its statement.
 	referenced bool
+	vexUnread  bool
 }
 
 func (s *scanView) list(findings []ref.Val) ref.Val {

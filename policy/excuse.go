@@ -4,6 +4,7 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type excuses struct {
 	index       string // the digest of what is judged: what is said of it is said of its platforms
 	comparisons int
 	around      []*excuse // of one finding; reused
+	turn        int       // how many findings were asked about
 }
 
 // excuse is one statement.
@@ -32,8 +34,9 @@ type excuse struct {
 	document  *Document
 	excuses   bool // or takes an excuse back
 	why       string
-	cves      []string // among its ids
-	cost      int      // names that are held against each finding
+	cves      map[string]bool // among its ids, folded
+	cost      int             // names that are held against each finding
+	turn      int             // of the finding that it was found for last
 	products  []product
 }
 
@@ -96,7 +99,10 @@ func (x *excuses) add(d *Document, s *VEXStatement, author vexAuthor, now time.T
 	for _, id := range append([]string{s.Vulnerability}, s.Aliases...) {
 		id = strings.ToLower(id)
 		if isCVE(id) {
-			e.cves = append(e.cves, id)
+			if e.cves == nil {
+				e.cves = make(map[string]bool)
+			}
+			e.cves[id] = true
 		}
 		if known := x.byID[id]; len(known) == 0 || known[len(known)-1] != e {
 			x.byID[id] = append(known, e)
@@ -117,6 +123,10 @@ func (x *excuses) of(f *Finding, digest string) string {
 	if len(x.byID) == 0 || (f.Kind != "" && f.Kind != findingVulnerability) {
 		return ""
 	}
+	if x.ended() {
+		return ""
+	}
+	x.turn++
 	x.around = x.about(x.around[:0], f.ID)
 	for _, alias := range f.Aliases {
 		x.around = x.about(x.around, alias)
@@ -125,9 +135,11 @@ func (x *excuses) of(f *Finding, digest string) string {
 		return ""
 	}
 	for _, e := range x.around {
-		x.comparisons += e.cost
+		if x.comparisons += e.cost; len(e.cves) > 0 {
+			x.comparisons += 1 + len(f.Aliases)
+		}
 	}
-	if x.comparisons > maxComparisons {
+	if x.ended() {
 		return ""
 	}
 	found, known := parsePURL(f.PURL)
@@ -139,7 +151,7 @@ func (x *excuses) of(f *Finding, digest string) string {
 		m := e.means(f, &found, known, x.names, digests)
 		return m == matchNo || (e.excuses && m != matchYes)
 	})
-	if x.comparisons += x.pairs(); x.comparisons > maxComparisons {
+	if x.comparisons += x.pairs(); x.ended() {
 		return ""
 	}
 	var best *excuse
@@ -165,22 +177,41 @@ func (x *excuses) pairs() int {
 	return n * len(x.around)
 }
 
-// about appends the statements under an id. It folds without making garbage, since of thousands of findings few have statements.
+// ended reports whether nothing is compared any more.
+func (x *excuses) ended() bool { return x.comparisons > maxComparisons }
+
+// vexUnread is said where findings were not held against all that speaks of them.
+var vexUnread = fmt.Sprintf("VEX is not read for all findings: more than %d comparisons", maxComparisons)
+
+// about appends the statements under an id that are not there yet. Of thousands of findings few have statements.
 func (x *excuses) about(list []*excuse, id string) []*excuse {
-	var folded [64]byte
-	if len(id) > len(folded) {
-		return append(list, x.byID[strings.ToLower(id)]...)
-	}
-	n := copy(folded[:], id)
-	for i, c := range folded[:n] {
-		switch {
-		case 'A' <= c && c <= 'Z':
-			folded[i] = c + 'a' - 'A'
-		case c >= 0x80:
-			return append(list, x.byID[strings.ToLower(id)]...)
+	known := lookup(x.byID, id)
+	x.comparisons += len(known)
+	for _, e := range known {
+		if e.turn != x.turn {
+			e.turn = x.turn
+			list = append(list, e)
 		}
 	}
-	return append(list, x.byID[string(folded[:n])]...)
+	return list
+}
+
+// lookup finds an id in whatever case, without making garbage.
+func lookup[T any](folded map[string]T, id string) T {
+	var buffer [64]byte
+	if len(id) > len(buffer) {
+		return folded[strings.ToLower(id)]
+	}
+	n := copy(buffer[:], id)
+	for i, c := range buffer[:n] {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			buffer[i] = c + 'a' - 'A'
+		case c >= 0x80:
+			return folded[strings.ToLower(id)]
+		}
+	}
+	return folded[string(buffer[:n])]
 }
 
 // sameVulnerability tells apart what only shares an advisory: one of a distribution is about many CVEs. It was found by an id that both have.
@@ -198,7 +229,7 @@ func (e *excuse) sameVulnerability(f *Finding) bool {
 			continue
 		}
 		cves = true
-		if slices.ContainsFunc(e.cves, func(own string) bool { return strings.EqualFold(own, id) }) {
+		if lookup(e.cves, id) {
 			return true
 		}
 	}

@@ -113,7 +113,10 @@ func checkPatterns(root ast.NavigableExpr) error {
 type sizes struct{}
 
 // EstimateSize implements checker.CostEstimator. claimValues and variables hold every input to these bounds.
-func (sizes) EstimateSize(checker.AstNode) *checker.SizeEstimate {
+func (sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
+	if longest, ok := chartSize(node.Path()); ok {
+		return &checker.SizeEstimate{Min: 0, Max: longest}
+	}
 	return &checker.SizeEstimate{Min: 0, Max: max(maxClaimText, maxClaimNodes)}
 }
 

@@ -275,6 +275,29 @@ func TestIndexes(t *testing.T) {
 			t.Errorf("%+v: allowed is %t", tc, got)
 		}
 	}
+	// An expression sees the worst of all of them, member by member.
+	sbom := func(digest string, packages int, format, original string) policy.Document {
+		return doc(policy.EvidenceSBOM, func(d *policy.Document) {
+			d.Digest, d.Original, d.Bundle = digest, original, "sha256:"+digest
+			d.SBOM = &policy.SBOM{Format: format, Version: "1", Packages: packages}
+		})
+	}
+	for expression, allowed := range map[string]bool{
+		"evidence.sbom.packages == 3": true, "evidence.sbom.embedded": false, `evidence.sbom.format == "SPDX"`: false, `evidence.sbom.format == "CycloneDX"`: false, `evidence.sbom.version == "1"`: true,
+	} {
+		p := parse(t, gated("sbom: true\nindex: platforms\nconditions:\n- {name: c, expression: '"+expression+"', message: m}"))
+		documents := []policy.Document{sbom(armDigest, 3, "SPDX", ""), sbom(otherImage, 9, "CycloneDX", "sha256:aa")}
+		if got := decideOn(p, documents, index(armDigest, otherImage)).Refusal() == nil; got != allowed {
+			t.Errorf("%s: allowed %t", expression, got)
+		}
+	}
+	tests := func(digest string, result policy.TestResult) policy.Document {
+		return doc(policy.EvidenceTest, func(d *policy.Document) { d.Digest, d.Bundle, d.Test = digest, "sha256:"+digest, &result })
+	}
+	p := parse(t, gated("tests: true\nindex: platforms\nconditions:\n- {name: c, expression: 'evidence.tests.result == \"WARNED\" && evidence.tests.warned == 2 && evidence.tests.passed == 1', message: m}"))
+	if refusal := decideOn(p, []policy.Document{tests(armDigest, policy.TestResult{Result: "WARNED", Passed: 9, Warned: 2}), tests(otherImage, policy.TestResult{Result: "PASSED", Passed: 1})}, index(armDigest, otherImage)).Refusal(); refusal != nil {
+		t.Errorf("tests of two platforms: %v", refusal.Reasons)
+	}
 	// An image has no platforms to look at.
 	if decideOn(parse(t, gated("sbom: true\nindex: platforms")), []policy.Document{about(digest)}).Refusal() != nil {
 		t.Error("an image is asked for platforms")

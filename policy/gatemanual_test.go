@@ -81,6 +81,13 @@ func TestWorkedGates(t *testing.T) {
 		}
 		return all
 	}
+	ownImage := policy.ChartImage{
+		Reference: "registry.corp.example/acme/app:1", Canonical: "registry.corp.example/acme/app:1", Signed: true,
+		Signers: []string{"https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main"},
+	}
+	refersTo := func(images ...policy.ChartImage) policy.Document {
+		return chartImages(policy.Input{Digest: digest, Now: judgedAt}, images...)
+	}
 	cases := []struct{ good, bad []policy.Document }{
 		{[]policy.Document{doc(policy.EvidenceSBOM, nil)}, []policy.Document{doc(policy.EvidenceSBOM, func(d *policy.Document) { d.SBOM.Packages = 1 })}},
 		{[]policy.Document{logged(scanOf(nil, openssl, zlib)), vexBy(security, nil)}, []policy.Document{bad}},
@@ -101,12 +108,15 @@ func TestWorkedGates(t *testing.T) {
 		},
 		{onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy")), onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy"))[:3]},
 		{onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy")), onEach(doc(policy.EvidenceSBOM, nil), fresh("trivy"))[:3]},
+		{[]policy.Document{refersTo(ownImage)}, []policy.Document{refersTo(ownImage, policy.ChartImage{
+			Reference: "registry.corp.example/mirror/redis:7", Canonical: "registry.corp.example/mirror/redis:7", Signed: true, Signers: []string{"key mirror"},
+		})}},
 	}
 	if len(gates) != len(cases)+2 || len(said) != len(gates) {
 		t.Fatalf("%d gates and %d refusals in the manual; this test knows %d", len(gates), len(said), len(cases)+2)
 	}
 	for i, tc := range cases {
-		p := parse(t, strings.Replace(gated(gates[i]), "name: acme-github", "name: acme", 1))
+		p := parse(t, strings.NewReplacer("name: acme-github", "name: acme", "kinds: [image, index]", "kinds: [image, index, chart]").Replace(gated(gates[i])))
 		asked := func(in *policy.Input) {
 			if strings.Contains(gates[i], "index: platforms") {
 				in.Kind, in.Platforms = policy.KindIndex, []string{otherImage, armDigest}
@@ -115,6 +125,9 @@ func TestWorkedGates(t *testing.T) {
 				third := "sha256:" + strings.Repeat("d", 64)
 				in.Kind, in.Platforms = policy.KindIndex, []string{otherImage, armDigest, third}
 				in.PlatformNames = map[string][]string{otherImage: {"linux/amd64"}, armDigest: {"linux/arm64"}, third: {"linux/s390x"}}
+			}
+			if strings.Contains(gates[i], "chartImages") {
+				in.Kind = policy.KindChart
 			}
 		}
 		if r := decideOn(p, tc.good, asked).Refusal(); r != nil {

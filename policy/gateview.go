@@ -15,19 +15,20 @@ import (
 // view is what conditions see of the evidence that counts.
 func (g *gate) view(s gateSubject, found map[string][]counted, documents []Document, now time.Time) map[string]any {
 	view := make(map[string]any)
-	// Of several platforms an expression sees the worst of what can be compared.
-	for _, d := range found[EvidenceSBOM] {
-		if known, ok := view[varSBOM].(*SBOM); !ok || d.SBOM.Packages < known.Packages {
-			view[varSBOM] = d.SBOM
-		}
+	if v := joinSBOMs(found[EvidenceSBOM]); v != nil {
+		view[varSBOM] = v
 	}
-	for _, d := range found[EvidenceTest] {
-		if known, ok := view[varTests].(*TestResult); !ok || d.Test.Failed > known.Failed || (d.Test.Failed == known.Failed && d.Test.Passed < known.Passed) {
-			view[varTests] = d.Test
-		}
+	if v := joinTests(found[EvidenceTest]); v != nil {
+		view[varTests] = v
 	}
 	for _, d := range found[EvidenceProvenance] {
 		view[varProvenance] = d.Provenance
+	}
+	for _, d := range found[EvidenceChartImages] {
+		view[varChartImages] = newChartView(d.ChartImages)
+	}
+	if g.spec.ChartImages != nil && !s.chart { // what is no chart refers to nothing
+		view[varChartImages] = newChartView(&ChartImages{})
 	}
 	if scans := found[EvidenceScan]; len(scans) > 0 {
 		view[varScan] = g.newScanView(scans, g.newExcuses(s, documents, now), now)
@@ -51,7 +52,7 @@ func (g *gate) newScanView(scans []counted, x *excuses, now time.Time) *scanView
 	for _, d := range scans {
 		if d.enough {
 			view.tools = append(view.tools, d.Scan.Tool)
-			view.referenced = view.referenced || d.Scan.Original != ""
+			view.referenced = view.referenced || d.Original != ""
 		}
 		for i := range d.Scan.Findings {
 			f := &d.Scan.Findings[i]
@@ -63,6 +64,7 @@ func (g *gate) newScanView(scans []counted, x *excuses, now time.Time) *scanView
 			view.findings = append(view.findings, &all[len(all)-1])
 		}
 	}
+	view.vexUnread = x != nil && x.ended()
 	slices.Sort(view.tools)
 	view.tools = slices.Compact(view.tools)
 	return view

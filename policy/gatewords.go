@@ -60,11 +60,15 @@ func describeEvidence(names []string, view map[string]any, failed bool) string {
 	for _, name := range names {
 		switch v := view[name].(type) {
 		case *scanView:
-			said = append(said, v.describe(failed))
-		case *SBOM:
-			said = append(said, fmt.Sprintf("the SBOM lists %s", count(v.Packages, "package")))
+			if said = append(said, v.describe(failed)); v.vexUnread {
+				said = append(said, vexUnread)
+			}
+		case *sbomView:
+			said = append(said, fmt.Sprintf("the SBOM lists %s", count(v.packages, "package")))
 		case *TestResult:
 			said = append(said, fmt.Sprintf("tests %s: %d passed, %d failed", v.Result, v.Passed, v.Failed))
+		case *chartView:
+			said = append(said, v.describe(failed))
 		case *Provenance:
 			said = append(said, fmt.Sprintf("builder is %s, source is %s", shown(v.Builder), shown(v.Source)))
 		}

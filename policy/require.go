@@ -154,6 +154,9 @@ func newGate(path string, spec *EvidenceRequirement, others []cel.EnvOption) (*g
 	if err := g.checkReports(path+".reports", spec.Reports); err != nil {
 		return nil, err
 	}
+	if err := spec.ChartImages.check(path + ".chartImages"); err != nil {
+		return nil, err
+	}
 	if len(spec.Conditions) == 0 {
 		return g, nil
 	}
@@ -276,9 +279,6 @@ func (g *gate) kinds() []string {
 		if v.required {
 			kinds = append(kinds, v.kind)
 		}
-	}
-	if g.spec.ChartImages != nil { // whose members no expression reads
-		kinds = append(kinds, EvidenceChartImages)
 	}
 	return kinds
 }

@@ -41,6 +41,12 @@ type charge struct {
 // fails later leaves intents, as any request does. It returns the receipts in the
 // order of the charges.
 func (s *Service) attestAll(ctx context.Context, p Principal, req Request, charges []*charge) ([]Receipt, error) {
+	giveBack, err := s.statementRoom(ctx, p, req, charges)
+	if err != nil {
+		return nil, err
+	}
+	defer giveBack()
+
 	// 1. May each be attested, and can a statement be made of it? Nothing has
 	// happened before all have passed.
 	for i, c := range charges {

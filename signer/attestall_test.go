@@ -199,6 +199,26 @@ func TestAllOrNone(t *testing.T) {
 	}
 }
 
+// TestUnreadableSpool: what was received and cannot be read again is no fault of who sent it.
+func TestUnreadableSpool(t *testing.T) {
+	disk := errors.New("read /var/lib/hallmark/spool/document-1: input/output error")
+	for _, size := range []int64{100, 2000} {
+		w := newDocuments(t)
+		s := w.startWith(func(c *signer.Config) { c.Embed = 1000 })
+		_, err := s.AttestDocuments(t.Context(), documents(signer.Document{Name: "a", Kind: "sbom", Stored: &signer.Stored{From: failingAt{disk}, Size: size, Digest: attest.DigestOf(nil)}}))
+		if !errors.Is(err, disk) || errors.Is(err, signer.ErrBadRequest) || errors.Is(err, attest.ErrEvidence) || len(w.intents) > 0 {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if len(w.audit) != 1 || w.audit[0].Decision != signer.DecisionFailed {
+			t.Errorf("%d bytes: recorded as %+v", size, w.audit)
+		}
+	}
+}
+
+type failingAt struct{ err error }
+
+func (f failingAt) ReadAt([]byte, int64) (int, error) { return 0, f.err }
+
 // TestRegistryGone: a registry that fails in the middle of a document leaves no
 // intent, and the same request goes on.
 func TestRegistryGone(t *testing.T) {

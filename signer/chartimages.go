@@ -13,7 +13,6 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
-	"github.com/hallmark-dev/hallmark/policy"
 )
 
 // The images that a chart refers to are found by rendering it, and looked up in
@@ -25,6 +24,8 @@ const (
 	maxLookups = 4
 	// lookupTimeout bounds looking up all of them.
 	lookupTimeout = 40 * time.Second
+	// maxSigners bounds those that are named of one image.
+	maxSigners = 32
 )
 
 // ChartImages attests the images that a chart in the registry refers to, as it
@@ -64,30 +65,41 @@ func (s *Service) ChartImages(ctx context.Context, req Request, q attest.ChartQu
 
 // registryImages reads the chart from the registry and looks at its images.
 func (s *Service) registryImages(ctx context.Context, a oci.Artifact, q attest.ChartQuestion) (carried, error) {
-	if s.cfg.Charts == nil {
-		return carried{}, ErrNoCharts
-	}
-	if a.Kind != oci.KindChart {
-		return carried{}, fmt.Errorf("%w: %s is no Helm chart but of kind %s", ErrBadRequest, a, a.Kind)
-	}
-	archive, err := s.cfg.Charts.Registry.ChartArchive(ctx, a, MaxChartBytes)
+	archive, err := s.chartArchive(ctx, a)
 	if err != nil {
 		return carried{}, err
 	}
 	q.Render = true
-	return s.imagesOf(ctx, a, archive, q)
-}
-
-// imagesOf renders an archive and looks its images up. The same facts give the
-// same bytes, so that a repeated request has the first receipt.
-func (s *Service) imagesOf(ctx context.Context, a oci.Artifact, archive []byte, q attest.ChartQuestion) (carried, error) {
-	report, err := s.cfg.Charts.Reader.Read(ctx, archive, q)
+	report, err := s.readImages(ctx, a, archive, q)
 	if err != nil {
 		return carried{}, err
 	}
-	if err := checkChartName(report.Name, a.Repository); err != nil {
-		return carried{}, err
+	return s.imagesOf(ctx, archive, report)
+}
+
+// chartArchive fetches the archive of a chart.
+func (s *Service) chartArchive(ctx context.Context, a oci.Artifact) ([]byte, error) {
+	if s.cfg.Charts == nil {
+		return nil, ErrNoCharts
 	}
+	if a.Kind != oci.KindChart {
+		return nil, fmt.Errorf("%w: %s is no Helm chart but of kind %s", ErrBadRequest, a, a.Kind)
+	}
+	return s.cfg.Charts.Registry.ChartArchive(ctx, a, MaxChartBytes)
+}
+
+// readImages renders an archive.
+func (s *Service) readImages(ctx context.Context, a oci.Artifact, archive []byte, q attest.ChartQuestion) (attest.ChartReport, error) {
+	report, err := s.cfg.Charts.Reader.Read(ctx, archive, q)
+	if err != nil {
+		return report, err
+	}
+	return report, checkChartName(report.Name, a.Repository)
+}
+
+// imagesOf looks up the images of a chart that was rendered. The same facts give
+// the same bytes, so that a repeated request has the first receipt.
+func (s *Service) imagesOf(ctx context.Context, archive []byte, report attest.ChartReport) (carried, error) {
 	if err := s.lookUp(ctx, report.Images); err != nil {
 		return carried{}, err
 	}
@@ -145,73 +157,25 @@ func (s *Service) lookUpOne(ctx context.Context, image *attest.ChartImage) error
 		return fmt.Errorf("image %s: %w", image.Canonical, err)
 	}
 	image.Digest = artifact.Digest
-	if image.Signers, err = s.cfg.Charts.Images.Signers(ctx, artifact); err != nil {
+	if reason, revoked := s.revoked(ctx, artifact.Digest); revoked {
+		image.Revoked = clip(reason)
+		image.Problem = "it is revoked"
+		return nil
+	}
+	signatures, err := s.cfg.Charts.Images.Signatures(ctx, artifact)
+	if err != nil {
 		return fmt.Errorf("image %s: %w", image.Canonical, err)
 	}
+	image.Signers = signatures.By
 	slices.Sort(image.Signers)
 	image.Signers = slices.Compact(image.Signers)
-	if image.Signed = len(image.Signers) > 0; !image.Signed {
+	image.Signers = image.Signers[:min(len(image.Signers), maxSigners)]
+	switch image.Signed = len(image.Signers) > 0; {
+	case image.Signed:
+	case signatures.Revoked != "":
+		image.Revoked, image.Problem = clip(signatures.Revoked), "who signed it is revoked"
+	default:
 		image.Problem = "this service has not signed it"
 	}
 	return nil
-}
-
-// withChartImages looks at the images of a chart that is about to be signed, if
-// a rule asks for it and what is attested already does not do: nothing is, or an
-// image was not signed then. Values that a job has given are its to give again.
-func (s *Service) withChartImages(ctx context.Context, p Principal, a oci.Artifact, req Request, in policy.Input) ([]policy.Document, error) {
-	if !s.wantsChartImages(in) {
-		return in.Evidence, nil
-	}
-	images, err := s.registryImages(ctx, a, attest.ChartQuestion{})
-	if err != nil {
-		return nil, err
-	}
-	receipt, statement, err := s.attestOwn(ctx, p, a, req, images)
-	if err != nil {
-		return nil, err
-	}
-	made := s.asAttested(images, AttestorSAN(s.cfg.Origin), a, in)
-	proven(&made, receipt, statement)
-	return append(slices.Clone(in.Evidence), made), nil
-}
-
-// asIfChartImages is withChartImages without any effect.
-func (s *Service) asIfChartImages(ctx context.Context, a oci.Artifact, in policy.Input) ([]policy.Document, error) {
-	if !s.wantsChartImages(in) {
-		return in.Evidence, nil
-	}
-	images, err := s.registryImages(ctx, a, attest.ChartQuestion{})
-	if err != nil {
-		return nil, err
-	}
-	return append(slices.Clone(in.Evidence), s.asAttested(images, AttestorSAN(s.cfg.Origin), a, in)), nil
-}
-
-// wantsChartImages tells whether the chart has to be looked at anew.
-func (s *Service) wantsChartImages(in policy.Input) bool {
-	if !s.cfg.Policy.Needs(in).ChartImages {
-		return false
-	}
-	newest := newestChartImages(in.Evidence, in.Digest)
-	if newest == nil {
-		return true
-	}
-	return !newest.Given && slices.ContainsFunc(newest.Images, func(i policy.ChartImage) bool { return !i.Signed })
-}
-
-// newestChartImages is what was last said of a chart's images by the service
-// itself.
-func newestChartImages(documents []policy.Document, digest string) *policy.ChartImages {
-	var newest *policy.Document
-	for i := range documents {
-		d := &documents[i]
-		if d.ChartImages != nil && d.Problem == "" && d.Digest == digest && d.Author == d.Signer && (newest == nil || d.At.After(newest.At)) {
-			newest = d
-		}
-	}
-	if newest == nil {
-		return nil
-	}
-	return newest.ChartImages
 }

@@ -185,7 +185,11 @@ func (s *Service) readChart(ctx context.Context, req ChartRequest) (chartDraft, 
 func (s *Service) decideProvenance(ctx context.Context, p Principal, d chartDraft, req ChartRequest) (policy.Terms, error) {
 	in := s.policyInput(p, d.artifact, Request{Action: ActionChartProvenance})
 	if s.cfg.Policy.Needs(in).ChartImages {
-		images, err := s.imagesOf(ctx, d.artifact, req.Archive, attest.ChartQuestion{Render: true})
+		report, err := s.readImages(ctx, d.artifact, req.Archive, attest.ChartQuestion{Render: true})
+		if err != nil {
+			return policy.Terms{}, err
+		}
+		images, err := s.imagesOf(ctx, req.Archive, report)
 		if err != nil {
 			return policy.Terms{}, err
 		}

@@ -54,7 +54,14 @@ type ChartRegistry interface {
 // ImageSigners tells who has had an image signed by this service, by signatures
 // that were verified with the published trusted root. None is no error.
 type ImageSigners interface {
-	Signers(ctx context.Context, image oci.Artifact) ([]string, error)
+	Signatures(ctx context.Context, image oci.Artifact) (ImageSignatures, error)
+}
+
+// ImageSignatures are the signatures of an image that this service has made.
+type ImageSignatures struct {
+	By []string // who asked for those that count
+	// Revoked is when and why one was revoked that would count otherwise.
+	Revoked string
 }
 
 // ProvenanceFiles is what provenance files are made of. All members are

@@ -105,12 +105,23 @@ func (s *Service) recognise(a oci.Artifact, documents []Document) ([]carried, er
 	for _, d := range documents {
 		c, err := s.recogniseOne(a, d)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
+			return nil, badDocument(err)
 		}
 		c.platform = d.Platform
 		all = append(all, c)
 	}
 	return all, nil
+}
+
+// badDocument says that an error is of who sent the document. What cannot be read
+// again of what was received is the service's own fault, and so is all else.
+func badDocument(err error) error {
+	for _, theirs := range []error{attest.ErrEvidence, attest.ErrTooLarge, attest.ErrStatement, attest.ErrPredicateType, attest.ErrJSON} {
+		if errors.Is(err, theirs) {
+			return fmt.Errorf("%w: %w", ErrBadRequest, err)
+		}
+	}
+	return err
 }
 
 func (s *Service) recogniseOne(a oci.Artifact, d Document) (carried, error) {
@@ -129,13 +140,13 @@ func (s *Service) recogniseOne(a oci.Artifact, d Document) (carried, error) {
 	if err != nil {
 		return carried{}, err
 	}
+	if err := read.CheckForeign(); err != nil {
+		return carried{}, fmt.Errorf("%s: %w", name, err)
+	}
 	if read, err = asItsKind(name, read); err != nil {
 		return carried{}, err
 	}
 	if read.Embedded {
-		if err := attest.CheckForeign(read.PredicateType, read.Predicate); err != nil {
-			return carried{}, fmt.Errorf("%s: %w", name, err)
-		}
 		return carried{name: name, Document: read}, nil
 	}
 	return s.besides(a, name, read, bytes.NewReader(content))
@@ -194,15 +205,15 @@ func (s *Service) recogniseLarge(a oci.Artifact, name string, d Document) (carri
 	if d.Stored != nil && read.Original.Digest != d.Stored.Digest {
 		return carried{}, fmt.Errorf("%s: it changed while it was read", name)
 	}
+	if err := read.CheckForeign(); err != nil {
+		return carried{}, fmt.Errorf("%s: %w", name, err)
+	}
 	if read, err = asItsKind(name, read); err != nil {
 		return carried{}, err
 	}
 	// A kind that is its own statement and fits one (VEX, tests), and a scan of
 	// nothing, which has no findings to list.
 	if ev := read.Evidence; read.Embedded && ev.SBOM == nil && (ev.Scan == nil || ev.Scan.Nothing != "") {
-		if err := attest.CheckForeign(read.PredicateType, read.Predicate); err != nil {
-			return carried{}, fmt.Errorf("%s: %w", name, err)
-		}
 		return carried{name: name, Document: read}, nil
 	}
 	return s.besides(a, name, read, from)
@@ -228,7 +239,7 @@ func asItsKind(name string, read attest.Document) (attest.Document, error) {
 		}
 		return read, err
 	}
-	return read, fmt.Errorf("%s: a statement of type %s is not read as %s (hint: hand it in as OpenVEX)", name, read.PredicateType, kind)
+	return read, &attest.FormatError{File: name, Want: fmt.Sprintf("a statement of type %s is not read as %s (hint: hand it in as OpenVEX)", read.PredicateType, kind)}
 }
 
 // original is where a document is kept beside an artifact.

@@ -116,7 +116,7 @@ type Attached struct {
 	TreeSize     int64         `json:"treeSize"`
 	Manifest     attest.Digest `json:"manifest" doc:"digest of the referrer in the registry"`
 	BundleDigest attest.Digest `json:"bundleDigest"`
-	Bundle       []byte        `json:"bundle" doc:"Sigstore bundle v0.3, base64"`
+	Bundle       []byte        `json:"bundle" doc:"Sigstore bundle v0.3, base64; null where one answer has the receipts of several statements"`
 	// Key and KeyHint say which long-lived key signed; empty for a certificate.
 	Key     string `json:"key,omitempty"`
 	KeyHint string `json:"keyHint,omitempty" doc:"base64 of the SHA-256 of the public key"`

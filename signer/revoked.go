@@ -33,6 +33,14 @@ func (s *Service) refuseRevoked(ctx context.Context, p Principal, digest attest.
 	return nil
 }
 
+// revoked says when and why an artifact was revoked.
+func (s *Service) revoked(ctx context.Context, digest attest.Digest) (reason string, is bool) {
+	if s.cfg.Revocations == nil {
+		return "", false
+	}
+	return s.cfg.Revocations.Revoked(ctx, Principal{}, digest)
+}
+
 // refuseRevokedKey refuses to certify a revoked key.
 func (s *Service) refuseRevokedKey(ctx context.Context, key crypto.PublicKey) error {
 	if s.cfg.Revocations == nil {

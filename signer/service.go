@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/hallmark-dev/hallmark/policy"
 )
 
@@ -83,6 +85,8 @@ type Service struct {
 	strangers *strangers
 	// buckets bounds what each identity source and project makes it do.
 	buckets *buckets
+	// statements is room in memory for statements of documents: statementroom.go.
+	statements *semaphore.Weighted
 	// resolves spares the registry the same question at the same time.
 	resolves resolves
 	// retries spaces the attempts of Recover.
@@ -129,7 +133,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	return &Service{cfg: cfg, anonymous: newAnonymous(), strangers: newStrangers(cfg.Quotas.Stranger), buckets: newBuckets(cfg.Quotas), retries: newRetries()}, nil
+	return &Service{cfg: cfg, anonymous: newAnonymous(), strangers: newStrangers(cfg.Quotas.Stranger), buckets: newBuckets(cfg.Quotas), retries: newRetries(), statements: newStatements()}, nil
 }
 
 // AttestorSAN is the identity of attestations made by the service at origin.

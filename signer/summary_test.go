@@ -114,6 +114,39 @@ func TestForgedSummary(t *testing.T) {
 	}
 }
 
+// TestForgedDocument: nor a document that says what only the service may say, whatever its format and its size, and wherever it would be kept.
+func TestForgedDocument(t *testing.T) {
+	padding := `"padding": "` + strings.Repeat("x", 2000) + `", `
+	digest := strings.Repeat("a", 64)
+	for name, document := range map[string]string{
+		"SPDX":              `{"spdxVersion": "SPDX-2.3", "packages": [{"name": "a"}], "hallmark_note": {}}`,
+		"SARIF":             `{"version": "2.1.0", "hallmark_scan": {}, "runs": [{"tool": {"driver": {"name": "lint"}}, "results": []}]}`,
+		"Trivy":             `{"SchemaVersion": 2, "ArtifactName": "a", "\u0068allmark_scan": {}, "Results": [{"Class": "os-pkgs"}]}`,
+		"findings":          `{"scanner": {"uri": "x", "result": []}, "hallmark_scan": {"tool": "trivy", "packages": 10}}`,
+		"tests":             `{"result": "PASSED", "configuration": [], "hallmark_counts": {"passed": 5}}`,
+		"SBOM by reference": `{"attester": {"id": "x"}, "references": [{"digest": {"sha256": "` + digest + `"}, "mediaType": "x", "annotations": {"size": 1}}], "sbom": {"format": "SPDX", "version": "2.3", "packages": 99}}`,
+	} {
+		for _, size := range []string{"small", "large"} {
+			w := newDocuments(t)
+			w.policy = strings.Replace(documentsPolicy, "predicateTypes: [", "predicateTypes: ["+attest.PredicateSBOMReference+", https://in-toto.io/attestation/vulns/v0.2, ", 1)
+			s := w.startWith(func(c *signer.Config) { c.Embed = 1000 })
+			if size == "large" {
+				document = strings.Replace(document, "{", "{"+padding, 1)
+			}
+			_, err := s.AttestDocuments(t.Context(), documents(signer.Document{Name: "a", Content: []byte(document)}))
+			if !errors.Is(err, signer.ErrBadRequest) || !strings.Contains(err.Error(), "service") || len(w.intents)+len(w.documents) > 0 {
+				t.Errorf("%s, %s: %v", size, name, err)
+			}
+			if size == "large" && strings.HasPrefix(name, "SPDX") { // read as a stream
+				_, err := s.AttestDocuments(t.Context(), documents(signer.Document{Name: "a", Kind: "sbom", Content: []byte(document)}))
+				if !errors.Is(err, signer.ErrBadRequest) || len(w.intents) > 0 {
+					t.Errorf("as a stream: %v", err)
+				}
+			}
+		}
+	}
+}
+
 // TestPowerCutWithSummary: the repeated request signs once, and there is one
 // summary.
 func TestPowerCutWithSummary(t *testing.T) {

@@ -283,7 +283,7 @@ spec: {image: "schema/not:1"}
 		t.Errorf("%d manifests, %q", manifests, problems)
 	}
 	var flood strings.Builder
-	for i := range maxImages + 1 {
+	for i := range MaxImages + 1 {
 		fmt.Fprintf(&flood, "---\napiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'i:%d'}]}\n", i)
 	}
 	if _, _, _, err := FindImages(map[string]string{"x": flood.String()}); !errors.Is(err, ErrChart) {

@@ -28,15 +28,16 @@ import (
 // parts in a custom resource, and those of values nobody gave here.
 
 const (
-	// maxImages bounds the references of one chart. Umbrella charts with all
+	// MaxImages bounds the references of one chart. Umbrella charts with all
 	// their dependencies have about 50.
-	maxImages = 256
-	// maxPlaces bounds the places that are kept of one image.
-	maxPlaces = 16
+	MaxImages = 256
+	// MaxPlaces bounds the places that are kept of one image.
+	MaxPlaces = 16
 	// maxReference bounds a reference, bytes, as registries do.
 	maxReference = 512
-	// maxManifests bounds the documents that are read, maxDepth how deep they are.
-	maxManifests = 10_000
+	// MaxManifests bounds the documents of one rendering, maxDepth how deep they
+	// are.
+	MaxManifests = 10_000
 	maxDepth     = 64
 )
 
@@ -50,6 +51,9 @@ var podSpecs = map[string][]string{
 	"apps/StatefulSet":         {"spec", "template", "spec"},
 	"apps/DaemonSet":           {"spec", "template", "spec"},
 	"apps/ReplicaSet":          {"spec", "template", "spec"},
+	"extensions/Deployment":    {"spec", "template", "spec"}, // before Kubernetes 1.16
+	"extensions/DaemonSet":     {"spec", "template", "spec"},
+	"extensions/ReplicaSet":    {"spec", "template", "spec"},
 	"batch/Job":                {"spec", "template", "spec"},
 	"batch/CronJob":            {"spec", "jobTemplate", "spec", "template", "spec"},
 }
@@ -119,8 +123,8 @@ func (f *finder) file(file, text string) error {
 		if document == nil {
 			continue
 		}
-		if f.manifest++; f.manifest > maxManifests {
-			return refuse("it renders more than %d manifests", maxManifests)
+		if f.manifest++; f.manifest > MaxManifests {
+			return refuse("it renders more than %d manifests", MaxManifests)
 		}
 		if err := f.object(file, document, "", "", 0); err != nil {
 			return err
@@ -303,14 +307,14 @@ func (f *finder) add(image any, place string, guessed bool) error {
 	}
 	known := f.found[reference]
 	if known == nil {
-		if len(f.found) == maxImages {
-			return refuse("it refers to more than %d images", maxImages)
+		if len(f.found) == MaxImages {
+			return refuse("it refers to more than %d images", MaxImages)
 		}
 		known = &attest.ChartImage{Reference: reference, Guessed: guessed}
 		f.found[reference] = known
 	}
 	known.Guessed = known.Guessed && guessed
-	if len(known.Places) < maxPlaces && !slices.Contains(known.Places, place) {
+	if len(known.Places) < MaxPlaces && !slices.Contains(known.Places, place) {
 		known.Places = append(known.Places, place)
 	}
 	return nil

@@ -208,9 +208,13 @@ func (m manifest) kind() Kind {
 	if m.isIndex {
 		return KindIndex
 	}
-	switch m.config.MediaType {
-	case helmConfig:
+	// Helm goes by the config, and others, such as Flux, by the layer: what anybody
+	// takes for a chart must not be signed as something else.
+	isChart := func(l descriptor) bool { return l.MediaType == chartLayer }
+	if m.config.MediaType == helmConfig || slices.ContainsFunc(m.layers, isChart) {
 		return KindChart
+	}
+	switch m.config.MediaType {
 	case ociImageConfig, dockerImageConfig:
 		return KindImage
 	default:

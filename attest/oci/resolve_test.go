@@ -25,6 +25,7 @@ func TestResolveKinds(t *testing.T) {
 		"docker-image":     {dockerManifest, docker, oci.KindImage},
 		"without-own-type": {ociManifest, strings.Replace(string(image(imageConfig)), `"mediaType":"`+ociManifest+`",`, "", 1), oci.KindImage},
 		"chart":            {ociManifest, string(image("application/vnd.cncf.helm.config.v1+json")), oci.KindChart},
+		"hidden-chart":     {ociManifest, strings.Replace(string(image(imageConfig)), `"layers":[`, `"layers":[{"mediaType":"application/vnd.cncf.helm.chart.content.v1.tar+gzip","digest":"sha256:`+strings.Repeat("a", 64)+`","size":3}`, 1), oci.KindChart},
 		"artifact":         {ociManifest, string(image("application/vnd.oci.empty.v1+json")), oci.KindArtifact},
 		"other-artifact":   {ociManifest, string(image("application/x")), oci.KindArtifact},
 		"index":            {ociIndex, string(referrerIndex(t)), oci.KindIndex},

@@ -6,9 +6,9 @@
 //	hallmark-chart < QUESTION-AND-ARCHIVE > REPORT
 //
 // A chart is somebody's program. It runs here, in a process that has no key, no
-// environment and no connection, and that the kernel ends when it takes too much
-// time or memory: Helm's template engine cannot be stopped from inside. The
-// first line of stdin is an attest.ChartQuestion as JSON, the rest is the
+// environment and no connection, that can open no file and start no program, and
+// that the kernel ends when it takes too much time or memory: Helm's template
+// engine cannot be stopped from inside. The first line of stdin is an attest.ChartQuestion as JSON, the rest is the
 // archive. Exit codes: 0, stdout is an attest.ChartReport as JSON; 1, the chart
 // is not acceptable, and stdout says why; anything else, it did not come to an
 // end.
@@ -46,7 +46,8 @@ const (
 )
 
 func main() {
-	if len(os.Args) > 1 { // only people give it arguments
+	probed := len(os.Args) == 2 && os.Args[1] == attest.ChartReaderProbe
+	if len(os.Args) > 1 && !probed { // only people give it other arguments
 		fmt.Println("hallmark-chart", version, "reads a chart from stdin for hallmark-server")
 		return
 	}
@@ -55,6 +56,11 @@ func main() {
 		os.Exit(exitUndecided)
 	}
 	debug.SetMaxStack(maxStack)
+	err := confine()
+	if probed {
+		os.Exit(confined(os.Stdout, err))
+	}
+	// An error was told to the server when it probed: it says so once, and goes on.
 	os.Exit(run(os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -89,4 +95,16 @@ func answer(stdin io.Reader) (attest.ChartReport, error) {
 		return attest.ChartReport{}, fmt.Errorf("read archive: %w", err)
 	}
 	return render.Report(archive, q)
+}
+
+// confined answers the server's question how far this process is confined.
+func confined(stdout io.Writer, err error) int {
+	var c attest.ChartConfinement
+	if err != nil {
+		c.Missing = append(c.Missing, err.Error())
+	}
+	if err := json.NewEncoder(stdout).Encode(c); err != nil {
+		return exitUndecided
+	}
+	return 0
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -21,6 +22,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer/evidence"
 	"github.com/hallmark-dev/hallmark/signer/store"
 	"github.com/hallmark-dev/hallmark/signer/tlog/rekorv1"
+	"github.com/hallmark-dev/hallmark/verifier"
 )
 
 // logOfCharts is signer.ProvenanceLog over the Rekor v1 face: the v2 log has no
@@ -69,7 +71,7 @@ func openCharts(ctx context.Context, cfg *Config, w chartWiring) (*signer.Charts
 	if err != nil {
 		return nil, nil, err
 	}
-	reader, err := chartreader.New(program, cfg.Charts.Timeout.Duration)
+	reader, err := chartreader.New(ctx, program, cfg.Charts.Timeout.Duration)
 	if errors.Is(err, fs.ErrNotExist) && cfg.Charts.Reader == "" {
 		w.logger.WarnContext(ctx, "charts are signed like images, but not read: their program is not here", "program", program)
 		return nil, nil, nil
@@ -77,9 +79,12 @@ func openCharts(ctx context.Context, cfg *Config, w chartWiring) (*signer.Charts
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
+	if missing := reader.Missing(); len(missing) > 0 {
+		w.logger.WarnContext(ctx, "charts are read by a process that this machine does not let be confined in every way; its limits hold", "missing", strings.Join(missing, "; "))
+	}
 	facts := &evidenceFacts{trust: w.trust, gone: w.gone}
 	images, err := evidence.NewSigned(evidence.SignedConfig{
-		Registry: w.registry, Facts: facts.Facts, ByKey: ownKeys{facts, w.keys}.signer, Origin: cfg.Origin, Logger: w.logger,
+		Registry: w.registry, Facts: facts.Facts, ByKey: ownKeys{facts, w.keys}.signer, Revoked: revokedBy, Origin: cfg.Origin, Logger: w.logger,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -90,6 +95,15 @@ func openCharts(ctx context.Context, cfg *Config, w chartWiring) (*signer.Charts
 	}
 	charts.Provenance = &signer.ProvenanceFiles{Keys: keys.keys, Log: logOfCharts{w.v1}, Tokens: w.db}
 	return charts, keys, nil
+}
+
+// revokedBy is evidence.SignedConfig.Revoked.
+func revokedBy(err error) string {
+	var refused *verifier.Refusal
+	if errors.As(err, &refused) && refused.Reason == verifier.ReasonRevoked {
+		return refused.Detail
+	}
+	return ""
 }
 
 // chartReader is the path of the program that reads charts.

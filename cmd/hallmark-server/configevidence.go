@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -106,19 +105,7 @@ func (c *Config) openSpool() (api.Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return spoolPort{area}, nil
-}
-
-// spoolPort is a spool as the API knows it.
-type spoolPort struct{ *spool.Area }
-
-// Receive implements api.Spool.
-func (s spoolPort) Receive(tenant string, r io.Reader, limit int64) (api.Received, error) {
-	f, err := s.Area.Receive(tenant, r, limit)
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
+	return area, nil
 }
 
 // openSchemas reads the schemas of predicates; nil: there are none.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -80,41 +81,11 @@ func chartProvenanceCommand(env environment) *cobra.Command {
 func printProvenance(w io.Writer, r signer.ChartReceipt, file string) {
 	_, _ = fmt.Fprintf(w, "provenance\t%s\n", file)
 	_, _ = fmt.Fprintf(w, "chart\t%s\n", r.Chart)
+	_, _ = fmt.Fprintf(w, "identity\t%s\n", r.Requester)
 	_, _ = fmt.Fprintf(w, "archive\t%s\n", r.Digest)
 	_, _ = fmt.Fprintf(w, "OpenPGP key\t%s\n", r.Key)
 	_, _ = fmt.Fprintf(w, "log entry\t%d\n", r.LogIndex)
 	_, _ = fmt.Fprintf(w, "granted by\t%s\n", r.Rule)
-}
-
-// maxKeyring bounds the public key ring, bytes.
-const maxKeyring = 64 << 10
-
-func chartKeyringCommand(env environment) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "keyring > pubring.gpg", Short: "Print the public key ring of provenance files", Args: program.NoArguments,
-		Long: "Print the service's OpenPGP public key ring, binary, for `helm verify --keyring`. Keep it where you verify, and look\n" +
-			"once, by another way, that it is the right one: who believes what a server says today believes the server. It is a\n" +
-			"target of the trust repository, too (pubring.gpg). It has every key that signs, will sign soon, or has signed.",
-	}
-	key := cmd.Flags().String("key", "", "`fingerprint` of the one key to print, as rekor-cli wants it")
-	server := cmd.Flags().String("server", "", "URL of the signing service (default: HALLMARK_URL)")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := newClient(env, *server)
-		if err != nil {
-			return err
-		}
-		path := "/hallmark/v1/charts/keyring"
-		if *key != "" {
-			path += "?key=" + url.QueryEscape(*key)
-		}
-		ring, err := c.read(cmd.Context(), path, maxKeyring)
-		if err != nil {
-			return err
-		}
-		_, err = env.stdout.Write(ring)
-		return err
-	}
-	return cmd
 }
 
 // valueFlags are helm's.
@@ -202,22 +173,25 @@ type job struct {
 }
 
 func (f *signFlags) job(cmd *cobra.Command, env environment) (*job, error) {
-	c, err := newClient(env, f.server)
+	c, token, err := f.connect(cmd, env)
 	if err != nil {
 		return nil, err
 	}
-	token, err := findToken(cmd.Context(), env, f.token, f.audienceOf(env, c))
-	return &job{c, token}, err
+	c.progress = uploadProgress(cmd, env)
+	return &job{c, token}, nil
 }
 
 // provenance asks for the provenance file, and looks that it is of this chart.
 func (j *job) provenance(ctx context.Context, c *helm.Chart, where string) (signer.ChartReceipt, error) {
 	var receipt signer.ChartReceipt
 	query := url.Values{"repository": {where}, "file": {c.FileName()}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, j.server+"/hallmark/v1/charts/provenance?"+query.Encode(), strings.NewReader(string(c.Archive)))
+	body, done := withProgress(bytes.NewReader(c.Archive), int64(len(c.Archive)), j.progress)
+	defer done()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, j.server+"/hallmark/v1/charts/provenance?"+query.Encode(), body)
 	if err != nil {
 		return receipt, err
 	}
+	req.ContentLength = int64(len(c.Archive))
 	req.Header.Set("Content-Type", "application/gzip")
 	req.Header.Set("Authorization", "Bearer "+j.token)
 	if err := j.do(req, &receipt); err != nil {

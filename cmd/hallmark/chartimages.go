@@ -25,6 +25,7 @@ type chartImage struct {
 	Guessed   bool          `json:"guessed,omitempty"`
 	Pinned    bool          `json:"pinned"`
 	Signed    bool          `json:"signed"`
+	Revoked   string        `json:"revoked,omitempty"`
 	Problem   string        `json:"problem,omitempty"`
 }
 
@@ -41,7 +42,7 @@ func imagesOf(bundle []byte) []chartImage {
 	}
 	var all []chartImage
 	for _, i := range said.ChartImages.Images {
-		all = append(all, chartImage{i.Reference, i.Digest, i.Guessed, i.Pinned, i.Signed, i.Problem})
+		all = append(all, chartImage{i.Reference, i.Digest, i.Guessed, i.Pinned, i.Signed, i.Revoked, i.Problem})
 	}
 	return all
 }
@@ -51,7 +52,10 @@ func imagesOf(bundle []byte) []chartImage {
 func printImages(w io.Writer, images []chartImage) {
 	for _, i := range images {
 		verdict, detail := "signed", string(i.Digest)
-		if !i.Signed {
+		switch {
+		case i.Revoked != "":
+			verdict, detail = "revoked", i.Revoked
+		case !i.Signed:
 			verdict, detail = "not signed", i.Problem
 		}
 		if i.Guessed {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -174,15 +175,26 @@ func pushPackage(ctx context.Context, env environment, ref string, pkg helm.Pack
 	case err == nil && !overwrite:
 		return false, no("%s is there already with another content, %s (hint: a new version; or --overwrite)", ref, there.Digest)
 	case err != nil && (!errors.As(err, &status) || status.StatusCode != http.StatusNotFound):
-		return false, fmt.Errorf("look for %s: %w", ref, err)
+		return false, registryError("look for", ref, err)
 	}
 	for _, b := range pkg.Blobs {
 		if err := remote.WriteLayer(tag.Repository, static.NewLayer(b.Bytes, types.MediaType(b.MediaType)), remotes...); err != nil {
-			return false, fmt.Errorf("push %s: %w", ref, err)
+			return false, registryError("push", ref, err)
 		}
 	}
 	if err := remote.Put(tag, manifest{pkg.Manifest}, remotes...); err != nil {
-		return false, fmt.Errorf("push %s: %w", ref, err)
+		return false, registryError("push", ref, err)
 	}
 	return false, nil
+}
+
+// registryError says what a person can do about an error of the registry. That
+// it refuses is an answer; anything else may be another one tomorrow.
+func registryError(verb, ref string, err error) error {
+	var status *transport.Error
+	if errors.As(err, &status) && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden) {
+		host, _, _ := strings.Cut(ref, "/")
+		return no("%s %s: the registry answers %d (hint: helm registry login %s, or docker login %s)", verb, ref, status.StatusCode, host, host)
+	}
+	return fmt.Errorf("%s %s: %w", verb, ref, err)
 }

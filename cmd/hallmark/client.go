@@ -139,9 +139,9 @@ func (c *client) do(req *http.Request, into any) error {
 		return fmt.Errorf("call the signing service: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }() // read to the end or given up
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := readAnswer(resp.Body, maxAnswer)
 	if err != nil {
-		return fmt.Errorf("read the service's answer: %w", err)
+		return fmt.Errorf("read the service's answer: %w (hint: it may have done what it was asked for: hallmark evidence IMAGE)", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return problemError(resp.StatusCode, resp.Header, answer)
@@ -150,6 +150,15 @@ func (c *client) do(req *http.Request, into any) error {
 		return fmt.Errorf("read the service's answer: %w", err)
 	}
 	return nil
+}
+
+// readAnswer reads a body of at most limit bytes.
+func readAnswer(body io.Reader, limit int64) ([]byte, error) {
+	answer, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err == nil && int64(len(answer)) > limit {
+		err = fmt.Errorf("it has more than %d bytes", limit)
+	}
+	return answer, err
 }
 
 // problemError gives a problem its exit code: what the service refuses is

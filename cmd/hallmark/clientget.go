@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 )
 
@@ -22,7 +21,7 @@ func (c *client) get(ctx context.Context, path string, limit int64, into any) (s
 		return 0, fmt.Errorf("call the signing service: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }() // read to the end or given up
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit))
+	body, err := readAnswer(resp.Body, limit)
 	if err != nil {
 		return 0, fmt.Errorf("read the service's answer: %w", err)
 	}

@@ -36,24 +36,24 @@ func revokeCommand(env environment) *cobra.Command {
 			if len(args) == 0 {
 				return program.WhichCommand(cmd, args)
 			}
-			server, err := serverBinary()
-			switch {
-			case err == nil:
-				return runRevoke(cmd.Context(), env, server, args...)
-			case slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "--help" }):
+			if _, err := serverBinary(); err != nil && slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "--help" }) {
 				return cmd.Help()
 			}
-			return usage("revoke %s: hallmark-server does it, on the machine with the deployment's folder, and is neither beside this program nor in PATH here (hint: run it there; hallmark revoke --help)", args[0])
+			return runRevoke(cmd.Context(), env, args...)
 		},
 	}
 	cmd.AddCommand(revokeListCommand(env))
 	return cmd
 }
 
-func runRevoke(ctx context.Context, env environment, server string, args ...string) error {
+func runRevoke(ctx context.Context, env environment, args ...string) error {
+	server, err := serverBinary()
+	if err != nil {
+		return usage("revoke %s: hallmark-server does it, on the machine with the deployment's folder, and is neither beside this program nor in PATH here (hint: run it there; hallmark revoke --help)", args[0])
+	}
 	run := exec.CommandContext(ctx, server, append([]string{"revoke"}, args...)...) //nolint:gosec // our own server
 	run.Stdin, run.Stdout, run.Stderr = env.stdin, env.stdout, env.stderr
-	err := run.Run()
+	err = run.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() > 0 {
 		return &program.Answer{Code: exit.ExitCode(), Err: errors.New("hallmark-server revoke did not succeed")}

@@ -42,7 +42,7 @@ func TestRevokeForwards(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir)
-	for _, args := range [][]string{{"revoke", "digest", "--reason", "a b", "x"}, {"revoke", "key", "--help"}} {
+	for _, args := range [][]string{{"revoke", "digest", "--reason", "a b", "x"}, {"revoke", "key", "--help"}, {"revoke", "list", "--dir", "x"}} {
 		if code, said := runWith(t.Context(), t, nil, args...); code != exitNo || !strings.Contains(said, strings.Join(args, " ")) {
 			t.Errorf("%q: exit %d: %s", args, code, said)
 		}

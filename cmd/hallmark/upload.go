@@ -109,7 +109,7 @@ func hashFile(path string) (size int64, digest attest.Digest, err error) {
 type evidenceFile struct {
 	path, name, kind string
 	platform         string // in place of the request's
-	content          []byte // of standard input
+	content          []byte // of standard input, or of a pipe
 	size             int64
 	digest           attest.Digest
 }
@@ -140,15 +140,19 @@ func (f *evidenceFlags) list(env environment, stdinTaken bool) ([]evidenceFile, 
 			if info.IsDir() {
 				return nil, usage("%s is a folder, not a file", d.path)
 			}
-			if d.size = info.Size(); d.size > signer.MaxDocument {
-				return nil, usage("%s has %d bytes, the limit is %d", d.path, d.size, signer.MaxDocument)
+			if info.Mode().IsRegular() {
+				if d.size = info.Size(); d.size > signer.MaxDocument {
+					return nil, usage("%s has %d bytes, the limit is %d", d.path, d.size, signer.MaxDocument)
+				}
+				continue
 			}
-			continue
+			// A pipe, as <(syft …) is, is read once.
+		} else {
+			if stdinTaken {
+				return nil, usage("stdin can hold one thing: the token or one document")
+			}
+			stdinTaken = true
 		}
-		if stdinTaken {
-			return nil, usage("stdin can hold one thing: the token or one document")
-		}
-		stdinTaken = true
 		var err error
 		if d.content, err = readBounded(env, d.path, attest.MaxEvidenceBytes); err != nil {
 			return nil, err

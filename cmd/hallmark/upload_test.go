@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -85,5 +86,46 @@ func TestBadExtras(t *testing.T) {
 	}
 	if _, err := f.newParts("i", []evidenceFile{{path: empty, name: "empty"}}); err == nil {
 		t.Error("an empty document is sent")
+	}
+}
+
+// TestPipes: what a program writes into a pipe, as --sbom <(syft IMAGE) does, is read once, and is there when it is hashed, sent, and sent again.
+func TestPipes(t *testing.T) {
+	none := map[attest.EvidenceKind]*[]string{}
+	for _, k := range evidenceKinds {
+		none[k.kind] = new([]string)
+	}
+	f := &evidenceFlags{files: none}
+	for _, name := range []string{"one", "other"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f.extras.evidence = append(f.extras.evidence, path)
+		go func() { _ = os.WriteFile(path, []byte("content of "+name), 0o600) }() // the test fails if it does
+	}
+	documents, err := f.list(environment{}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"one", "other"} {
+		want := "content of " + name
+		if d := documents[i]; string(d.content) != want || d.size != int64(len(want)) || d.digest != attest.DigestOf([]byte(want)) || d.name != name {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+	p, err := f.newParts("i", documents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		body, err := p.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := io.ReadAll(body)
+		if err != nil || int64(len(raw)) != p.size() || !strings.Contains(string(raw), "content of other") {
+			t.Errorf("%d bytes, said were %d, %v", len(raw), p.size(), err)
+		}
 	}
 }

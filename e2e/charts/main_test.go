@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package charts tests Helm charts as their users see them: real programs, a real
-// registry, stock Helm with a real Kubernetes API server, stock cosign, and
-// Flux's own verification code.
+// registry, stock Helm and Flux's source-controller with a real Kubernetes API server, and
+// stock cosign.
 package charts
 
 import (

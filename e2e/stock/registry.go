@@ -12,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -37,12 +35,12 @@ var listening = regexp.MustCompile(`msg="listening on (127\.0\.0\.1:[0-9]+)(?:, 
 type RegistryServer struct {
 	// Host is host:port, the first part of an image reference.
 	Host string
+	// Daemon is its process. Its port stays closed when it is stopped.
+	*Daemon
 
 	user, password string
 	tls            *TLS
 	token          *TokenAuth
-	output         *output
-	stop           func()
 }
 
 // TLS makes a registry speak HTTPS.
@@ -83,57 +81,33 @@ func WithTokenAuth(config TokenAuth) RegistryOption {
 // the test ends; if the test failed, its log is printed.
 func Registry(t testing.TB, options ...RegistryOption) *RegistryServer {
 	t.Helper()
-	r := &RegistryServer{output: &output{}}
+	r := &RegistryServer{}
 	for _, o := range options {
 		o(r)
 	}
-	// The process outlives t.Context, which ends before cleanup functions run
-	// that may still want to talk to the registry.
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := Command{Tool: "registry"}.prepare(ctx, t, []string{"serve", r.configFile(t)})
-	cmd.Stdout, cmd.Stderr = r.output, r.output
-	if err := cmd.Start(); err != nil {
-		cancel()
-		t.Fatalf("start registry: %v", err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		_ = cmd.Wait() // ends by our signal; an early end shows in await
-	}()
-	r.stop = sync.OnceFunc(func() { cancel(); <-exited })
-	t.Cleanup(func() {
-		r.stop()
-		if t.Failed() {
-			t.Logf("registry %s:\n%s", r.Host, r.output.String())
-		}
-	})
-	r.await(t, exited)
+	r.Daemon = Command{Tool: "registry"}.Start(t, "serve", r.configFile(t))
+	r.await(t)
 	return r
 }
 
-// Stop ends the registry before the test does, for tests of a registry that is
-// down. Its port stays closed.
-func (r *RegistryServer) Stop() { r.stop() }
-
 // await waits until the registry has told its port and answers there.
-func (r *RegistryServer) await(t testing.TB, exited <-chan struct{}) {
+func (r *RegistryServer) await(t testing.TB) {
 	t.Helper()
 	deadline := time.After(registryStart)
 	tick := time.NewTicker(pollPause)
 	defer tick.Stop()
 	for {
-		if m := listening.FindStringSubmatch(r.output.String()); m != nil {
+		if m := listening.FindStringSubmatch(r.Output()); m != nil {
 			r.Host = m[1]
 			if r.answers(t.Context()) {
 				return
 			}
 		}
 		select {
-		case <-exited:
-			t.Fatalf("registry ended early:\n%s", r.output.String())
+		case <-r.Exited():
+			t.Fatalf("registry ended early:\n%s", r.Output())
 		case <-deadline:
-			t.Fatalf("registry did not answer within %s:\n%s", registryStart, r.output.String())
+			t.Fatalf("registry did not answer within %s:\n%s", registryStart, r.Output())
 		case <-tick.C:
 		}
 	}
@@ -205,23 +179,4 @@ func write(t testing.TB, path string, b []byte) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// output keeps what a server prints while it runs.
-type output struct {
-	mu sync.Mutex
-	b  strings.Builder // guarded by mu
-}
-
-// Write never fails.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }

@@ -24,7 +24,7 @@ func TestPinsOfThisRepository(t *testing.T) {
 	for _, p := range pins {
 		names = append(names, p.Group+" "+p.Name)
 	}
-	want := "test registry,test cosign-v2,test cosign-v3,test rekor-cli,test helm,test flux-verify,test tlog-fsck,test syft,test openid-provider,test kube/etcd,test kube/kube-apiserver,peers vault,peers local-kms,lint golangci-lint"
+	want := "test registry,test cosign-v2,test cosign-v3,test rekor-cli,test helm,test source-controller,test tlog-fsck,test syft,test openid-provider,test kube/etcd,test kube/kube-apiserver,peers vault,peers local-kms,lint golangci-lint"
 	if got := strings.Join(names, ","); got != want {
 		t.Errorf("pins are\n%s, want\n%s", got, want)
 	}

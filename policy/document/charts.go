@@ -8,19 +8,17 @@ import (
 )
 
 func chartImagesOf(c *attest.ChartImages) *policy.ChartImages {
-	out := &policy.ChartImages{Images: make([]policy.ChartImage, len(c.Images))}
+	out := &policy.ChartImages{Images: make([]policy.ChartImage, len(c.Images)), Renders: make([]policy.ChartRender, len(c.Renders))}
 	for i, image := range c.Images {
 		out.Images[i] = policy.ChartImage{
-			Reference: image.Reference, Pinned: image.Pinned, Signed: image.Signed, Guessed: image.Guessed, Problem: image.Problem,
+			Reference: image.Reference, Canonical: image.Canonical, Places: image.Places, Digest: string(image.Digest), Pinned: image.Pinned,
+			Signed: image.Signed, Signers: image.Signers, Guessed: image.Guessed, Revoked: image.Revoked, Problem: image.Problem,
 		}
 	}
-	for _, r := range c.Renders {
-		out.Given = out.Given || r.Digest != ""
-		if r.Unread != "" {
-			out.Unread = append(out.Unread, r.Unread)
-		}
-		if r.Problem != "" {
-			out.Problems = append(out.Problems, "with "+r.Values+" values: "+r.Problem)
+	for i, r := range c.Renders {
+		out.Renders[i] = policy.ChartRender{
+			Values: r.Values, Digest: string(r.Digest), Operation: r.Operation, Kubernetes: r.Kubernetes, APIs: r.APIs,
+			Manifests: r.Manifests, Failed: r.Failed, Problem: r.Problem, Unread: r.Unread,
 		}
 	}
 	return out

@@ -97,13 +97,11 @@ func Fill(d *policy.Document, ev attest.Evidence, relatives ...attest.Digest) {
 	}
 	switch {
 	case ev.SBOM != nil:
-		d.SBOM = &policy.SBOM{Format: ev.SBOM.Format, Version: ev.SBOM.Version, Packages: ev.SBOM.Packages, Original: d.Original}
+		d.SBOM = &policy.SBOM{Format: ev.SBOM.Format, Version: ev.SBOM.Version, Packages: ev.SBOM.Packages}
 	case ev.Scan != nil:
 		d.Scan = scanOf(ev.Scan)
-		d.Scan.Original = d.Original
 	case ev.Check != nil:
 		d.Scan = scanOf(&ev.Check.Scan)
-		d.Scan.Original = d.Original
 	case ev.VEX != nil:
 		d.VEX = vexOf(ev.VEX)
 	case ev.Test != nil:

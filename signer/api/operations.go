@@ -66,7 +66,7 @@ func (s *server) attest(ctx context.Context, in *attestInput) (*attestOutput, er
 	} else { // there may be several
 		var receipts []signer.Receipt
 		receipts, err = s.Signer.AttestDocuments(ctx, req)
-		answer = receiptsBody{Receipts: receipts}
+		answer = newReceiptsBody(receipts)
 	}
 	if err != nil {
 		return nil, s.problem(ctx, err)

@@ -31,40 +31,36 @@ type tray struct {
 	// share is a tenant's; 0: much. over: it is taken.
 	share int64
 	over  bool
-}
-
-type onTray struct {
-	s       *tray
-	content []byte
+	// broken is an error of its own.
+	broken error
+	logged bytes.Buffer
 }
 
 func (s *tray) Share() int64 { return cmp.Or(s.share, 1<<30) }
 
-func (s *tray) Receive(_ string, r io.Reader, limit int64) (api.Received, error) {
+func (s *tray) Receive(_ string, r io.Reader, limit int64) (signer.Stored, func(), error) {
 	if s.full {
-		return nil, fmt.Errorf("%w: no room", signer.ErrBusy)
+		return signer.Stored{}, nil, fmt.Errorf("%w: no room", signer.ErrBusy)
 	}
 	if s.over {
-		return nil, &signer.OverQuota{Of: "room", RetryAfter: 7 * time.Second}
+		return signer.Stored{}, nil, &signer.OverQuota{Of: "room", RetryAfter: 7 * time.Second}
+	}
+	if s.broken != nil {
+		return signer.Stored{}, nil, s.broken
 	}
 	content, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return nil, err
+		return signer.Stored{}, nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open++
-	return onTray{s, content}, nil
-}
-
-func (o onTray) Document() signer.Stored {
-	return signer.Stored{From: bytes.NewReader(o.content), Size: int64(len(o.content)), Digest: attest.DigestOf(o.content)}
-}
-
-func (o onTray) Close() {
-	o.s.mu.Lock()
-	defer o.s.mu.Unlock()
-	o.s.open--
+	d := signer.Stored{From: bytes.NewReader(content), Size: int64(len(content)), Digest: attest.DigestOf(content)}
+	return d, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.open--
+	}, nil
 }
 
 // partsService remembers the request and reads its documents.
@@ -96,7 +92,8 @@ func (s *partsService) DryRun(_ context.Context, req signer.Request) (signer.Exp
 
 func (s *partsService) AttestDocuments(_ context.Context, req signer.Request) ([]signer.Receipt, error) {
 	s.take(req)
-	return []signer.Receipt{{ID: "attested"}}, nil
+	bundle := signer.Attached{Bundle: []byte("a bundle")}
+	return []signer.Receipt{{ID: "attested", Attached: bundle, Others: []signer.Attached{bundle}}}, nil
 }
 
 func (s *partsService) Expect(ctx context.Context, req signer.Request) (*signer.Admission, error) {
@@ -119,7 +116,7 @@ func newParts(t *testing.T) *partsWorld {
 	w := &partsWorld{tray: &tray{}, partsService: &partsService{}}
 	var err error
 	w.handler, err = api.New(api.Config{
-		Signer: w.partsService, Receipts: w.service, Logs: w.logs, Logger: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "id" },
+		Signer: w.partsService, Receipts: w.service, Logs: w.logs, Logger: slog.New(slog.NewTextHandler(&w.logged, nil)), RequestID: func(context.Context) string { return "id" },
 		Trust: func(context.Context) (root, config []byte) { return nil, nil }, Spool: w.tray,
 	})
 	if err != nil {
@@ -174,6 +171,10 @@ func TestParts(t *testing.T) {
 		}
 		if w.open != 0 {
 			t.Errorf("%s: %d documents are left", path, w.open)
+		}
+		// There may be a hundred megabytes of bundles.
+		if path == "attest" && strings.Count(got.Body.String(), `"bundle":null`) != 2 {
+			t.Errorf("the answer has bundles: %s", got.Body)
 		}
 	}
 	w := newParts(t)
@@ -271,6 +272,39 @@ func TestPartsWithoutRoom(t *testing.T) {
 	w.full = true
 	got := w.post(t, "sign", "good", strings.NewReader(part("request", twoDocuments)+part("a", "x")+part("b", "y")+theEnd))
 	if got.Code != http.StatusServiceUnavailable || got.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+}
+
+// TestPartsBrokenSpool: what is wrong with the service is not said to be wrong with the request, and nobody outside learns of files and disks.
+func TestPartsBrokenSpool(t *testing.T) {
+	w := newParts(t)
+	w.broken = errors.New("keep document: write /var/lib/hallmark/spool/document-1: input/output error")
+	for _, path := range []string{"sign", "attest"} {
+		got := w.post(t, path, "good", strings.NewReader(part("request", twoDocuments)+part("a", "x")+part("b", "y")+theEnd))
+		if got.Code != http.StatusInternalServerError || strings.Contains(got.Body.String(), "/var/") || w.open != 0 {
+			t.Errorf("%s: %d %s", path, got.Code, got.Body)
+		}
+		if !strings.Contains(w.logged.String(), "/var/lib/hallmark/spool/document-1") {
+			t.Errorf("%s: nobody who runs the service is told: %s", path, w.logged.String())
+		}
+		w.logged.Reset()
+	}
+}
+
+// TestPartsPanic: a fault while documents come takes no place away for ever.
+func TestPartsPanic(t *testing.T) {
+	w := newParts(t)
+	w.expect = func(signer.Request) error { panic("a fault") }
+	body := part("request", twoDocuments) + part("a", "x") + part("b", "y") + theEnd
+	for range 40 { // more than there are places
+		func() {
+			defer func() { _ = recover() }()
+			w.post(t, "sign", "good", strings.NewReader(body))
+		}()
+	}
+	w.expect = nil
+	if got := w.post(t, "sign", "good", strings.NewReader(body)); got.Code != http.StatusOK {
 		t.Errorf("%d %s", got.Code, got.Body)
 	}
 }

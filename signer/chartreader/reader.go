@@ -5,8 +5,8 @@
 // A chart is a program of whoever wrote it: its templates can loop for ever,
 // recurse, and fill the memory, and Helm's engine cannot be stopped once it
 // runs. So each chart is given to a new process of hallmark-chart, which has no
-// key, no environment and no file but its pipes, is held to limits by the
-// kernel, and is killed when its time is over. The process that signs never
+// key, no environment, no network and no file but its pipes, is held to limits
+// by the kernel, and is killed when its time is over. The process that signs never
 // parses a chart. (A goroutine could be given up, but not ended: it would go on
 // taking a core and memory of the process that holds the keys. A process costs
 // about 20 ms.)
@@ -21,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -56,14 +57,28 @@ const (
 type Reader struct {
 	program string
 	timeout time.Duration
+	way     way
+	missing []string
 	turns   *semaphore.Weighted
 	here    atomic.Int64 // charts that are read or wait
 }
 
 // New returns a Reader that runs the program at this path; a timeout of 0 is
-// DefaultTimeout.
-func New(program string, timeout time.Duration) (*Reader, error) {
-	info, err := os.Stat(program)
+// DefaultTimeout. It runs the program once, to find out how far this machine
+// lets it be confined.
+func New(ctx context.Context, program string, timeout time.Duration) (*Reader, error) {
+	r, err := newReader(program, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return r, r.probe(ctx)
+}
+
+// Missing is what the machine does not allow of the confinement; empty is good.
+func (r *Reader) Missing() []string { return slices.Clone(r.missing) }
+
+func newReader(program string, timeout time.Duration) (*Reader, error) {
+	info, err := os.Stat(program) //nolint:gosec // the configuration names it
 	if err != nil {
 		return nil, fmt.Errorf("chart reader: %w", err)
 	}
@@ -93,12 +108,10 @@ func (r *Reader) Read(ctx context.Context, archive []byte, q attest.ChartQuestio
 	timed, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	answer, complaint := &bounded{limit: maxReport}, &bounded{limit: maxComplaint}
-	cmd := exec.CommandContext(timed, r.program) //nolint:gosec // beside our own, see New
+	cmd := r.command(timed, r.way)
 	cmd.Stdin = io.MultiReader(bytes.NewReader(question), strings.NewReader("\n"), bytes.NewReader(archive))
 	cmd.Stdout, cmd.Stderr = answer, complaint
-	// One thread of Go is enough, and what is garbage goes early.
-	cmd.Env, cmd.Dir, cmd.WaitDelay = []string{"GOMAXPROCS=1", "GOMEMLIMIT=700MiB", "GOTRACEBACK=none"}, "/", killDelay
-	err = cmd.Run()
+	err = run(cmd)
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:

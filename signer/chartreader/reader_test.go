@@ -49,7 +49,7 @@ func TestRead(t *testing.T) {
 			if tc.name == "endless" {
 				limit = 200 * time.Millisecond
 			}
-			r, err := New(program(t, tc.script), limit)
+			r, err := newReader(program(t, tc.script), limit)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +68,7 @@ func TestRead(t *testing.T) {
 
 // Whoever goes away is not told that the chart is bad.
 func TestCancelled(t *testing.T) {
-	r, err := New(program(t, "exec sleep 60"), time.Minute)
+	r, err := newReader(program(t, "exec sleep 60"), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestNoProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{filepath.Join(t.TempDir(), "nothing"), t.TempDir(), plain} {
-		if _, err := New(path, 0); err == nil {
+		if _, err := newReader(path, 0); err == nil {
 			t.Errorf("%s is a program", path)
 		}
 	}

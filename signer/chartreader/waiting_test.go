@@ -15,7 +15,7 @@ import (
 
 // TestWaitingIsBounded: charts that never end do not take all turns of the service with them.
 func TestWaitingIsBounded(t *testing.T) {
-	r, err := New(program(t, "exit 0"), 0)
+	r, err := newReader(program(t, "exit 0"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,12 +57,15 @@ func TestSigners(t *testing.T) {
 	for _, tc := range []struct {
 		registry attachments
 		want     string
+		revoked  string
 		fails    bool
 	}{
 		{registry: attachments{}},
 		{registry: attachments{bundles: []string{"on request", "attestor", "attestation", "unbound", "junk"}}},
 		{registry: attachments{bundles: []string{"junk", "signature"}}, want: workflow},
 		{registry: attachments{bundles: []string{"by key", "signature"}}, want: workflow + " key release"},
+		{registry: attachments{bundles: []string{"junk", "revoked", "signature"}}, want: workflow, revoked: "on Monday"},
+		{registry: attachments{bundles: []string{"revoked"}}, revoked: "on Monday"},
 		{registry: attachments{err: oci.ErrTooMany}}, // somebody's flood
 		{registry: attachments{err: oci.ErrUnavailable}, fails: true},
 	} {
@@ -72,6 +75,9 @@ func TestSigners(t *testing.T) {
 				if fact, ok := facts[string(bundle)]; ok {
 					return fact, nil
 				}
+				if string(bundle) == "revoked" {
+					return policy.Fact{}, errors.New("on Monday")
+				}
 				return policy.Fact{}, errors.New("it proves nothing")
 			},
 			ByKey: func(_ context.Context, _ attest.Digest, bundle []byte) string {
@@ -80,13 +86,15 @@ func TestSigners(t *testing.T) {
 				}
 				return ""
 			},
+			Revoked: func(err error) string { return strings.TrimPrefix(err.Error(), "it proves nothing") },
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.Signers(t.Context(), oci.Artifact{})
+		signed, err := s.Signatures(t.Context(), oci.Artifact{})
+		got := signed.By
 		slices.Sort(got)
-		if strings.Join(got, " ") != tc.want || (err != nil) != tc.fails {
+		if strings.Join(got, " ") != tc.want || signed.Revoked != tc.revoked || (err != nil) != tc.fails {
 			t.Errorf("%+v: %q, %v", tc.registry, got, err)
 		}
 	}

@@ -80,7 +80,10 @@ func (s *Set) Check(predicateType string, predicate []byte) error {
 	if err != nil {
 		return fmt.Errorf("predicate of type %s: %w", predicateType, err)
 	}
-	err = schema.Validate(document)
+	if err := (&bounds{}).check(document); err != nil {
+		return fmt.Errorf("predicate of type %s: %w", predicateType, err)
+	}
+	err = validate(schema, document)
 	var wrong *jsonschema.ValidationError
 	if errors.As(err, &wrong) {
 		return fmt.Errorf("predicate of type %s does not fit its schema: %s", predicateType, strings.Join(problems(wrong), "; "))

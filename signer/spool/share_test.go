@@ -23,43 +23,43 @@ func TestShares(t *testing.T) {
 		t.Errorf("share %d", a.Share())
 	}
 	bytes := func(n int) *strings.Reader { return strings.NewReader(strings.Repeat("x", n)) }
-	first, err := a.Receive("globex", bytes(2<<20), 4<<20)
+	_, first, err := a.Receive("globex", bytes(2<<20), 4<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	exactly, err := a.Receive("globex", bytes(1<<20), 4<<20)
+	_, exactly, err := a.Receive("globex", bytes(1<<20), 4<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var over *signer.OverQuota
-	if _, err := a.Receive("globex", bytes(1), 4<<20); !errors.As(err, &over) || over.Seconds() <= 0 || !strings.Contains(err.Error(), "come again in") || errors.Is(err, signer.ErrBusy) {
+	if _, _, err := a.Receive("globex", bytes(1), 4<<20); !errors.As(err, &over) || over.Seconds() <= 0 || !strings.Contains(err.Error(), "come again in") || errors.Is(err, signer.ErrBusy) {
 		t.Errorf("beyond its share: %v", err)
 	}
 	// The flood of one is nothing to another.
-	other, err := a.Receive("acme", bytes(3<<20), 4<<20)
+	_, other, err := a.Receive("acme", bytes(3<<20), 4<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	exactly.Close()
-	again, err := a.Receive("globex", bytes(1<<20), 4<<20)
+	exactly()
+	_, again, err := a.Receive("globex", bytes(1<<20), 4<<20)
 	if err != nil {
 		t.Errorf("what was given back: %v", err)
 	}
 	// The area has an end for all together, and that is not anybody's quota.
-	if _, err := a.Receive("umbrella", bytes(3<<20), 4<<20); !errors.Is(err, signer.ErrBusy) || errors.As(err, &over) && over.Of == "" {
+	if _, _, err := a.Receive("umbrella", bytes(3<<20), 4<<20); !errors.Is(err, signer.ErrBusy) || errors.As(err, &over) && over.Of == "" {
 		t.Errorf("a full area: %v", err)
 	}
-	for _, f := range []*spool.File{first, exactly, other, again} {
-		f.Close()
-		f.Close()
+	for _, forget := range []func(){first, exactly, other, again} {
+		forget()
+		forget()
 	}
 	if a.Used() != 0 {
 		t.Errorf("%d bytes used in the end", a.Used())
 	}
-	if f, err := a.Receive("globex", bytes(3<<20), 4<<20); err != nil {
+	if _, forget, err := a.Receive("globex", bytes(3<<20), 4<<20); err != nil {
 		t.Errorf("nothing is left of what was refused: %v", err)
 	} else {
-		f.Close()
+		forget()
 	}
 	for _, share := range []int64{0, -1, 9 << 20} {
 		if _, err := spool.Open(t.TempDir(), 8<<20, share); err == nil {

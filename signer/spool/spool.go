@@ -81,8 +81,8 @@ func Open(dir string, limit, share int64) (*Area, error) {
 	return &Area{dir: dir, limit: limit, share: share, tenants: map[string]int64{}}, nil
 }
 
-// File is a document in the area, until it is closed.
-type File struct {
+// held is a document in the area, until it is forgotten.
+type held struct {
 	signer.Stored
 	file   *os.File
 	area   *Area
@@ -92,59 +92,71 @@ type File struct {
 	name   string // until it is lost
 }
 
-// Receive reads r to its end, hashes it and keeps it for a tenant. More than limit
-// bytes are an attest.ErrTooLarge; no room, in the area or on the disk, is a
-// signer.ErrBusy, and none in the tenant's share a *signer.OverQuota. An error of r comes back as it is. Nothing is left after an
-// error.
-func (a *Area) Receive(tenant string, r io.Reader, limit int64) (_ *File, err error) {
+// Receive implements api.Spool: it reads r to its end, hashes it and keeps it for a
+// tenant, until forget, which may be called twice. More than limit bytes are an
+// attest.ErrTooLarge; no room, in the area or on the disk, is a signer.ErrBusy, and
+// none in the tenant's share a *signer.OverQuota. An error of r comes back as it
+// is. Nothing is left after an error.
+func (a *Area) Receive(tenant string, r io.Reader, limit int64) (d signer.Stored, forget func(), err error) {
+	f, err := a.hold(tenant)
+	if err != nil {
+		return signer.Stored{}, nil, err
+	}
+	if err := f.fill(r, limit); err != nil {
+		f.forget()
+		return signer.Stored{}, nil, err
+	}
+	return f.Stored, f.forget, nil
+}
+
+// hold makes the file.
+func (a *Area) hold(tenant string) (*held, error) {
 	file, err := os.CreateTemp(a.dir, prefix)
 	if err != nil {
 		return nil, full(err)
 	}
-	f := &File{file: file, area: a, tenant: tenant, name: file.Name()}
-	defer func() {
-		if err != nil {
-			f.Close()
-		}
-	}()
+	f := &held{file: file, area: a, tenant: tenant, name: file.Name()}
 	// A server that starts beside this one may have been faster.
 	if err := os.Remove(file.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		f.forget()
 		return nil, fmt.Errorf("keep document: %w", err)
 	}
 	f.name = ""
+	return f, nil
+}
+
+// fill reads the document into it.
+func (f *held) fill(r io.Reader, limit int64) (err error) {
 	hash := sha256.New()
 	chunk := make([]byte, buffer)
 	for {
 		n, readErr := r.Read(chunk)
 		if f.Size += int64(n); f.Size > limit {
-			return nil, fmt.Errorf("%w: more than %d bytes", attest.ErrTooLarge, limit)
+			return fmt.Errorf("%w: more than %d bytes", attest.ErrTooLarge, limit)
 		}
 		if err := f.take(); err != nil {
-			return nil, err
+			return err
 		}
 		hash.Write(chunk[:n]) // never fails
-		if _, err := file.Write(chunk[:n]); err != nil {
-			return nil, full(err)
+		if _, err := f.file.Write(chunk[:n]); err != nil {
+			return full(err)
 		}
 		if errors.Is(readErr, io.EOF) {
 			break
 		}
 		if readErr != nil {
-			return nil, readErr
+			return readErr
 		}
 	}
 	if f.Digest, err = attest.ParseDigest("sha256:" + hex.EncodeToString(hash.Sum(nil))); err != nil {
-		return nil, err
+		return err
 	}
-	f.From = file
-	return f, nil
+	f.From = f.file
+	return nil
 }
 
-// Document is what was received.
-func (f *File) Document() signer.Stored { return f.Stored }
-
 // take gets room for what the file has, in the area and in its tenant's share.
-func (f *File) take() error {
+func (f *held) take() error {
 	f.area.mu.Lock()
 	defer f.area.mu.Unlock()
 	for f.room < f.Size {
@@ -163,8 +175,8 @@ func (f *File) take() error {
 	return nil
 }
 
-// Close forgets the document and gives its room back. It may be called twice.
-func (f *File) Close() {
+// forget gives the room back. It may be called twice.
+func (f *held) forget() {
 	_ = f.file.Close() // it has no name any more, and nobody reads it again
 	if f.name != "" {
 		_ = os.Remove(f.name) // Open removes it otherwise

@@ -43,7 +43,7 @@ func files(t *testing.T, dir string) (names []string) {
 func TestReceive(t *testing.T) {
 	a, dir := open(t, 8<<20)
 	content := bytes.Repeat([]byte("document "), 300_000)
-	f, err := a.Receive("acme", bytes.NewReader(content), 4<<20)
+	f, forget, err := a.Receive("acme", bytes.NewReader(content), 4<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,10 +57,10 @@ func TestReceive(t *testing.T) {
 	if a.Used() < f.Size {
 		t.Errorf("%d bytes used", a.Used())
 	}
-	f.Close()
-	f.Close()
+	forget()
+	forget()
 	if a.Used() != 0 {
-		t.Errorf("%d bytes used after it is closed", a.Used())
+		t.Errorf("%d bytes used after it is forgotten", a.Used())
 	}
 }
 
@@ -68,7 +68,7 @@ func TestReceive(t *testing.T) {
 func TestNothingStays(t *testing.T) {
 	gone := errors.New("the client has gone away")
 	a, dir := open(t, 4<<20)
-	other, err := a.Receive("acme", strings.NewReader(strings.Repeat("x", 2<<20)), 4<<20)
+	_, forget, err := a.Receive("acme", strings.NewReader(strings.Repeat("x", 2<<20)), 4<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,14 +83,14 @@ func TestNothingStays(t *testing.T) {
 		"no room":   {endless{}, 1 << 40, signer.ErrBusy},
 		"gone":      {io.MultiReader(strings.NewReader("begun"), failing{gone}), 1 << 20, gone},
 	} {
-		if f, err := a.Receive("acme", tc.r, tc.limit); !errors.Is(err, tc.want) || f != nil {
+		if _, forget, err := a.Receive("acme", tc.r, tc.limit); !errors.Is(err, tc.want) || forget != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if a.Used() != before || len(files(t, dir)) > 0 {
 			t.Errorf("%s: %d bytes used, %v", name, a.Used(), files(t, dir))
 		}
 	}
-	other.Close()
+	forget()
 	if a.Used() != 0 {
 		t.Errorf("%d bytes used in the end", a.Used())
 	}
@@ -108,7 +108,7 @@ func TestDiskFull(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &small); err != nil {
 		t.Fatal(err)
 	}
-	_, err := a.Receive("acme", endless{}, 32<<20)
+	_, _, err := a.Receive("acme", endless{}, 32<<20)
 	if reset := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); reset != nil {
 		t.Fatal(reset)
 	}

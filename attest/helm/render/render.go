@@ -41,8 +41,9 @@ const (
 )
 
 // Report reads a chart and, if that is asked for, renders it: with its defaults
-// and, if values were given, with those. Images are those of both, so that
-// nobody leaves one out by giving values. Errors are helm.ErrChart.
+// and, if values were given, with those, each as for different clusters
+// (variants). Images are those of all, so that nobody leaves one out by giving
+// values. Errors are helm.ErrChart.
 func Report(archive []byte, q attest.ChartQuestion) (attest.ChartReport, error) {
 	c, err := helm.Read(archive)
 	if err != nil {
@@ -65,57 +66,64 @@ func Report(archive []byte, q attest.ChartQuestion) (attest.ChartReport, error) 
 	if err != nil {
 		return attest.ChartReport{}, err
 	}
-	all := map[string]attest.ChartImage{}
-	defaults, failed := one(archive, q, attest.ChartRender{Values: "defaults"}, map[string]any{}, all)
-	out.Renders = append(out.Renders, defaults)
+	images := newFound()
+	defaults := renderAll(archive, q, attest.ChartRender{Values: attest.ChartValuesDefaults}, map[string]any{}, images)
+	out.Renders = defaults
 	if q.HasValues() {
 		encoded, err := json.Marshal([]any{q.Values, q.Set})
 		if err != nil {
 			return attest.ChartReport{}, err
 		}
-		with, failed := one(archive, q, attest.ChartRender{Values: "given", Digest: attest.DigestOf(encoded)}, given, all)
-		if failed {
-			return attest.ChartReport{}, fmt.Errorf("%w: with the values given: %s", helm.ErrChart, with.Problem)
+		with := renderAll(archive, q, attest.ChartRender{Values: attest.ChartValuesGiven, Digest: attest.DigestOf(encoded)}, given, images)
+		if with[0].Failed {
+			return attest.ChartReport{}, fmt.Errorf("%w: with the values given: %s", helm.ErrChart, with[0].Problem)
 		}
-		out.Renders = append(out.Renders, with)
-	} else if failed {
-		return attest.ChartReport{}, fmt.Errorf("%w: with its default values: %s (hint: --values FILE, --set NAME=VALUE)", helm.ErrChart, defaults.Problem)
+		out.Renders = append(out.Renders, with...)
+	} else if defaults[0].Failed && !q.Anyway {
+		return attest.ChartReport{}, fmt.Errorf("%w: with its default values: %s (hint: --values FILE, --set NAME=VALUE)", helm.ErrChart, defaults[0].Problem)
 	}
-	out.Images = sorted(all)
+	out.Images = sorted(images.all)
 	return out, nil
 }
 
+// renderAll renders in every variant, and adds the images. The first that it
+// returns is the one that has to succeed. What fails there is not tried again:
+// most charts that want values want them always.
+func renderAll(archive []byte, q attest.ChartQuestion, r attest.ChartRender, values map[string]any, images *found) []attest.ChartRender {
+	var done []attest.ChartRender
+	for _, v := range variants {
+		done = append(done, one(archive, q, r, v, values, images))
+		if done[0].Failed {
+			break
+		}
+	}
+	return done
+}
+
 // one renders once and adds the images.
-func one(archive []byte, q attest.ChartQuestion, r attest.ChartRender, values map[string]any, all map[string]attest.ChartImage) (_ attest.ChartRender, failed bool) {
-	rendered, note, err := render(archive, q, values)
+func one(archive []byte, q attest.ChartQuestion, r attest.ChartRender, v variant, values map[string]any, images *found) attest.ChartRender {
+	r.Operation, r.Kubernetes, r.APIs = v.operation, v.kubernetes, v.apis
+	rendered, note, err := render(archive, q, v, values)
 	if err != nil {
-		r.Problem = clip(err.Error())
-		return r, true
+		r.Failed, r.Problem = true, clip(err.Error())
+		return r
 	}
-	images, manifests, problems, err := helm.FindImages(rendered)
+	count, problems, err := images.add(rendered)
 	if err != nil {
-		r.Problem = clip(err.Error())
-		return r, true
+		r.Failed, r.Problem = true, clip(strings.TrimPrefix(err.Error(), helm.ErrChart.Error()+": "))
+		return r
 	}
-	r.Manifests, r.Unread = manifests, clip(strings.Join(problems, "; "))
+	r.Manifests, r.Unread = count, clip(strings.Join(problems, "; "))
 	if note != "" {
 		problems = append(problems, note)
 	}
 	r.Problem = clip(strings.Join(problems, "; "))
-	for _, image := range images {
-		known, ok := all[image.Reference]
-		if ok {
-			image.Guessed = image.Guessed && known.Guessed
-			image.Places = merged(known.Places, image.Places)
-		}
-		all[image.Reference] = image
-	}
-	return r, false
+	return r
 }
 
 // render makes the manifests, by file. Helm changes the chart while it renders,
 // so that each time has its own.
-func render(archive []byte, q attest.ChartQuestion, values map[string]any) (rendered map[string]string, note string, err error) {
+func render(archive []byte, q attest.ChartQuestion, v variant, values map[string]any) (rendered map[string]string, note string, err error) {
 	read, err := helm.Read(archive)
 	if err != nil {
 		return nil, "", err
@@ -124,6 +132,7 @@ func render(archive []byte, q attest.ChartQuestion, values map[string]any) (rend
 	if strings.EqualFold(c.Metadata.Type, "library") {
 		return nil, "", fmt.Errorf("it is a library chart, which nobody can install")
 	}
+	values = copied(values)
 	if err := chartutil.ProcessDependenciesWithMerge(c, values); err != nil {
 		return nil, "", fmt.Errorf("dependencies: %w", err)
 	}
@@ -133,7 +142,14 @@ func render(archive []byte, q attest.ChartQuestion, values map[string]any) (rend
 		note = "values.schema.json refers to schemas elsewhere; values were not checked against it"
 	}
 	options := chartutil.ReleaseOptions{Name: or(q.Release, defaultRelease), Namespace: or(q.Namespace, defaultNamespace), Revision: 1, IsInstall: true}
-	top, err := chartutil.ToRenderValuesWithSchemaValidation(c, values, options, chartutil.DefaultCapabilities, foreign)
+	if v.operation == attest.ChartUpgrade {
+		options.Revision, options.IsInstall, options.IsUpgrade = 2, false, true
+	}
+	capabilities, err := v.capabilities(c)
+	if err != nil {
+		return nil, "", err
+	}
+	top, err := chartutil.ToRenderValuesWithSchemaValidation(c, values, options, capabilities, foreign)
 	if err != nil {
 		return nil, "", err
 	}
@@ -225,6 +241,29 @@ func valuesOf(q attest.ChartQuestion) (map[string]any, error) {
 		}
 	}
 	return merged, nil
+}
+
+// copied is a copy of values: templates can change what they are given.
+func copied(values map[string]any) map[string]any {
+	out := make(map[string]any, len(values))
+	for name, v := range values {
+		out[name] = copiedValue(v)
+	}
+	return out
+}
+
+func copiedValue(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		return copied(v)
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = copiedValue(item)
+		}
+		return out
+	}
+	return v
 }
 
 // mergeMaps lays b over a.

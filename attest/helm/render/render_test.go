@@ -7,8 +7,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -64,11 +67,11 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := references(r); got != "app:1 app:3 debug:1" || len(r.Renders) != 2 || r.Renders[1].Digest == "" || r.Renders[0].Manifests != 1 {
+	if got := references(r); got != "app:1 app:3 debug:1" || len(r.Renders) != 2*len(variants) || r.Renders[0].Digest != "" || r.Renders[len(variants)].Digest == "" || r.Renders[0].Manifests != 1 {
 		t.Errorf("%s, %+v", got, r.Renders)
 	}
 	r, err = Report(archive, attest.ChartQuestion{Render: true})
-	if err != nil || references(r) != "app:1 debug:1" || len(r.Renders) != 1 {
+	if err != nil || references(r) != "app:1 debug:1" || len(r.Renders) != len(variants) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	r, err = Report(archive, attest.ChartQuestion{FileName: "app-1.0.0.tgz"})
@@ -88,8 +91,12 @@ func TestRequiredValues(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	r, err := Report(archive, attest.ChartQuestion{Render: true, Set: []string{"who=a: b"}})
-	if err != nil || !strings.Contains(r.Renders[0].Problem, "say who") || references(r) != "app:1 debug:1" {
+	if err != nil || !r.Renders[0].Failed || !strings.Contains(r.Renders[0].Problem, "say who") || r.Renders[1].Values != "given" || references(r) != "app:1 debug:1" {
 		t.Errorf("%+v, %v", r, err)
+	}
+	r, err = Report(archive, attest.ChartQuestion{Render: true, Anyway: true})
+	if err != nil || len(r.Renders) != 1 || !r.Renders[0].Failed || len(r.Images) != 0 {
+		t.Errorf("anyway: %+v, %v", r, err)
 	}
 }
 
@@ -140,5 +147,89 @@ func TestAsksNobody(t *testing.T) {
 		if err != nil || !strings.Contains(r.Renders[0].Problem, "schemas elsewhere") {
 			t.Errorf("%s: %+v, %v", where, r.Renders, err)
 		}
+	}
+}
+
+// A chart that refers to another image when it is upgraded, or in a newer or
+// older cluster, is known for all of them. What depends on what is in the
+// cluster is not found.
+func TestVariants(t *testing.T) {
+	image := func(when, name string) string {
+		return "{{ if " + when + " }}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: " + name + "}\nspec: {containers: [{image: '" + name + ":1'}]}\n{{ end }}"
+	}
+	for name, tc := range map[string]struct{ template, want string }{
+		"an upgrade":                 {image(".Release.IsUpgrade", "evil"), "evil:1"},
+		"an upgrade, hidden":         {image(`eq (index $ (print "Rel" "ease") | toJson | sha256sum) ""`, "never") + image(`index $.Release (print "Is" "Upgrade")`, "evil"), "evil:1"},
+		"a second revision":          {image("gt (int .Release.Revision) 1", "evil"), "evil:1"},
+		"an installation":            {image(".Release.IsInstall", "evil"), "evil:1"},
+		"a newer Kubernetes":         {image(`semverCompare ">=1.40-0" .Capabilities.KubeVersion.Version`, "evil"), "evil:1"},
+		"the usual Kubernetes":       {image(`semverCompare ">=1.30-0 <1.90-0" .Capabilities.KubeVersion.Version`, "evil"), "evil:1"},
+		"an older Kubernetes":        {image(`semverCompare "<1.19-0" .Capabilities.KubeVersion.GitVersion`, "evil"), "evil:1"},
+		"an API":                     {image(`.Capabilities.APIVersions.Has "monitoring.coreos.com/v1"`, "evil"), "evil:1"},
+		"a resource of an API":       {image("$.Capabilities.APIVersions.Has `example.com/v1/Thing`", "evil"), "evil:1"},
+		"without a usual API":        {image(`not (.Capabilities.APIVersions.Has "networking.k8s.io/v1")`, "evil"), "evil:1"},
+		"a hook":                     {"apiVersion: batch/v1\nkind: Job\nmetadata: {name: h, annotations: {helm.sh/hook: post-upgrade}}\nspec: {template: {spec: {containers: [{image: 'evil:1'}]}}}\n", "evil:1"},
+		"what tpl makes":             {"{{ tpl .Values.text $ }}", "evil:1"},
+		"what it finds in a cluster": {image(`lookup "v1" "Secret" "default" "x"`, "evil"), ""},
+	} {
+		archive := chartOf(t, files(map[string]string{
+			"templates/pod.yaml": tc.template, "values.yaml": "text: |\n  apiVersion: v1\n  kind: Pod\n  spec: {containers: [{image: 'evil:{{ 1 }}'}]}\n",
+		}))
+		r, err := Report(archive, attest.ChartQuestion{Render: true})
+		if err != nil || references(r) != tc.want {
+			t.Errorf("%s: %q, %v, want %q", name, references(r), err, tc.want)
+		}
+	}
+	crd := "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: x}\n---\napiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'evil:1'}]}\n"
+	r, err := Report(chartOf(t, files(map[string]string{"crds/x.yaml": crd})), attest.ChartQuestion{Render: true})
+	if err != nil || references(r) != "app:1 debug:1 evil:1" {
+		t.Errorf("crds: %s, %v", references(r), err)
+	}
+	// What an upgrade refuses is no refusal of the chart.
+	r, err = Report(chartOf(t, files(map[string]string{"templates/x.yaml": `{{ if .Release.IsUpgrade }}{{ fail "give the password" }}{{ end }}`})), attest.ChartQuestion{Render: true})
+	if err != nil || r.Renders[0].Failed || !r.Renders[1].Failed || !strings.Contains(r.Renders[1].Problem, "give the password") || references(r) != "app:1 debug:1" {
+		t.Errorf("an upgrade that fails: %+v, %v", r.Renders, err)
+	}
+}
+
+// Charts are told the version whose APIs Helm's library has.
+func TestUsualKubernetes(t *testing.T) {
+	mod, err := os.ReadFile("../../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	minor := regexp.MustCompile(`k8s\.io/client-go v0\.(\d+)\.`).FindStringSubmatch(string(mod))
+	if minor == nil || usualKubernetes != "v1."+minor[1]+".0" {
+		t.Errorf("the usual Kubernetes is %s, client-go is of 1.%v", usualKubernetes, minor)
+	}
+}
+
+// Values are the same in every rendering, whatever a template does to them.
+func TestValuesAreNotChanged(t *testing.T) {
+	count := "{{ $_ := set .Values.a \"times\" (add1 .Values.a.times) }}apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'app:{{ .Values.a.times }}'}]}"
+	r, err := Report(chartOf(t, files(map[string]string{"templates/pod.yaml": count})), attest.ChartQuestion{Render: true, Values: []string{"a: {times: 1}"}})
+	if err != nil || references(r) != "app:2" {
+		t.Errorf("%s, %v, %+v", references(r), err, r.Renders)
+	}
+}
+
+// What is read once counts in every rendering, and bounds are those of all.
+func TestFoundInAll(t *testing.T) {
+	f := newFound()
+	pods := func(from, to int) map[string]string {
+		var text strings.Builder
+		for i := range to - from {
+			fmt.Fprintf(&text, "---\napiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'i:%d'}]}\n", from+i)
+		}
+		return map[string]string{"a.yaml": text.String(), "b.yaml": "no manifest"}
+	}
+	for range 3 {
+		count, problems, err := f.add(pods(0, 200))
+		if err != nil || count != 201 || len(problems) != 1 || len(f.all) != 200 {
+			t.Errorf("%d manifests, %q, %v, %d images", count, problems, err, len(f.all))
+		}
+	}
+	if _, _, err := f.add(pods(100, 300)); !errors.Is(err, helm.ErrChart) || !strings.Contains(err.Error(), "more than 256 images") {
+		t.Errorf("300 images in two renderings: %v", err)
 	}
 }
