@@ -155,6 +155,17 @@ func keepBytes(s string, limit int) string {
 	return strings.Clone(s[:cut])
 }
 
+// keepAll is keep for lists, without empty texts.
+func keepAll(list []string) []string {
+	var kept []string
+	for _, s := range list {
+		if s = keep(strings.TrimSpace(s)); s != "" {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
 // timeAt reads a time as documents write it, RFC 3339; "" is the zero time.
 // Years that scanners mean as "none" are it, too.
 func timeAt(place, text string) (time.Time, error) {

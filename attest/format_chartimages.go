@@ -37,8 +37,8 @@ func readChartImages(d *document) (Evidence, error) {
 			return unreadable(at+".reference", "missing")
 		}
 		out.Images = append(out.Images, ChartImage{
-			Reference: keep(i.Reference), Canonical: keep(i.Canonical), Places: keepAll(i.Places, ""), Guessed: i.Guessed, Digest: i.Digest, Pinned: i.Pinned,
-			Signed: i.Signed, Signers: keepAll(i.Signers, ""), Revoked: keep(i.Revoked), Problem: keep(i.Problem),
+			Reference: keep(i.Reference), Canonical: keep(i.Canonical), Places: keepAll(i.Places), Guessed: i.Guessed, Digest: i.Digest, Pinned: i.Pinned,
+			Signed: i.Signed, Signers: keepAll(i.Signers), Revoked: keep(i.Revoked), Problem: keep(i.Problem),
 		})
 		return nil
 	})

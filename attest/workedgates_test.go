@@ -20,6 +20,12 @@ const (
 	teamWorkflow                = "https://github.com/acme/team-web/.github/workflows/vex.yml@refs/heads/main"
 )
 
+// chartImages is what the service says of a chart that refers to one image.
+const chartImages = `{"chart": {"name": "app", "version": "1.0.0", "archive": "sha256:1111111111111111111111111111111111111111111111111111111111111111"},
+	"renders": [{"values": "defaults", "operation": "install", "kubernetes": "v1.37.0", "apis": "usual", "manifests": 2}],
+	"images": [{"reference": "registry.corp.example/acme/app:1", "canonical": "registry.corp.example/acme/app:1", "places": ["Deployment/app spec.template.spec.containers[0].image"],
+		"digest": "sha256:2222222222222222222222222222222222222222222222222222222222222222", "pinned": false, "signed": true, "signers": ["` + releaseWorkflow + `"]}]}`
+
 // gateSample is a file as a tool writes it, and for whom the service attests it.
 type gateSample struct{ want, file, author string }
 
@@ -34,6 +40,7 @@ func gateSamples() [][]gateSample {
 	).Replace(provenance)
 	ours := func(file string) gateSample { return gateSample{"", file, releaseWorkflow} }
 	made := gateSample{"", built, attestorSAN}
+	charted := gateSample{"", chartImages, attestorSAN}
 	return [][]gateSample{
 		{ours(packages)},
 		{ours(low), {"", vexDocument, securityWorkflow}},
@@ -48,6 +55,7 @@ func gateSamples() [][]gateSample {
 		{made},
 		{ours(spdxDocument), ours(fine)},
 		{ours(spdxDocument), ours(fine)},
+		{charted},
 		{ours(spdxDocument), ours(fine)},
 		{ours(spdxDocument)},
 	}
@@ -133,7 +141,7 @@ rules:
 - name: acme
   identity: github
   actions: [sign]
-  kinds: [image, index]
+  kinds: [image, index, chart]
   repositories: [acme/]
   conditions:
   - {name: own, expression: 'claims.repository_owner_id == "1001"', message: m}
@@ -150,6 +158,9 @@ rules:
 	if strings.Contains(gate, "platforms") {
 		in.Kind, in.Digest, in.Platforms = policy.KindIndex, "sha256:"+strings.Repeat("c", 64), []string{"sha256:" + aa, "sha256:" + bb}
 		in.PlatformNames = map[string][]string{"sha256:" + aa: {"linux/amd64"}, "sha256:" + bb: {"linux/arm64"}}
+	}
+	if strings.Contains(gate, "chartImages") {
+		in.Kind = policy.KindChart
 	}
 	return p.Decide(in)
 }
