@@ -33,6 +33,7 @@ type gateSample struct{ want, file, author string }
 func gateSamples() [][]gateSample {
 	low := strings.NewReplacer(`"UNKNOWN"`, `"LOW"`).Replace(trivyReport) // beside a critical one
 	fine := strings.NewReplacer(`"UNKNOWN"`, `"LOW"`, `"CRITICAL"`, `"LOW"`).Replace(trivyReport)
+	licensed := strings.Replace(fine, `"Class": "lang-pkgs"}`, `"Class": "lang-pkgs"}, {"Target": "OS Packages", "Class": "license", "Licenses": [{"Severity": "LOW", "Name": "MIT", "PkgName": "openssl"}]}`, 1)
 	packages := strings.Replace(spdxDocument, `{"name": "a"}`, strings.TrimSuffix(strings.Repeat(`{"name": "a"}, `, 10), ", "), 1)
 	tests := strings.Replace(junitFile, `<failure message="no"/>`, "", 1)
 	built := strings.NewReplacer(
@@ -50,7 +51,7 @@ func gateSamples() [][]gateSample {
 		{ours(grypeReport)},
 		{ours(tests), made},
 		{ours(low), {"", vexDocument, teamWorkflow}},
-		{ours(fine)},
+		{ours(licensed)},
 		{{"gitleaks", `[]`, releaseWorkflow}, ours(hadolintReport)},
 		{made},
 		{ours(spdxDocument), ours(fine)},

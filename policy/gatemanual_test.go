@@ -100,7 +100,7 @@ func TestWorkedGates(t *testing.T) {
 			[]policy.Document{doc(policy.EvidenceTest, func(d *policy.Document) { *d.Test = policy.TestResult{Result: "FAILED", Failed: 1} }), doc(policy.EvidenceProvenance, nil)},
 		},
 		{[]policy.Document{bad, dated(vexBy(team, nil), 80)}, []policy.Document{bad, dated(vexBy(team, nil), 100)}},
-		{clean, []policy.Document{logged(scanOf(nil, license))}},
+		{[]policy.Document{report(policy.EvidenceLicense, "trivy")}, []policy.Document{report(policy.EvidenceLicense, "trivy", license)}},
 		{[]policy.Document{timeless(policy.EvidenceSecret, "gitleaks"), lint("medium")}, []policy.Document{timeless(policy.EvidenceSecret, "gitleaks", secret), lint("medium")}},
 		{
 			[]policy.Document{built("workflows/.github/workflows/build.yml@refs/tags/v1.2", "main")},
