@@ -27,7 +27,7 @@ type Document struct {
 	Problem string
 
 	SBOM       *SBOM
-	Scan       *Scan // of EvidenceScan, and the report of every kind in reportKinds
+	Scan       *Scan // of EvidenceScan, and of every kind of report
 	VEX        []VEXStatement
 	Test       *TestResult
 	Provenance *Provenance
@@ -35,7 +35,7 @@ type Document struct {
 	ChartImages *ChartImages
 }
 
-// The kinds of evidence that a rule can require, with those of reportKinds and EvidenceChartImages.
+// The kinds of evidence that a rule can require, with those of reports and EvidenceChartImages: evidenceKinds has all.
 const (
 	EvidenceSBOM       = "sbom"
 	EvidenceScan       = "scan"

@@ -317,9 +317,9 @@ func evidenceLanguage(spec *EvidenceRequirement, others []cel.EnvOption) (*cel.E
 		cel.Function(fnHasID, cel.MemberOverload("finding_has_id", []*cel.Type{findingType.celType, cel.StringType},
 			cel.BoolType, cel.BinaryBinding(callHasID))),
 	)
-	for _, v := range evidenceVariables(spec) {
-		if v.required {
-			options = append(options, cel.Variable(v.name, v.of.celType))
+	for _, v := range evidenceVariables {
+		if v.asked(spec) {
+			options = append(options, cel.Variable(v.variable, v.of.celType))
 		}
 	}
 	return cel.NewEnv(options...)

@@ -57,7 +57,7 @@ func (g *gate) pick(a asked, documents []Document, now time.Time) picked {
 			p.documents = append(p.documents, g.stillKnown(newest, usable, now)...)
 		}
 		for _, d := range usable {
-			if d != newest && d.Run != "" && d.Run == newest.Run && d.tool() == newest.tool() && hasBadNews(d.Kind) && !g.isStale(d, now) {
+			if d != newest && d.Run != "" && d.Run == newest.Run && d.tool() == newest.tool() && kindOf(d.Kind).badNews && !g.isStale(d, now) {
 				p.documents = append(p.documents, counted{d, false})
 			}
 		}
@@ -125,11 +125,6 @@ func newestOfTools(newestFirst []*Document) []*Document {
 	return kept
 }
 
-// hasBadNews reports whether documents of a kind say what is wrong, and not only that something is there.
-func hasBadNews(kind string) bool {
-	return kind == EvidenceScan || kind == EvidenceTest || reportKind(kind)
-}
-
 // badNews returns the first result of tests that failed, among documents that count. Findings are for conditions to judge.
 func badNews(documents []counted) *counted {
 	for i := range documents {
@@ -143,7 +138,7 @@ func badNews(documents []counted) *counted {
 // newsOfPlatforms are the documents about an index's images that are newer than all that count of the index itself: what has become known
 // of an image since is not hidden by what was said of the whole.
 func (g *gate) newsOfPlatforms(kind string, s gateSubject, known []counted, documents []Document, now time.Time) []counted {
-	if !hasBadNews(kind) {
+	if !kindOf(kind).badNews {
 		return nil
 	}
 	var news []counted
@@ -162,7 +157,7 @@ func (g *gate) newsOfPlatforms(kind string, s gateSubject, known []counted, docu
 
 // noEvidence says what is missing and how to bring it.
 func noEvidence(a asked, ignored []string) string {
-	what := kindWord(a.kind)
+	what := kindOf(a.kind).word
 	if a.tool != "" {
 		what += " by " + a.tool
 	}
@@ -194,28 +189,12 @@ func (g *gate) unusable(d *Document, now time.Time) string {
 		return "without a proven time"
 	case d.At.After(now.Add(clockTolerance)):
 		return "dated in the future; check the clock"
-	case (d.Kind == EvidenceProvenance || d.Kind == EvidenceChartImages) && (d.Author != d.Signer || d.Signer == ""):
+	case kindOf(d.Kind).ownWord && (d.Author != d.Signer || d.Signer == ""):
 		return "made for " + shown(d.Author) + ", not by the service itself"
-	case !d.hasContent():
+	case !kindOf(d.Kind).has(d):
 		return "holds nothing of its kind"
 	}
 	return ""
-}
-
-func (d *Document) hasContent() bool {
-	switch d.Kind {
-	case EvidenceSBOM:
-		return d.SBOM != nil
-	case EvidenceTest:
-		return d.Test != nil
-	case EvidenceProvenance:
-		return d.Provenance != nil
-	case EvidenceVEX:
-		return d.VEX != nil
-	case EvidenceChartImages:
-		return d.ChartImages != nil
-	}
-	return d.Scan != nil && (d.Kind == EvidenceScan || reportKind(d.Kind))
 }
 
 // insufficient returns what the newest document lacks, or "".

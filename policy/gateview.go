@@ -33,9 +33,9 @@ func (g *gate) view(s gateSubject, found map[string][]counted, documents []Docum
 	if scans := found[EvidenceScan]; len(scans) > 0 {
 		view[varScan] = g.newScanView(scans, g.newExcuses(s, documents, now), now)
 	}
-	for _, k := range reportKinds {
-		if reports := found[k.kind]; len(reports) > 0 {
-			view[evidencePrefix+k.kind] = g.newScanView(reports, nil, now) // VEX is about vulnerabilities
+	for _, kind := range ReportKinds() {
+		if reports := found[kind]; len(reports) > 0 {
+			view[evidencePrefix+kind] = g.newScanView(reports, nil, now) // VEX is about vulnerabilities
 		}
 	}
 	return view
@@ -97,8 +97,8 @@ func (g *gate) ageOf(reports []counted, now time.Time) time.Duration {
 // findEvidence returns the variables of evidence that an expression reads.
 func findEvidence(root ast.NavigableExpr) []string {
 	var found []string
-	for _, v := range evidenceVariables(&EvidenceRequirement{}) {
-		name := v.name
+	for _, v := range evidenceVariables {
+		name := v.variable
 		isName := func(e ast.NavigableExpr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == name }
 		if len(ast.MatchDescendants(root, isName)) > 0 {
 			found = append(found, name)

@@ -12,12 +12,6 @@ import (
 
 // What gates say. A refusal names the value that it saw, where it is logged, and what to do.
 
-// kindWords call the kinds of evidence by name.
-var kindWords = map[string]string{
-	EvidenceSBOM: "an SBOM", EvidenceScan: "a scan", EvidenceTest: "a test result", EvidenceProvenance: "provenance", EvidenceVEX: "VEX",
-	EvidenceChartImages: "the chart's images",
-}
-
 // describeDocument says which statement it was. One without a bundle is not attested: a dry run's.
 func describeDocument(d *Document) string {
 	if d.Bundle == "" {

@@ -275,8 +275,8 @@ func parseAge(path, text string) (time.Duration, error) {
 // kinds are the kinds of evidence that are required, in the order in which they are checked.
 func (g *gate) kinds() []string {
 	var kinds []string
-	for _, v := range evidenceVariables(&g.spec) {
-		if v.required {
+	for _, v := range evidenceVariables {
+		if v.asked(&g.spec) {
 			kinds = append(kinds, v.kind)
 		}
 	}

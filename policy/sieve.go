@@ -116,7 +116,7 @@ func (s *Sieve) add(d Document) {
 	}
 	s.heard[key] = true
 	// Without a run a document speaks for itself, and one that is too old says nothing but that.
-	speaks := hasBadNews(d.Kind) && !s.isStale(d.Kind, d.news())
+	speaks := kindOf(d.Kind).badNews && !s.isStale(d.Kind, d.news())
 	if d.Kind == EvidenceVEX || (speaks && d.Run != "") {
 		s.all = append(s.all, d)
 		s.size += d.size()
@@ -198,7 +198,7 @@ func (s *Sieve) Wants(kind, digest string, logged time.Time) bool {
 		return false
 	case kind == EvidenceVEX:
 		return true
-	case hasBadNews(kind): // no report is news after it was logged
+	case kindOf(kind).badNews: // no report is news after it was logged
 		return !s.heard[key] || !s.isStale(kind, logged)
 	}
 	d, ok := s.best[key]
