@@ -21,7 +21,9 @@ import (
 func trivyFormat() format {
 	return format{
 		name: "trivy", kind: EvidenceScan, kinds: []EvidenceKind{EvidenceCheck}, types: []string{cosignVulnType}, media: "application/vnd.aquasec.trivy.report+json",
-		is:   func(d *document) bool { return !d.list && d.has("SchemaVersion") && mentions(d.members, "ArtifactName") },
+		is: func(d *document) bool {
+			return !d.list && d.has("SchemaVersion") && mentions(d.members, "ArtifactName")
+		},
 		read: readTrivy, wrap: wrapTrivy,
 	}
 }

@@ -4,6 +4,7 @@ package api
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -37,7 +38,7 @@ func TestPace(t *testing.T) {
 			if conn.read.After(earned) || conn.read.Before(earned.Add(-time.Second)) || !conn.write.Equal(conn.read.Add(answerTimeout)) {
 				t.Fatalf("pieces of %d: after %d bytes reading ends at %v, writing at %v; %v is earned", piece, before, conn.read, conn.write, earned)
 			}
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 		}
