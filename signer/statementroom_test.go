@@ -85,7 +85,11 @@ func TestStatementsOfAllPlatforms(t *testing.T) {
 		wg.Go(func() {
 			req := documents(signer.Document{Name: "a", Content: sbomOfSize(size, fmt.Sprint(i))})
 			req.Platform = "all"
-			if receipts, err := s.AttestDocuments(t.Context(), req); err != nil || len(receipts) != platforms {
+			receipts, err := s.AttestDocuments(t.Context(), req)
+			for errors.Is(err, signer.ErrBusy) { // on a slow machine those before it take longer than one waits: it comes again, as it is told
+				receipts, err = s.AttestDocuments(t.Context(), req)
+			}
+			if err != nil || len(receipts) != platforms {
 				t.Errorf("%d receipts, %v", len(receipts), err)
 			}
 		})
