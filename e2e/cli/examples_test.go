@@ -39,8 +39,14 @@ func TestYAML(t *testing.T) {
 			_, err = policy.ParseSigningPolicy([]byte(f.text))
 		case kind == "ImageTrustPolicy":
 			_, err = policy.ParseTrustPolicy([]byte(f.text))
-		case members["sbom"] != nil || members["scan"] != nil || members["tests"] != nil || members["reports"] != nil || members["provenance"] != nil:
+		case members["sbom"] != nil || members["scan"] != nil || members["tests"] != nil || members["reports"] != nil || members["provenance"] != nil || members["chartImages"] != nil:
 			kind = "gate" // each is run by TestWorkedGates of package policy
+		case kind == "HelmChart": // e2e/charts has Flux's controller fetch such a one
+			for _, part := range []string{"apiVersion: source.toolkit.fluxcd.io/v1\n", "  verify: {provider: cosign, secretRef: {name: "} {
+				if !strings.Contains(f.text, part) {
+					t.Errorf("%s: has no %q", f, part)
+				}
+			}
 		case members["volumes"] != nil:
 			kind = "pod"
 			var pod corev1.PodSpec
