@@ -90,7 +90,7 @@ func (c *cyclonedxVulnerabilities) read() error {
 	}
 	c.at, c.digests = s.sbom.Created, s.sbom.Digests
 	c.tool, c.version, _ = strings.Cut(s.sbom.Tool, "-")
-	if err := c.readComponents("$.components", c.top["components"], 0); err != nil {
+	if err := c.readComponents("$.components", c.top["components"]); err != nil {
 		return err
 	}
 	there, err := each("$.vulnerabilities", c.top["vulnerabilities"], func(place string, v cyclonedxVulnerability) error {
@@ -127,7 +127,7 @@ func (c *cyclonedxVulnerabilities) check(place string, there bool) error {
 	return nil
 }
 
-func (c *cyclonedxVulnerabilities) readComponents(place string, raw json.RawMessage, known int) error {
+func (c *cyclonedxVulnerabilities) readComponents(place string, raw json.RawMessage) error {
 	if c.components == nil {
 		c.components = make(map[string]cyclonedxComponent)
 	}
@@ -143,9 +143,9 @@ func (c *cyclonedxVulnerabilities) readComponents(place string, raw json.RawMess
 			if _, twice := c.components[one.Ref]; twice {
 				return unreadable(place+".bom-ref", "%s appears twice", quote(one.Ref))
 			}
-			c.components[one.Ref] = cyclonedxComponent{name: one.Name, version: one.Version, purl: one.PURL}
+			c.components[one.Ref] = cyclonedxComponent{name: keep(one.Name), version: keep(one.Version), purl: keep(one.PURL)}
 		}
-		return c.readComponents(place+".components", one.Components, known)
+		return c.readComponents(place+".components", one.Components)
 	})
 	return err
 }
@@ -232,8 +232,13 @@ func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
 	for i := range c.list {
 		v := &c.list[i]
 		place := func() string { return v.place }
+		// What it says of itself is the same for all that it affects: it is read
+		// once, since one vulnerability can affect as many components as there are.
+		f := v.finding()
+		f.Tool = s.Tool
+		f.settle()
 		if len(v.Affects) == 0 {
-			if err := s.add(place, v.finding()); err != nil {
+			if err := s.addSettled(place, f); err != nil {
 				return Evidence{}, err
 			}
 		}
@@ -251,9 +256,8 @@ func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
 			if !affected {
 				continue
 			}
-			f := v.finding()
-			f.Package, f.Version, f.PURL = one.name, one.version, one.purl
-			if err := s.add(place, f); err != nil {
+			f.Package, f.Version, f.PURL = keep(one.name), keep(one.version), keep(one.purl)
+			if err := s.addSettled(place, f); err != nil {
 				return Evidence{}, err
 			}
 		}
