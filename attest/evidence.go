@@ -56,9 +56,12 @@ type Evidence struct {
 	ChartImages *ChartImages
 }
 
+// sbomFormats are what SBOM.Format can be.
+var sbomFormats = []string{"SPDX", "CycloneDX", "syft"}
+
 // SBOM is what a gate asks of a bill of materials.
 type SBOM struct {
-	Format   string // "SPDX" or "CycloneDX"
+	Format   string // one of sbomFormats
 	Version  string // of the format
 	Packages int
 	// PURLs is how many of the packages have a package URL.

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -161,8 +163,8 @@ func readSBOMReference(d *document) (Evidence, error) {
 	if err != nil {
 		return Evidence{}, err
 	}
-	if (said.Format != "SPDX" && said.Format != "CycloneDX") || said.Packages < 0 {
-		return Evidence{}, unreadable("$.sbom", "want the format, SPDX or CycloneDX, and the number of packages")
+	if !slices.Contains(sbomFormats, said.Format) || said.Packages < 0 {
+		return Evidence{}, unreadable("$.sbom", "want the format, one of %s, and the number of packages", strings.Join(sbomFormats, ", "))
 	}
 	s := &SBOM{Format: said.Format, Version: keep(said.Version), Packages: said.Packages, Digests: keepUnique(said.Digests, "", maxDigests)}
 	if s.Created, err = timeAt("$.sbom.created", said.Created); err != nil {
