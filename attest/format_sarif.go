@@ -67,17 +67,19 @@ type sarifReport struct {
 	Check
 	r *jsonReader
 	// scanner: some run is of one that looks for vulnerabilities; others: some
-	// is not, or has looked for something else.
-	scanner, others bool
-	secret          bool // a result may quote one
-	finished        []time.Time
-	digests         []string
-	run             sarifRun
+	// is not, or has looked for something else. packages: one says that it has
+	// looked at packages.
+	scanner, others, packages bool
+	secret                    bool // a result may quote one
+	finished                  []time.Time
+	digests                   []string
+	run                       sarifRun
 }
 
 // sarifRun is the run that is being read. Rules may come after results.
 type sarifRun struct {
 	tool, version string
+	image         string // that was looked at, by Trivy
 	rules         []sarifRule
 	byID          map[string]int
 	results       []byte
@@ -112,7 +114,11 @@ func readSARIF(d *document) (Evidence, error) {
 		if !s.scanner {
 			return Evidence{}, unreadable("$.runs[0].tool.driver.name", "%s is not known to look for vulnerabilities of packages, want one of %s", quote(s.Tool), strings.Join(sarifScanners, ", "))
 		}
-		if len(s.Findings) == 0 && s.Nothing == "" {
+		switch {
+		case s.Nothing != "":
+		case !s.packages:
+			s.Nothing = "SARIF of Trivy, if it is not of an image, does not say that packages were looked at; --type check reads it as a report on something else"
+		case len(s.Findings) == 0:
 			s.note("SARIF does not say what was looked at: prefer the scanner's own JSON")
 		}
 		return Evidence{Scan: &s.Scan, Kind: EvidenceScan, secret: s.secret}, nil
@@ -195,6 +201,9 @@ func (s *sarifReport) endRun(place string) error {
 		}
 	}
 	found := len(s.Findings) - before
+	// Trivy is one program for packages, configuration and secrets, and its SARIF
+	// is the same for all: only of an image can nothing found mean packages.
+	s.packages = s.packages || vulnerabilities > 0 || isScanner && (!strings.HasPrefix(tool, "trivy") || run.image != "")
 	s.scanner = s.scanner || vulnerabilities > 0 || isScanner
 	s.others = s.others || found > vulnerabilities && vulnerabilities == 0 || !isScanner && vulnerabilities == 0
 	return nil
@@ -340,7 +349,9 @@ func (s *sarifReport) invocation() error {
 func (s *sarifReport) property(name []byte) error {
 	switch string(name) {
 	case "imageName":
-		return s.r.string(&s.Target)
+		err := s.r.string(&s.run.image)
+		s.Target = s.run.image
+		return err
 	case "repoDigests":
 		var all []string
 		err := s.r.texts(&all)

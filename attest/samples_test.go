@@ -195,7 +195,7 @@ func reports() []report {
 		{"trivy sarif", "", sarifTrivy, scan, "sarif", vulnsPredicateType, false, found, severities{critical: 1, unknown: 1}, bb, 0},
 		{"grype sarif", "", sarifGrype, scan, "sarif", vulnsPredicateType, false, found, severities{medium: 1}, "", 0},
 		{"sast sarif", "", sarifSAST, check, "sarif", testPredicateType, false, found, severities{high: 3, low: 1}, "", 0},
-		{"clean sarif", "", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Trivy"}}, "results": []}]}`, scan, "sarif", vulnsPredicateType, false, clean, nil, "", 0},
+		{"clean sarif", "", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Trivy"}}, "results": [], "properties": {"imageName": "app:1"}}]}`, scan, "sarif", vulnsPredicateType, false, clean, nil, "", 0},
 		{"clair", "", clairReport, scan, "clair", vulnsPredicateType, false, found, severities{high: 1, unknown: 1}, bb, 2},
 		{"snyk", "", snykReport, scan, "snyk", vulnsPredicateType, false, found, severities{critical: 1, low: 1}, "", 7},
 		{"snyk list", "", snykList, scan, "snyk", vulnsPredicateType, false, found, severities{critical: 1, low: 1}, "", 10},
