@@ -224,7 +224,7 @@ func (v *cyclonedxVulnerability) finding() Finding {
 
 // scan makes a finding of each component that a vulnerability affects.
 func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
-	s := &Scan{Tool: strings.ToLower(c.tool), ToolVersion: c.version, FinishedAt: c.at, Packages: len(c.components)}
+	s := &Scan{Tool: toolName(c.tool), ToolVersion: c.version, FinishedAt: c.at, Packages: len(c.components)}
 	s.named(c.digests)
 	if s.Tool == "" {
 		s.Tool = "cyclonedx"

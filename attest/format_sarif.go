@@ -37,23 +37,10 @@ func wrapFindings(file []byte, d Document) (string, []byte, error) {
 	return wrapCheck(file, d)
 }
 
-// sarifScanners look for vulnerabilities of packages.
-var sarifScanners = []string{"trivy", "grype", "snyk", "clair", "osv-scanner", "anchore", "docker scout", "jfrog xray", "dependency-check", "govulncheck"}
-
-// sarifOthers are their makers' programs that look at code and configuration.
-var sarifOthers = []string{"snykcode", "snyk code", "snyk iac", "snyk infrastructure"}
-
-// isSARIFScanner tells whether a tool looks for vulnerabilities of packages.
-func isSARIFScanner(tool string) bool {
-	begins := func(known string) bool { return strings.HasPrefix(tool, known) }
-	return slices.ContainsFunc(sarifScanners, begins) && !slices.ContainsFunc(sarifOthers, begins)
-}
-
 // sarifSecrets are words in the names of tools and rules that are about secrets:
 // such results quote the line, and so the secret.
-var sarifSecrets = []string{
-	"secret", "credential", "password", "passwd", "gitleaks", "trufflehog", "gitguardian", "ggshield", "nosey", "kingfisher", "cwe-798", "cwe-259", "cwe-321", "api-key", "apikey", "private-key", "token",
-}
+var sarifSecrets = append(programsFor(reportSecrets),
+	"secret", "credential", "password", "passwd", "cwe-798", "cwe-259", "cwe-321", "api-key", "apikey", "private-key", "token")
 
 func saysSecret(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
@@ -112,7 +99,7 @@ func readSARIF(d *document) (Evidence, error) {
 	want := EvidenceKind(d.want)
 	if want == EvidenceScan || want != EvidenceCheck && s.scanner && !s.others {
 		if !s.scanner {
-			return Evidence{}, unreadable("$.runs[0].tool.driver.name", "%s is not known to look for vulnerabilities of packages, want one of %s", quote(s.Tool), strings.Join(sarifScanners, ", "))
+			return Evidence{}, unreadable("$.runs[0].tool.driver.name", "%s is not known to look for vulnerabilities of packages, want one of %s", quote(s.Tool), scanners())
 		}
 		switch {
 		case s.Nothing != "":
@@ -171,10 +158,10 @@ func (s *sarifReport) endRun(place string) error {
 	if run.tool == "" {
 		return unreadable(place+".tool.driver.name", "missing")
 	}
-	tool := strings.ToLower(run.tool)
-	isScanner := isSARIFScanner(tool)
+	tool := toolName(run.tool)
+	isScanner := isScanner(tool)
 	if s.Tool == "" {
-		s.Tool, s.ToolVersion = keep(tool), keep(run.version)
+		s.Tool, s.ToolVersion = tool, keep(run.version)
 	} else if s.Tool != tool {
 		s.note("also of " + oneLine(tool))
 	}
@@ -203,7 +190,7 @@ func (s *sarifReport) endRun(place string) error {
 	found := len(s.Findings) - before
 	// Trivy is one program for packages, configuration and secrets, and its SARIF
 	// is the same for all: only of an image can nothing found mean packages.
-	s.packages = s.packages || vulnerabilities > 0 || isScanner && (!strings.HasPrefix(tool, "trivy") || run.image != "")
+	s.packages = s.packages || vulnerabilities > 0 || isScanner && (tool != "trivy" || run.image != "")
 	s.scanner = s.scanner || vulnerabilities > 0 || isScanner
 	s.others = s.others || found > vulnerabilities && vulnerabilities == 0 || !isScanner && vulnerabilities == 0
 	return nil

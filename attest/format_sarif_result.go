@@ -69,7 +69,7 @@ func (s *sarifReport) result(tool string) error {
 	if f.Kind != FindingVulnerability {
 		s.secret = s.secret || saysSecret(append([]string{tool, one.ruleID, rule.title}, rule.tags...)...)
 	}
-	f.Tool = keep(tool)
+	f.Tool = tool
 	return s.add(r.place, f)
 }
 
@@ -100,7 +100,7 @@ func (s *sarifReport) isVulnerability(rule sarifRule, id, tool string) bool {
 		return true
 	}
 	isTag := func(tag string) bool { return strings.EqualFold(tag, "vulnerability") }
-	return slices.ContainsFunc(rule.tags, isTag) && isSARIFScanner(tool)
+	return slices.ContainsFunc(rule.tags, isTag) && isScanner(tool)
 }
 
 func (s *sarifReport) location(one *sarifResult) error {

@@ -243,7 +243,7 @@ func vulnsResultOf(result json.RawMessage, d *document) *jsonReader {
 func toolOf(uri string) string {
 	uri, _, _ = strings.Cut(uri, "@")
 	uri = strings.TrimRight(uri, "/")
-	return keep(strings.ToLower(uri[strings.LastIndexByte(uri, '/')+1:]))
+	return toolName(uri[strings.LastIndexByte(uri, '/')+1:])
 }
 
 // readVulnsResult reads one vulnerability. One that we have written is as it

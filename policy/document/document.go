@@ -120,7 +120,7 @@ func Fill(d *policy.Document, ev attest.Evidence, relatives ...attest.Digest) {
 
 func scanOf(s *attest.Scan) *policy.Scan {
 	out := &policy.Scan{
-		Tool: s.Tool, Version: s.ToolVersion, FinishedAt: s.FinishedAt, DatabaseAt: s.DatabaseAt, Nothing: s.Nothing,
+		Tool: s.Tool, Report: s.Report(), Version: s.ToolVersion, FinishedAt: s.FinishedAt, DatabaseAt: s.DatabaseAt, Nothing: s.Nothing,
 		Findings: make([]policy.Finding, len(s.Findings)),
 	}
 	for _, kind := range s.Looked {
