@@ -72,6 +72,7 @@ func (s *sbomReader) cyclonedxMetadata(name []byte) error {
 func (s *sbomReader) cyclonedxTool() error {
 	c, err := s.cyclonedxOne(nil)
 	if s.sbom.Tool == "" {
+		s.maker, s.makerVersion = c.name, c.version
 		s.sbom.Tool = strings.TrimSuffix(c.name+"-"+c.version, "-")
 	}
 	return err

@@ -88,8 +88,7 @@ func (c *cyclonedxVulnerabilities) read() error {
 		}
 		c.target = metadata.Component.Ref
 	}
-	c.at, c.digests = s.sbom.Created, s.sbom.Digests
-	c.tool, c.version, _ = strings.Cut(s.sbom.Tool, "-")
+	c.at, c.digests, c.tool, c.version = s.sbom.Created, s.sbom.Digests, s.maker, s.makerVersion
 	if err := c.readComponents("$.components", c.top["components"]); err != nil {
 		return err
 	}

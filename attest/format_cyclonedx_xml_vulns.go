@@ -23,6 +23,7 @@ type cyclonedxXMLVulns struct {
 	one        *cyclonedxVulnerability
 	components bool // there are some
 	listed     bool // there is a list of vulnerabilities
+	tools      int  // in the metadata, so far
 	property   string
 	elements   int // of lists in vulnerabilities
 }
@@ -157,15 +158,16 @@ func (v *cyclonedxXMLVulns) end(name string) error {
 
 // tool takes the first tool's name and version.
 func (v *cyclonedxXMLVulns) tool(path, text string) {
+	if v.tools > 0 {
+		return
+	}
 	switch path {
+	case "metadata/tools/tool", "metadata/tools/components/component":
+		v.tools++
 	case "metadata/tools/tool/name", "metadata/tools/components/component/name":
-		if v.c.tool == "" {
-			v.c.tool = keep(text)
-		}
+		v.c.tool = keep(text)
 	case "metadata/tools/tool/version", "metadata/tools/components/component/version":
-		if v.c.version == "" {
-			v.c.version = keep(text)
-		}
+		v.c.version = keep(text)
 	}
 }
 

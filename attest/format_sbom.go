@@ -18,6 +18,8 @@ type sbomReader struct {
 	bomFormat, specVersion string // CycloneDX
 	spdxVersion, context   string // SPDX
 	descriptor             string // syft: the tool's name
+	// maker is the program, as CycloneDX names it.
+	maker, makerVersion string
 	// seen are the lists that were there.
 	components, packages, graph, artifacts bool
 	bomNames

@@ -43,3 +43,27 @@ func TestReportOfTools(t *testing.T) {
 		t.Errorf("%+v, %v", d.Evidence, err)
 	}
 }
+
+// TestCycloneDXTool: a dash in a tool's name is no end of it.
+func TestCycloneDXTool(t *testing.T) {
+	const vulnerabilities = `"vulnerabilities": [{"id": "CVE-2026-1", "affects": [{"ref": "a"}]}]}`
+	for tools, want := range map[string]string{
+		`[{"name": "osv-scanner", "version": "1.9.2"}]`: "osv-scanner 1.9.2", `{"components": [{"name": "Trivy", "version": "0.60.0-rc1"}]}`: "trivy 0.60.0-rc1",
+		`[{"name": "osv-scanner"}, {"name": "b", "version": "2"}]`: "osv-scanner ", `[]`: "cyclonedx ",
+	} {
+		d, err := attest.ReadDocumentAs("scan", "f", []byte(`{"bomFormat": "CycloneDX", "specVersion": "1.5", "metadata": {"tools": `+tools+`}, `+vulnerabilities))
+		if err != nil || d.Evidence.Scan.Tool+" "+d.Evidence.Scan.ToolVersion != want {
+			t.Errorf("%s: %+v, %v", tools, d.Evidence.Scan, err)
+		}
+	}
+	for tools, want := range map[string]string{
+		`<tool><name>osv-scanner</name><version>1.9.2</version></tool>`: "osv-scanner 1.9.2",
+		`<components><component type="application"><name>a-b</name></component><component type="application"><name>c</name><version>2</version></component></components>`: "a-b ",
+	} {
+		d, err := attest.ReadDocumentAs("scan", "f", []byte(`<bom xmlns="http://cyclonedx.org/schema/bom/1.5"><metadata><tools>`+tools+`</tools></metadata>
+			<vulnerabilities><vulnerability><id>CVE-2026-1</id><affects><target><ref>a</ref></target></affects></vulnerability></vulnerabilities></bom>`))
+		if err != nil || d.Evidence.Scan.Tool+" "+d.Evidence.Scan.ToolVersion != want {
+			t.Errorf("%s: %+v, %v", tools, d.Evidence.Scan, err)
+		}
+	}
+}
