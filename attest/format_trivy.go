@@ -144,7 +144,13 @@ func (t *trivyReport) result() error {
 				if string(name) != "Successes" {
 					return nil
 				}
-				return t.r.count(&t.passed)
+				var passed int
+				err := t.r.count(&passed)
+				if err == nil && passed < 0 {
+					err = t.r.wrong("%d checks passed", passed)
+				}
+				t.passed += passed // of each result
+				return err
 			})
 		case "Packages":
 			_, err := t.r.list(func() error { t.Packages++; return nil })

@@ -62,6 +62,7 @@ func TestBadReports(t *testing.T) {
 		// Scans.
 		{"", `{"SchemaVersion": 2, "ArtifactName": "a", "Results": [null, 3]}`, "trivy: $.Results[0]: found null, want an object"},
 		{"", `{"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Class": "secret", "Secrets": [{"Match": "x"}]}]}`, "trivy: $.Results[0].Secrets[0]: a finding without an id"},
+		{"", `{"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Class": "config", "MisconfSummary": {"Successes": -1}}]}`, "trivy: $.Results[0].MisconfSummary.Successes: -1 checks passed"},
 		{"", `{"version": "2.1.0", "runs": []}`, "sarif: $.runs: missing"},
 		{"", `{"version": "2.0.0", "runs": []}`, `sarif: $.version: "2.0.0", want 2.1.0`},
 		{"", `{"version": "2.1.0", "runs": [{"results": []}]}`, "sarif: $.runs[0].tool.driver.name: missing"},

@@ -22,7 +22,8 @@ var (
 	trivyConfig = `{"SchemaVersion": 2, "ArtifactName": "deploy", "CreatedAt": "2026-11-30T10:00:00Z", "Results": [{"Target": "Dockerfile", "Class": "config",
 		"MisconfSummary": {"Successes": 20, "Failures": 2}, "Misconfigurations": [
 			{"ID": "DS002", "AVDID": "AVD-DS-0002", "Title": "root user", "Severity": "HIGH", "Status": "FAIL", "CauseMetadata": {"StartLine": 3}},
-			{"ID": "DS026", "Title": "no HEALTHCHECK", "Severity": "LOW", "Status": "FAIL"}, {"ID": "DS001", "Severity": "MEDIUM", "Status": "PASS"}]}]}`
+			{"ID": "DS026", "Title": "no HEALTHCHECK", "Severity": "LOW", "Status": "FAIL"}, {"ID": "DS001", "Severity": "MEDIUM", "Status": "PASS"}]},
+		{"Target": "app.yaml", "Class": "config", "MisconfSummary": {"Successes": 3, "Failures": 0}}]}`
 	trivySecrets = `{"SchemaVersion": 2, "ArtifactName": "app", "Results": [{"Target": "app (debian 12)", "Class": "os-pkgs"}, {"Target": "/etc/key", "Class": "secret", "Secrets": [
 		{"RuleID": "aws-access-key-id", "Category": "AWS", "Severity": "CRITICAL", "Title": "AWS Access Key ID", "StartLine": 7, "EndLine": 7,
 		 "Code": {"Lines": [{"Content": "key = HUNTER2HUNTER2"}]}, "Match": "key = HUNTER2HUNTER2"}]}]}`
