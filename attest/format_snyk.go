@@ -97,6 +97,8 @@ func (s *snykReport) project(place string, p snykProject) error {
 	switch {
 	case p.Error != nil:
 		return unreadable(place+".error", "the scan failed: nothing was looked at")
+	case p.DependencyCount != nil && (*p.DependencyCount < 0 || *p.DependencyCount > maxPackages):
+		return unreadable(place+".dependencyCount", "%d is no number of dependencies", *p.DependencyCount)
 	case p.isThere():
 		return s.unmanaged(place, p)
 	}
