@@ -3,6 +3,7 @@
 package attest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -272,7 +273,7 @@ var cyclonedxStates = map[string]string{
 
 // vex makes a statement of each analysis.
 func (c *cyclonedxVulnerabilities) vex() (Evidence, error) {
-	out := &VEX{Author: c.tool}
+	out := &VEX{Author: cmp.Or(c.tool, "cyclonedx"), At: c.at}
 	for i := range c.list {
 		v := &c.list[i]
 		status, ok := cyclonedxStates[v.Analysis.State]

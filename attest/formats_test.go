@@ -121,7 +121,7 @@ func sameAgain(d attest.Document) string {
 
 // inOpenVEX is what is left of VEX in the terms of OpenVEX.
 func inOpenVEX(v *attest.VEX) *attest.VEX {
-	out := &attest.VEX{Author: v.Author}
+	out := &attest.VEX{Author: v.Author, At: v.At}
 	for _, s := range v.Statements {
 		s.Justification = ""
 		var products []attest.VEXProduct
