@@ -74,6 +74,9 @@ type SBOM struct {
 	// is one of them.
 	Digest  string
 	Digests []string
+	// Serial is by what BOM-Links name a CycloneDX document: "<uuid>/<version>" in
+	// lower case; "" if it has no serial number.
+	Serial string
 	// Vulnerabilities is how many a CycloneDX document lists beside the
 	// components: they are read as a scan or VEX if somebody asks for that.
 	Vulnerabilities int

@@ -38,7 +38,7 @@ func (s *sbomReader) finishCycloneDX() error {
 	case !s.components:
 		return unreadable("$.components", "missing: the document lists nothing")
 	}
-	s.sbom.Format, s.sbom.Version = "CycloneDX", s.specVersion
+	s.sbom.Format, s.sbom.Version, s.sbom.Serial = "CycloneDX", s.specVersion, s.serial.name()
 	return nil
 }
 

@@ -57,6 +57,7 @@ func (c *cyclonedxXML) start(e xml.StartElement) error {
 			return err
 		}
 		c.sbom.Format, c.sbom.Version = "CycloneDX", strings.TrimPrefix(e.Name.Space, cyclonedxNamespace)
+		c.sbom.Serial = bomSerial{attribute(e, "serialNumber"), attribute(e, "version")}.name()
 	}
 	switch {
 	case c.at("bom", "components"):

@@ -20,6 +20,7 @@ type sbomReader struct {
 	descriptor             string // syft: the tool's name
 	// maker is the program, as CycloneDX names it.
 	maker, makerVersion string
+	serial              bomSerial
 	// seen are the lists that were there.
 	components, packages, graph, artifacts bool
 	bomNames
@@ -59,6 +60,8 @@ func (s *sbomReader) member(name []byte) error {
 			return s.r.want("an object")
 		}
 		return s.r.object(s.member)
+	case "serialNumber", "version":
+		return s.serialMember(string(name))
 	case "spdxVersion":
 		return s.r.string(&s.spdxVersion)
 	case "creationInfo":

@@ -74,7 +74,7 @@ func TestEverySBOMByReference(t *testing.T) {
 			continue
 		}
 		said := d.Evidence.SBOM
-		want := attest.SBOM{Format: said.Format, Version: said.Version, Packages: said.Packages, Created: said.Created, Digests: said.Digests}
+		want := attest.SBOM{Format: said.Format, Version: said.Version, Packages: said.Packages, Created: said.Created, Digests: said.Digests, Serial: said.Serial}
 		if !reflect.DeepEqual(*ev.SBOM, want) {
 			t.Errorf("%s: %+v, want %+v", s.name, *ev.SBOM, want)
 		}

@@ -62,9 +62,6 @@ func OfRelated(fact policy.Fact, digest attest.Digest, relatives Relatives) (pol
 		}
 	}
 	Fill(&d, ev, kin...)
-	if d.SBOM != nil {
-		d.SBOM.Serial = attest.BOMSerial(fact.Predicate)
-	}
 	return d, true, nil
 }
 
@@ -96,7 +93,7 @@ func Fill(d *policy.Document, ev attest.Evidence, relatives ...attest.Digest) {
 	}
 	switch {
 	case ev.SBOM != nil:
-		d.SBOM = &policy.SBOM{Format: ev.SBOM.Format, Version: ev.SBOM.Version, Packages: ev.SBOM.Packages, Original: d.Original}
+		d.SBOM = &policy.SBOM{Format: ev.SBOM.Format, Version: ev.SBOM.Version, Packages: ev.SBOM.Packages, Serial: ev.SBOM.Serial, Original: d.Original}
 	case ev.Scan != nil:
 		d.Scan = scanOf(ev.Scan)
 		d.Scan.Original = d.Original
