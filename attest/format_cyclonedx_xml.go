@@ -43,7 +43,11 @@ func readCycloneDXXML(src io.Reader) (*SBOM, error) {
 		return nil, err
 	}
 	if !c.listed {
-		return nil, unreadable("components", "missing: the document lists nothing")
+		err := error(unreadable("components", "missing: the document lists nothing"))
+		if c.sbom.Vulnerabilities > 0 { // a scan, or VEX
+			err = noSBOM(err)
+		}
+		return nil, err
 	}
 	c.settle(&c.sbom)
 	return &c.sbom, nil
@@ -78,8 +82,11 @@ func (c *cyclonedxXML) start(e xml.StartElement) error {
 // checkCycloneDXRoot demands a version whose elements mean what is read of them.
 func checkCycloneDXRoot(e xml.StartElement) error {
 	version, ok := strings.CutPrefix(e.Name.Space, cyclonedxNamespace)
-	if e.Name.Local != "bom" || !ok || !cyclonedxVersions.MatchString(version) {
-		return fmt.Errorf("the document is a %s of %s, want bom of %s1.2 to 1.7", quote(e.Name.Local), quote(e.Name.Space), cyclonedxNamespace)
+	switch {
+	case e.Name.Local != "bom":
+		return fmt.Errorf("%w: the document is a %s of %s, want bom", errNoSBOM, quote(e.Name.Local), quote(e.Name.Space))
+	case !ok || !cyclonedxVersions.MatchString(version):
+		return fmt.Errorf("the document is a bom of %s, want %s1.2 to 1.7", quote(e.Name.Space), cyclonedxNamespace)
 	}
 	return nil
 }

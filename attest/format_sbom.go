@@ -27,16 +27,24 @@ type sbomReader struct {
 	wrapped bool // by old cosign, in Data
 }
 
-// readSBOM reads one document; the caller sees to what follows it.
+// readSBOM reads one document; the caller sees to what follows it. An error about
+// a document that is no SBOM is an errNoSBOM.
 func readSBOM(r *jsonReader) (*sbomReader, error) {
 	s := &sbomReader{r: r}
-	if r.peek() != '{' {
-		return nil, r.want("an object")
+	err := r.element(s.member)
+	if err == nil {
+		err = s.finish()
 	}
-	if err := r.object(s.member); err != nil {
-		return nil, err
+	if err != nil && !s.isSBOM() {
+		err = noSBOM(err)
 	}
-	return s, s.finish()
+	return s, err
+}
+
+// isSBOM tells whether the document says that it is one. CycloneDX that lists
+// vulnerabilities and nothing else is a scan, or VEX.
+func (s *sbomReader) isSBOM() bool {
+	return s.bomFormat != "" && (s.components || s.sbom.Vulnerabilities == 0) || s.spdxVersion != "" || s.context != "" || s.descriptor == "syft"
 }
 
 // member reads a member of the document.

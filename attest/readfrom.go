@@ -237,9 +237,17 @@ func (s *source) read(want string) (Document, error) {
 		return ReadDocumentAs(want, "", head)
 	}
 	if want != "" {
-		return Document{}, &FormatError{Want: fmt.Sprintf("%v: more than %d bytes, which is the limit for all but SBOMs", ErrTooLarge, MaxEvidenceBytes), cause: ErrTooLarge}
+		return Document{}, tooLargeForAllButSBOMs()
 	}
-	return readStream(want, io.MultiReader(bytes.NewReader(head), s))
+	d, err := readStream(want, io.MultiReader(bytes.NewReader(head), s))
+	if errors.Is(err, errNoSBOM) {
+		err = tooLargeForAllButSBOMs()
+	}
+	return d, err
+}
+
+func tooLargeForAllButSBOMs() error {
+	return &FormatError{Want: fmt.Sprintf("%v: more than %d bytes, which is the limit for all but SBOMs", ErrTooLarge, MaxEvidenceBytes), cause: ErrTooLarge}
 }
 
 // isSBOM tells whether a kind or format is an SBOM and nothing else.
