@@ -207,14 +207,22 @@ func (i *inspected) gate(ev attest.Evidence) []string {
 			say("no date of the scanner's database: refused where maxDatabaseAge is set")
 		}
 	case ev.Check != nil:
+		if ev.Check.Nothing != "" {
+			say("nothing was checked: refused where a report is required")
+		}
 		say("a check by %s: %s, %s; it is neither a scan of packages nor a test result", ev.Check.Tool, ev.Check.Result, counted(i.Findings))
 		say("a report of: %s", strings.Join(reportKinds(ev), ", "))
+		if ev.Check.FinishedAt.IsZero() {
+			say("no time of the run: refused where reports[].maxAge is set")
+		}
 	case ev.VEX != nil:
 		say("VEX statements: %d; not_affected and fixed excuse findings if the policy accepts who attested them", len(ev.VEX.Statements))
 	case ev.Test != nil:
 		say("tests %s", ev.Test.Result)
 	case ev.Provenance != nil:
 		say("provenance by %s; gates look at what the service makes itself", i.Provenance.Builder)
+	case ev.ChartImages != nil:
+		say("%s; chartImages looks at what the service has found itself", chartImages(ev.ChartImages))
 	default:
 		say("no evidence: no gate looks at statements of this type")
 	}
