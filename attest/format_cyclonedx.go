@@ -60,10 +60,7 @@ func (s *sbomReader) cyclonedxMetadata(name []byte) error {
 		return err
 	case "component":
 		c, err := s.cyclonedxOne(nil)
-		s.sbom.Target = c.name
-		s.about(append(c.digests, c.version, c.purl)...)
-		s.pulled(c.digests)
-		s.purl("", true, c.purl)
+		s.root(c)
 		return err
 	}
 	return nil

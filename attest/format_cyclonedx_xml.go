@@ -27,14 +27,13 @@ func cyclonedxXMLDocument(s *SBOM) Document {
 
 // cyclonedxXML is the state of reading.
 type cyclonedxXML struct {
-	x    *xmlReader
-	sbom SBOM
+	x *xmlReader
+	inventory
 	text []byte // of the innermost element
 	// open are the components whose end has not come, innermost last.
 	open     []cyclonedxComponent
 	listed   bool
 	property string
-	bomNames
 }
 
 func readCycloneDXXML(src io.Reader) (*SBOM, error) {
@@ -49,8 +48,7 @@ func readCycloneDXXML(src io.Reader) (*SBOM, error) {
 		}
 		return nil, err
 	}
-	c.settle(&c.sbom)
-	return &c.sbom, nil
+	return c.finish(), nil
 }
 
 func (c *cyclonedxXML) start(e xml.StartElement) error {
@@ -71,7 +69,7 @@ func (c *cyclonedxXML) start(e xml.StartElement) error {
 		c.listed = true
 	case c.at("bom", "vulnerabilities", "vulnerability"):
 		c.sbom.Vulnerabilities++
-	case c.isComponent():
+	case isCycloneDXComponent(names):
 		c.open = append(c.open, cyclonedxComponent{})
 	case len(c.open) > 0 && c.parent() == "properties" && e.Name.Local == "property":
 		c.property = attribute(e, "name")
@@ -100,8 +98,6 @@ func (c *cyclonedxXML) parent() string {
 	}
 	return c.x.names[len(c.x.names)-2]
 }
-
-func (c *cyclonedxXML) isComponent() bool { return isCycloneDXComponent(c.x.names) }
 
 // isCycloneDXComponent tells whether the innermost of the open elements is a
 // component of the inventory, or what the document is about.
@@ -137,9 +133,9 @@ func (c *cyclonedxXML) end(name string) error {
 		return err
 	case name == "name" && len(c.x.names) > 3 && c.x.names[1] == "metadata" && c.x.names[2] == "tools" && c.sbom.Tool == "":
 		c.sbom.Tool = text
-	case c.isComponent():
+	case isCycloneDXComponent(c.x.names):
 		return c.close()
-	case len(c.open) > 0 && c.parent() == "component" && c.directly():
+	case len(c.open) > 0 && isCycloneDXComponent(c.x.names[:len(c.x.names)-1]):
 		one := &c.open[len(c.open)-1]
 		switch name {
 		case "name":
@@ -150,33 +146,20 @@ func (c *cyclonedxXML) end(name string) error {
 			one.purl = text
 		}
 	case len(c.open) > 0 && name == "property" && c.property == "aquasecurity:trivy:RepoDigest" && c.x.names[1] == "metadata":
-		c.about(text)
-		c.pulled([]string{text})
+		if one := &c.open[len(c.open)-1]; len(one.digests) < maxDigests {
+			one.digests = append(one.digests, text)
+		}
 	}
 	return nil
 }
-
-// directly tells whether the element's parent is a component that counts.
-func (c *cyclonedxXML) directly() bool { return isCycloneDXComponent(c.x.names[:len(c.x.names)-1]) }
 
 // close counts a component whose end has come.
 func (c *cyclonedxXML) close() error {
 	one := c.open[len(c.open)-1]
 	c.open = c.open[:len(c.open)-1]
 	if c.x.names[1] == "metadata" {
-		c.sbom.Target = one.name
-		c.about(one.version, one.purl)
-		c.purl("", true, one.purl)
+		c.root(one)
 		return nil
 	}
-	if one.name == "" {
-		return fmt.Errorf("a component without a name")
-	}
-	if c.sbom.Packages++; c.sbom.Packages > maxPackages {
-		return fmt.Errorf("more than %d components", maxPackages)
-	}
-	if strings.HasPrefix(one.purl, "pkg:") {
-		c.sbom.PURLs++
-	}
-	return nil
+	return c.count(one.name, one.purl)
 }

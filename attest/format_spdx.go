@@ -74,8 +74,7 @@ func (s *sbomReader) spdxPackage() error {
 		return err
 	}
 	if purpose == "CONTAINER" {
-		s.about(version, purl)
-		s.purl(id, false, purl)
+		s.container(id, version, purl)
 	}
 	return s.count(label, purl)
 }

@@ -96,8 +96,7 @@ func (s *sbomReader) spdx3Element() error {
 	switch kind {
 	case "software_Package":
 		if purpose == "container" {
-			s.about(version, purl)
-			s.purl(id, false, purl)
+			s.container(id, version, purl)
 		}
 		return s.count(name, purl)
 	case "SpdxDocument":

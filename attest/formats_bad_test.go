@@ -114,7 +114,7 @@ func TestBadReports(t *testing.T) {
 		{"", xml("<components><component><name>&b;</name></component></components>"), "cyclonedx-xml: line 1: XML syntax error on line 1: invalid character entity &b;"},
 		{"", xml("<components/><components/>"), "cyclonedx-xml: line 1: components appears twice"},
 		{"", xml(""), "cyclonedx-xml: components: missing"},
-		{"", xml("<components><component/></components>"), "cyclonedx-xml: line 1: a component without a name"},
+		{"", xml("<components><component/></components>"), "cyclonedx-xml: line 1: a package without a name"},
 		{"", change(cdxXML, "bom/1.5", "bom/9.9"), `cyclonedx-xml: line 2: the document is a bom of`},
 		{"", xml("<components>" + strings.Repeat("<component>", 40)), "cyclonedx-xml: line 1: nested deeper than 32"},
 		{"", xml(`<components a="1" a="2"/>`), `cyclonedx-xml: line 1: attribute "a" appears twice`},
