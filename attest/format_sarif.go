@@ -117,11 +117,8 @@ func readSARIF(d *document) (Evidence, error) {
 
 func (s *sarifReport) readRun() error {
 	s.run = sarifRun{byID: make(map[string]int)}
-	if s.r.peek() != '{' {
-		return s.r.want("an object")
-	}
 	place := s.r.place()
-	err := s.r.object(func(name []byte) error {
+	err := s.r.element(func(name []byte) error {
 		switch string(name) {
 		case "tool":
 			return s.r.object(func(name []byte) error {

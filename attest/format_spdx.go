@@ -51,10 +51,7 @@ func (s *sbomReader) time() error {
 
 func (s *sbomReader) spdxPackage() error {
 	var id, label, version, purl, purpose string
-	if s.r.peek() != '{' {
-		return s.r.want("an object")
-	}
-	err := s.r.object(func(name []byte) error {
+	err := s.r.element(func(name []byte) error {
 		switch string(name) {
 		case "SPDXID":
 			return s.r.string(&id)

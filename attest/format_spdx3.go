@@ -61,10 +61,7 @@ func (s *sbomReader) spdx3Context() error {
 
 func (s *sbomReader) spdx3Element() error {
 	var kind, id, name, purl, purpose, version, specVersion, created string
-	if s.r.peek() != '{' {
-		return s.r.want("an object")
-	}
-	err := s.r.object(func(member []byte) error {
+	err := s.r.element(func(member []byte) error {
 		switch string(member) {
 		case "type", "@type":
 			return s.r.string(&kind)

@@ -18,10 +18,7 @@ func syftFormat() format {
 
 func (s *sbomReader) syftArtifact() error {
 	var label, purl string
-	if s.r.peek() != '{' {
-		return s.r.want("an object")
-	}
-	err := s.r.object(func(name []byte) error {
+	err := s.r.element(func(name []byte) error {
 		switch string(name) {
 		case "name":
 			return s.r.string(&label)

@@ -115,11 +115,8 @@ func (t *trivyReport) check() (Evidence, error) {
 func (t *trivyReport) result() error {
 	var class, target string
 	first := len(t.Findings)
-	if t.r.peek() != '{' {
-		return t.r.want("an object")
-	}
 	packages := false
-	err := t.r.object(func(name []byte) error {
+	err := t.r.element(func(name []byte) error {
 		switch string(name) {
 		case "Class":
 			return t.r.string(&class)
