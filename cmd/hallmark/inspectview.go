@@ -152,7 +152,7 @@ func (i *inspected) scan(s *attest.Scan) {
 	i.Times = inspectedTimes{Started: known(s.StartedAt), Finished: known(s.FinishedAt), Database: known(s.DatabaseAt)}
 	i.Packages, i.Notes = s.Packages, append(i.Notes, s.Notes...)
 	f := &inspectedFindings{
-		Total: len(s.Findings), Distinct: len(attest.Merge(s.Findings)),
+		Total: len(s.Findings), Distinct: attest.Distinct(s.Findings),
 		Kinds: map[string]int{}, Severities: map[string]int{}, Said: map[string]int{}, Fixes: map[string]int{},
 	}
 	for _, one := range s.Findings {
@@ -341,7 +341,7 @@ func (i *inspected) print(w io.Writer) {
 // rank puts severities in the order in which gates say them; all other words
 // are of one rank.
 func rank(name string) int {
-	return slices.Index([]string{"unknown", "critical", "high", "medium", "low", "negligible", "none"}, strings.ToLower(name))
+	return slices.Index(attest.Severities(), attest.Severity(strings.ToLower(name)))
 }
 
 // tally says counts: of severities the worst first, of other words by name.
