@@ -18,7 +18,7 @@ const cyclonedxType = "https://cyclonedx.org/bom"
 func cyclonedxFormat() format {
 	return format{
 		name: "cyclonedx", kind: EvidenceSBOM, kinds: []EvidenceKind{EvidenceScan, EvidenceVEX}, types: []string{cyclonedxType},
-		media: "application/vnd.cyclonedx+json",
+		media: "application/vnd.cyclonedx+json", stream: true, others: map[EvidenceKind]string{EvidenceVEX: cyclonedxType},
 		is: func(d *document) bool {
 			return !d.list && (d.is("bomFormat", "CycloneDX") || d.has("Data", "Timestamp") && d.kindOf("Data") == '{')
 		},

@@ -19,9 +19,9 @@ const (
 	cyclonedxNamespace = "http://cyclonedx.org/schema/bom/"
 )
 
-func cyclonedxXMLDocument(s *SBOM) Document {
-	return Document{
-		Evidence: Evidence{Kind: EvidenceSBOM, Format: cyclonedxXMLName, SBOM: s}, Original: Original{MediaType: "application/vnd.cyclonedx+xml"},
+func cyclonedxXMLFormat() format {
+	return format{
+		name: cyclonedxXMLName, kind: EvidenceSBOM, kinds: []EvidenceKind{EvidenceScan, EvidenceVEX}, media: "application/vnd.cyclonedx+xml", stream: true,
 	}
 }
 

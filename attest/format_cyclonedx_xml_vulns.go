@@ -42,7 +42,7 @@ func readCycloneDXXMLAs(want string, file []byte) (Document, error) {
 		}
 	}
 	sbom, err := readCycloneDXXML(bytes.NewReader(file))
-	return cyclonedxXMLDocument(sbom), err
+	return streamed(cyclonedxXMLName, sbom), err
 }
 
 // document makes the predicate: it is no JSON, so it cannot be one itself.
@@ -50,10 +50,10 @@ func (v *cyclonedxXMLVulns) document(kind EvidenceKind, file []byte) (Document, 
 	if err := v.c.check("vulnerabilities", v.listed); err != nil {
 		return Document{}, err
 	}
-	f := format{name: cyclonedxXMLName, kind: EvidenceScan, media: "application/vnd.cyclonedx+xml", wrap: wrapVulns}
-	read := v.c.scan
+	f, read := formatNamed(cyclonedxXMLName), v.c.scan
+	f.wrap = wrapVulns
 	if kind == EvidenceVEX || kind == "" && v.c.analysed {
-		f.kind, f.wrap, read = EvidenceVEX, wrapVEX, v.c.vex
+		f.wrap, read = wrapVEX, v.c.vex
 	}
 	ev, err := read()
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 func snykFormat() format {
 	return format{
-		name: "snyk", kind: EvidenceScan, media: "application/vnd.snyk.report+json",
+		name: "snyk", kind: EvidenceScan, emptyList: true, media: "application/vnd.snyk.report+json",
 		is: func(d *document) bool {
 			return isSnykUnmanaged(d.members) || has(d.members, "ok") && (has(d.members, "vulnerabilities") || has(d.members, "error") || has(d.members, "issues")) &&
 				(has(d.members, "packageManager") || has(d.members, "projectName") || has(d.members, "dependencyCount") || has(d.members, "error") || has(d.members, "issues"))

@@ -14,7 +14,7 @@ const spdxType = "https://spdx.dev/Document"
 
 func spdxFormat() format {
 	return format{
-		name: "spdx", kind: EvidenceSBOM, types: []string{spdxType}, media: "application/spdx+json",
+		name: "spdx", kind: EvidenceSBOM, types: []string{spdxType}, media: "application/spdx+json", stream: true,
 		is: func(d *document) bool { return !d.list && d.has("spdxVersion") }, read: readSBOMDocument,
 	}
 }

@@ -19,7 +19,7 @@ var spdx3Versions = regexp.MustCompile(`^3\.0(\.[0-9]+)?$`)
 
 func spdx3Format() format {
 	return format{
-		name: "spdx3", kind: EvidenceSBOM, types: []string{spdxType + "/v3", spdxType}, media: "application/spdx+json",
+		name: "spdx3", kind: EvidenceSBOM, types: []string{spdxType + "/v3", spdxType}, media: "application/spdx+json", stream: true,
 		is: func(d *document) bool {
 			return !d.list && has(d.members, "@graph") && strings.Contains(string(d.members["@context"]), `"`+spdx3Context)
 		},

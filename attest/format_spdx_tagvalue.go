@@ -22,8 +22,8 @@ const (
 	maxLine = 1 << 20
 )
 
-func tagValueDocument(s *SBOM) Document {
-	return Document{Evidence: Evidence{Kind: EvidenceSBOM, Format: tagValueName, SBOM: s}, Original: Original{MediaType: "text/spdx"}}
+func tagValueFormat() format {
+	return format{name: tagValueName, kind: EvidenceSBOM, media: "text/spdx", stream: true}
 }
 
 // isTagValue tells whether a document begins as tag-value does: with comments

@@ -7,7 +7,7 @@ package attest
 
 func syftFormat() format {
 	return format{
-		name: "syft", kind: EvidenceSBOM, types: []string{"https://syft.dev/bom"}, media: "application/vnd.syft+json",
+		name: "syft", kind: EvidenceSBOM, types: []string{"https://syft.dev/bom"}, media: "application/vnd.syft+json", stream: true,
 		is: func(d *document) bool {
 			var tool struct{ Name string }
 			return !d.list && has(d.members, "artifacts") && d.into("descriptor", &tool) == nil && tool.Name == "syft"

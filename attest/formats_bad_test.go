@@ -58,7 +58,7 @@ func TestBadReports(t *testing.T) {
 		{"test", hadolintReport, "hadolint: is a document of kind check, not \"test\""},
 		{"grype", trivyReport, "trivy: is a document of kind scan, not \"grype\""},
 		{"sarif", "[]", "$: an empty list, which says nothing of who wrote it"},
-		{"frobnicate", trivyReport, `no kind or format of evidence is called "frobnicate" (kinds: sbom`},
+		{"frobnicate", trivyReport, `no kind or format of evidence is called "frobnicate" (kinds: scan, sbom, vex, check, test, provenance, chart-images; formats: cosign-vuln`},
 		// Scans.
 		{"", `{"SchemaVersion": 2, "ArtifactName": "a", "Results": [null, 3]}`, "trivy: $.Results[0]: found null, want an object"},
 		{"", `{"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Class": "secret", "Secrets": [{"Match": "x"}]}]}`, "trivy: $.Results[0].Secrets[0]: a finding without an id"},

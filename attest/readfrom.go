@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // Original names the file that a predicate was made from, byte for byte as it
@@ -96,7 +97,7 @@ func readDocument(want string, file []byte) (Document, error) {
 		return readXML(want, trimmed)
 	case isTagValue(trimmed):
 		sbom, err := readTagValue(bytes.NewReader(trimmed))
-		return tagValueDocument(sbom), named(err, tagValueName)
+		return streamed(tagValueName, sbom), named(err, tagValueName)
 	}
 	if err := checkStart(trimmed); err != nil {
 		return Document{}, err
@@ -115,7 +116,7 @@ func recognise(top *document, file []byte) (Document, error) {
 	}
 	var others []format // that it is, and that are not wanted
 	for _, f := range formats() {
-		if !f.is(top) {
+		if f.is == nil || !f.is(top) {
 			continue
 		}
 		if !f.fits(top.want) {
@@ -138,9 +139,8 @@ func recognise(top *document, file []byte) (Document, error) {
 // readEmptyList reads [], which several tools write when they find nothing:
 // only who has called the tool knows which it was.
 func readEmptyList(top *document, file []byte) (Document, error) {
-	names := []string{"hadolint", "gitleaks", "kube-bench", "snyk"}
 	for _, f := range formats() {
-		if f.name == top.want && slices.Contains(names, f.name) {
+		if f.name == top.want && f.emptyList {
 			ev, err := f.evidence(top)
 			if err != nil {
 				return Document{}, err
@@ -148,7 +148,8 @@ func readEmptyList(top *document, file []byte) (Document, error) {
 			return f.document(file, ev)
 		}
 	}
-	return Document{}, unreadable("$", "an empty list, which says nothing of who wrote it (hint: --type hadolint, gitleaks, kube-bench or snyk)")
+	names := formatNames(func(f format) bool { return f.emptyList })
+	return Document{}, unreadable("$", "an empty list, which says nothing of who wrote it (hint: --type %s)", strings.Join(names, " or "))
 }
 
 // document makes what a file becomes that was read.
@@ -252,7 +253,7 @@ func tooLargeForAllButSBOMs() error {
 
 // isSBOM tells whether a kind or format is an SBOM and nothing else.
 func isSBOM(want string) bool {
-	return slices.Contains([]string{string(EvidenceSBOM), "spdx", "spdx3", "syft", "cyclonedx", tagValueName, cyclonedxXMLName}, want)
+	return want == string(EvidenceSBOM) || slices.ContainsFunc(formats(), func(f format) bool { return f.name == want && f.stream })
 }
 
 // readStream reads an SBOM.
@@ -286,10 +287,10 @@ func readStreamed(head []byte, src io.Reader) (Document, error) {
 	switch {
 	case len(head) > 0 && head[0] == '<':
 		sbom, err := readCycloneDXXML(src)
-		return cyclonedxXMLDocument(sbom), named(err, cyclonedxXMLName)
+		return streamed(cyclonedxXMLName, sbom), named(err, cyclonedxXMLName)
 	case isTagValue(head):
 		sbom, err := readTagValue(src)
-		return tagValueDocument(sbom), named(err, tagValueName)
+		return streamed(tagValueName, sbom), named(err, tagValueName)
 	}
 	if err := checkStart(head); err != nil {
 		return Document{}, err
@@ -302,14 +303,15 @@ func readStreamed(head []byte, src io.Reader) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	name := s.formatName()
-	for _, f := range formats() {
-		if f.name == name {
-			return Document{
-				PredicateType: f.types[0], Evidence: Evidence{Kind: EvidenceSBOM, Format: name, SBOM: &s.sbom},
-				Original: Original{MediaType: f.media},
-			}, nil
-		}
+	return streamed(s.formatName(), &s.sbom), nil
+}
+
+// streamed is the document of an SBOM that was read as a stream.
+func streamed(name string, s *SBOM) Document {
+	f := formatNamed(name)
+	d := Document{Evidence: Evidence{Kind: EvidenceSBOM, Format: name, SBOM: s}, Original: Original{MediaType: f.media}}
+	if len(f.types) > 0 { // or it is no JSON, and no predicate
+		d.PredicateType = f.types[0]
 	}
-	return Document{}, unreadable("$", "not an SBOM that is known here")
+	return d
 }
