@@ -3,51 +3,46 @@
 package attest
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 	"strings"
 )
 
-// maxSerialHead is how far into a document its serial number is looked for,
-// bytes. Programs write it before anything that is long.
-const maxSerialHead = 64 << 10
-
-// BOMSerial returns by what BOM-Links ("urn:cdx:<uuid>/<version>") name a
-// CycloneDX document: "<uuid>/<version>" in lower case; "" if it has no serial
-// number, or has it behind its components. The document has been read before,
-// so that it is valid and has no member twice.
+// bomSerial collects by what BOM-Links ("urn:cdx:<uuid>/<version>") name a
+// CycloneDX document. A number or version that is none makes no document
+// unreadable: no link names it then.
 // Source: https://cyclonedx.org/capabilities/bomlink
-func BOMSerial(document []byte) string {
-	dec := json.NewDecoder(bytes.NewReader(document[:min(len(document), maxSerialHead)]))
-	if first, err := dec.Token(); err != nil || first != json.Delim('{') {
+type bomSerial struct {
+	number, version string
+}
+
+// maxSerial bounds a serial number, bytes: a UUID has 36.
+const maxSerial = 128
+
+// name is "<uuid>/<version>" in lower case, or "" if no link can name the
+// document.
+func (s bomSerial) name() string {
+	number := strings.TrimPrefix(strings.ToLower(s.number), "urn:uuid:")
+	version, err := 1, error(nil)
+	if s.version != "" {
+		version, err = strconv.Atoi(s.version)
+	}
+	if number == "" || len(number) > maxSerial || strings.ContainsAny(number, "/# ") || err != nil {
 		return ""
 	}
-	serial, version := "", 1
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil || name == "components" {
-			break
-		}
-		var value json.RawMessage
-		if dec.Decode(&value) != nil {
-			break
-		}
-		switch name {
-		case "serialNumber":
-			var text string
-			if json.Unmarshal(value, &text) != nil {
-				return ""
-			}
-			serial = strings.ToLower(strings.TrimPrefix(text, "urn:uuid:"))
-		case "version":
-			if json.Unmarshal(value, &version) != nil {
-				return ""
-			}
-		}
+	return number + "/" + strconv.Itoa(version)
+}
+
+// serialMember reads a member of the document that is about its name.
+func (s *sbomReader) serialMember(name string) error {
+	switch c := s.r.peek(); {
+	case name == "serialNumber" && c == '"':
+		return s.r.string(&s.serial.number)
+	case name == "version" && (c == '-' || '0' <= c && c <= '9'):
+		digits, err := s.r.digits()
+		s.serial.version = string(digits)
+		return err
+	case name == "version" && c != 'n':
+		s.serial.version = "none" // of another kind: no link says it
 	}
-	if serial == "" || strings.ContainsAny(serial, "/# ") {
-		return ""
-	}
-	return serial + "/" + strconv.Itoa(version)
+	return nil
 }

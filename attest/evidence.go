@@ -56,9 +56,12 @@ type Evidence struct {
 	ChartImages *ChartImages
 }
 
+// sbomFormats are what SBOM.Format can be.
+var sbomFormats = []string{"SPDX", "CycloneDX", "syft"}
+
 // SBOM is what a gate asks of a bill of materials.
 type SBOM struct {
-	Format   string // "SPDX" or "CycloneDX"
+	Format   string // one of sbomFormats
 	Version  string // of the format
 	Packages int
 	// PURLs is how many of the packages have a package URL.
@@ -71,6 +74,9 @@ type SBOM struct {
 	// is one of them.
 	Digest  string
 	Digests []string
+	// Serial is by what BOM-Links name a CycloneDX document: "<uuid>/<version>" in
+	// lower case; "" if it has no serial number.
+	Serial string
 	// Vulnerabilities is how many a CycloneDX document lists beside the
 	// components: they are read as a scan or VEX if somebody asks for that.
 	Vulnerabilities int

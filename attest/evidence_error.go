@@ -49,6 +49,19 @@ func (e *FormatError) Unwrap() []error {
 	return []error{ErrEvidence}
 }
 
+// errNoSBOM is the cause of an error of the readers of SBOMs about a document
+// that is none.
+var errNoSBOM = errors.New("no SBOM")
+
+// noSBOM says of an error that the document is none.
+func noSBOM(err error) error {
+	var wrong *FormatError
+	if errors.As(err, &wrong) && wrong.cause == nil {
+		wrong.cause = errNoSBOM
+	}
+	return err
+}
+
 func unreadable(place, want string, args ...any) *FormatError {
 	return &FormatError{Place: place, Want: fmt.Sprintf(want, args...)}
 }

@@ -156,13 +156,19 @@ func (s *Scan) add(place func() string, f Finding) error {
 	if f.ID == "" { // nobody could say anything of it
 		return unreadable(place(), "a finding without an id")
 	}
-	if len(s.Findings) == maxItems {
-		return unreadable(place(), "more than %d findings", maxItems)
-	}
 	if f.Tool == "" {
 		f.Tool = s.Tool
 	}
 	f.settle()
+	return s.addSettled(place, f)
+}
+
+// addSettled is add for a finding that is complete. Findings may share their
+// lists: nobody changes them any more.
+func (s *Scan) addSettled(place func() string, f Finding) error {
+	if len(s.Findings) == maxItems {
+		return unreadable(place(), "more than %d findings", maxItems)
+	}
 	if n := len(s.Findings); n == cap(s.Findings) { // append copies five times as much in all
 		s.Findings = slices.Grow(s.Findings, max(n, 16))
 	}
@@ -211,10 +217,10 @@ func (f *Finding) settleSeverity() {
 		f.Score = max(f.Score, f.CVSS[i].Score)
 	}
 	if len(f.Ratings) > maxRatings {
-		f.Ratings = f.Ratings[:maxRatings]
+		f.Ratings = slices.Clone(f.Ratings[:maxRatings]) // the rest is given back
 	}
 	if len(f.CVSS) > maxRatings {
-		f.CVSS = f.CVSS[:maxRatings]
+		f.CVSS = slices.Clone(f.CVSS[:maxRatings])
 	}
 	f.Severity = cmp.Or(f.Severity, SeverityUnknown)
 	if f.Severity != SeverityUnknown {
@@ -261,8 +267,11 @@ func keepUnique(list []string, except string, limit int) []string {
 		}
 		kept = append(kept, s)
 	}
-	if len(kept) == 0 {
+	switch {
+	case len(kept) == 0:
 		return nil
+	case len(list) > limit: // the rest is given back
+		return slices.Clone(kept)
 	}
 	return kept
 }

@@ -53,26 +53,21 @@ func TestSeverityOrder(t *testing.T) {
 	}
 }
 
-// TestMerge: what tools call differently is one, and what they say differently
-// is shown.
-func TestMerge(t *testing.T) {
-	groups := attest.Merge([]attest.Finding{
-		{Kind: attest.FindingVulnerability, ID: "CVE-2026-1", Aliases: []string{"GHSA-1"}, Package: "a", Version: "1", PURL: "pkg:npm/a@1?x=y", Severity: attest.SeverityLow, Tool: "trivy", FixedVersions: []string{"2"}},
-		{Kind: attest.FindingVulnerability, ID: "ghsa-1", Aliases: []string{"GMS-1"}, Package: "a", Version: "1", PURL: "pkg:npm/a@1", Severity: attest.SeverityUnknown, Tool: "grype", FixedVersions: []string{"3"}},
-		{Kind: attest.FindingVulnerability, ID: "GMS-1", Package: "a", Version: "1", PURL: "pkg:npm/a@1", Severity: attest.SeverityCritical, Tool: "snyk"},
-		{Kind: attest.FindingVulnerability, ID: "CVE-2026-1", Package: "b", Version: "1", Severity: attest.SeverityLow, Tool: "trivy"},
-		{Kind: attest.FindingVulnerability, ID: "CVE-2026-2", Package: "a", Version: "1", PURL: "pkg:npm/a@1", Severity: attest.SeverityUnknown, Tool: "trivy"},
+// TestDistinct: what tools call differently is one.
+func TestDistinct(t *testing.T) {
+	vulnerability := func(id, purl string, aliases ...string) attest.Finding {
+		return attest.Finding{Kind: attest.FindingVulnerability, ID: id, Aliases: aliases, Package: "a", Version: "1", PURL: purl}
+	}
+	findings := []attest.Finding{
+		vulnerability("CVE-2026-1", "pkg:npm/a@1?x=y", "GHSA-1"), vulnerability("ghsa-1", "pkg:npm/a@1", "GMS-1"), vulnerability("GMS-1", "pkg:npm/a@1"),
+		vulnerability("CVE-2026-1", "pkg:npm/b@1"), vulnerability("CVE-2026-2", "pkg:npm/a@1"), vulnerability("CVE-2026-2", ""), vulnerability("cve-2026-2", ""),
 		{Kind: attest.FindingSecret, ID: "key", Locations: []string{"f:1"}}, {Kind: attest.FindingSecret, ID: "key", Locations: []string{"f:2"}},
-	})
-	var said []string
-	for _, g := range groups {
-		said = append(said, fmt.Sprintf("%s %s %v %s %v %v %d", g.Package, g.Version, g.IDs, g.Severity, g.Disagree, g.Fixed, len(g.Findings)))
+		{Kind: attest.FindingMisconfiguration, ID: "key", Locations: []string{"f:2"}},
 	}
-	want := []string{
-		"  [key]  false [] 1", "  [key]  false [] 1", "a 1 [CVE-2026-1 GHSA-1 GMS-1] critical true [2 3] 3", "a 1 [CVE-2026-2] unknown false [] 1", "b 1 [CVE-2026-1] low false [] 1",
-	}
-	if !reflect.DeepEqual(said, want) {
-		t.Errorf("%s", strings.Join(said, "\n"))
+	for n, want := range []int{0, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7} {
+		if got := attest.Distinct(findings[:n]); got != want {
+			t.Errorf("of the first %d: %d, want %d", n, got, want)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ const cyclonedxType = "https://cyclonedx.org/bom"
 func cyclonedxFormat() format {
 	return format{
 		name: "cyclonedx", kind: EvidenceSBOM, kinds: []EvidenceKind{EvidenceScan, EvidenceVEX}, types: []string{cyclonedxType},
-		media: "application/vnd.cyclonedx+json",
+		media: "application/vnd.cyclonedx+json", stream: true, others: map[EvidenceKind]string{EvidenceVEX: cyclonedxType},
 		is: func(d *document) bool {
 			return !d.list && (d.is("bomFormat", "CycloneDX") || d.has("Data", "Timestamp") && d.kindOf("Data") == '{')
 		},
@@ -38,7 +38,7 @@ func (s *sbomReader) finishCycloneDX() error {
 	case !s.components:
 		return unreadable("$.components", "missing: the document lists nothing")
 	}
-	s.sbom.Format, s.sbom.Version = "CycloneDX", s.specVersion
+	s.sbom.Format, s.sbom.Version, s.sbom.Serial = "CycloneDX", s.specVersion, s.serial.name()
 	return nil
 }
 
@@ -60,10 +60,7 @@ func (s *sbomReader) cyclonedxMetadata(name []byte) error {
 		return err
 	case "component":
 		c, err := s.cyclonedxOne(nil)
-		s.sbom.Target = c.name
-		s.about(append(c.digests, c.version, c.purl)...)
-		s.pulled(c.digests)
-		s.purl("", true, c.purl)
+		s.root(c)
 		return err
 	}
 	return nil
@@ -72,6 +69,7 @@ func (s *sbomReader) cyclonedxMetadata(name []byte) error {
 func (s *sbomReader) cyclonedxTool() error {
 	c, err := s.cyclonedxOne(nil)
 	if s.sbom.Tool == "" {
+		s.maker, s.makerVersion = c.name, c.version
 		s.sbom.Tool = strings.TrimSuffix(c.name+"-"+c.version, "-")
 	}
 	return err

@@ -3,6 +3,7 @@
 package attest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -88,9 +89,8 @@ func (c *cyclonedxVulnerabilities) read() error {
 		}
 		c.target = metadata.Component.Ref
 	}
-	c.at, c.digests = s.sbom.Created, s.sbom.Digests
-	c.tool, c.version, _ = strings.Cut(s.sbom.Tool, "-")
-	if err := c.readComponents("$.components", c.top["components"], 0); err != nil {
+	c.at, c.digests, c.tool, c.version = s.sbom.Created, s.sbom.Digests, s.maker, s.makerVersion
+	if err := c.readComponents("$.components", c.top["components"]); err != nil {
 		return err
 	}
 	there, err := each("$.vulnerabilities", c.top["vulnerabilities"], func(place string, v cyclonedxVulnerability) error {
@@ -127,7 +127,7 @@ func (c *cyclonedxVulnerabilities) check(place string, there bool) error {
 	return nil
 }
 
-func (c *cyclonedxVulnerabilities) readComponents(place string, raw json.RawMessage, known int) error {
+func (c *cyclonedxVulnerabilities) readComponents(place string, raw json.RawMessage) error {
 	if c.components == nil {
 		c.components = make(map[string]cyclonedxComponent)
 	}
@@ -143,9 +143,9 @@ func (c *cyclonedxVulnerabilities) readComponents(place string, raw json.RawMess
 			if _, twice := c.components[one.Ref]; twice {
 				return unreadable(place+".bom-ref", "%s appears twice", quote(one.Ref))
 			}
-			c.components[one.Ref] = cyclonedxComponent{name: one.Name, version: one.Version, purl: one.PURL}
+			c.components[one.Ref] = cyclonedxComponent{name: keep(one.Name), version: keep(one.Version), purl: keep(one.PURL)}
 		}
-		return c.readComponents(place+".components", one.Components, known)
+		return c.readComponents(place+".components", one.Components)
 	})
 	return err
 }
@@ -224,7 +224,7 @@ func (v *cyclonedxVulnerability) finding() Finding {
 
 // scan makes a finding of each component that a vulnerability affects.
 func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
-	s := &Scan{Tool: strings.ToLower(c.tool), ToolVersion: c.version, FinishedAt: c.at, Packages: len(c.components)}
+	s := &Scan{Tool: toolName(c.tool), ToolVersion: c.version, FinishedAt: c.at, Packages: len(c.components)}
 	s.named(c.digests)
 	if s.Tool == "" {
 		s.Tool = "cyclonedx"
@@ -232,8 +232,13 @@ func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
 	for i := range c.list {
 		v := &c.list[i]
 		place := func() string { return v.place }
+		// What it says of itself is the same for all that it affects: it is read
+		// once, since one vulnerability can affect as many components as there are.
+		f := v.finding()
+		f.Tool = s.Tool
+		f.settle()
 		if len(v.Affects) == 0 {
-			if err := s.add(place, v.finding()); err != nil {
+			if err := s.addSettled(place, f); err != nil {
 				return Evidence{}, err
 			}
 		}
@@ -251,9 +256,8 @@ func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
 			if !affected {
 				continue
 			}
-			f := v.finding()
-			f.Package, f.Version, f.PURL = one.name, one.version, one.purl
-			if err := s.add(place, f); err != nil {
+			f.Package, f.Version, f.PURL = keep(one.name), keep(one.version), keep(one.purl)
+			if err := s.addSettled(place, f); err != nil {
 				return Evidence{}, err
 			}
 		}
@@ -269,7 +273,7 @@ var cyclonedxStates = map[string]string{
 
 // vex makes a statement of each analysis.
 func (c *cyclonedxVulnerabilities) vex() (Evidence, error) {
-	out := &VEX{Author: c.tool}
+	out := &VEX{Author: cmp.Or(c.tool, "cyclonedx"), At: c.at}
 	for i := range c.list {
 		v := &c.list[i]
 		status, ok := cyclonedxStates[v.Analysis.State]

@@ -19,22 +19,21 @@ const (
 	cyclonedxNamespace = "http://cyclonedx.org/schema/bom/"
 )
 
-func cyclonedxXMLDocument(s *SBOM) Document {
-	return Document{
-		Evidence: Evidence{Kind: EvidenceSBOM, Format: cyclonedxXMLName, SBOM: s}, Original: Original{MediaType: "application/vnd.cyclonedx+xml"},
+func cyclonedxXMLFormat() format {
+	return format{
+		name: cyclonedxXMLName, kind: EvidenceSBOM, kinds: []EvidenceKind{EvidenceScan, EvidenceVEX}, media: "application/vnd.cyclonedx+xml", stream: true,
 	}
 }
 
 // cyclonedxXML is the state of reading.
 type cyclonedxXML struct {
-	x    *xmlReader
-	sbom SBOM
+	x *xmlReader
+	inventory
 	text []byte // of the innermost element
 	// open are the components whose end has not come, innermost last.
 	open     []cyclonedxComponent
 	listed   bool
 	property string
-	bomNames
 }
 
 func readCycloneDXXML(src io.Reader) (*SBOM, error) {
@@ -43,10 +42,13 @@ func readCycloneDXXML(src io.Reader) (*SBOM, error) {
 		return nil, err
 	}
 	if !c.listed {
-		return nil, unreadable("components", "missing: the document lists nothing")
+		err := error(unreadable("components", "missing: the document lists nothing"))
+		if c.sbom.Vulnerabilities > 0 { // a scan, or VEX
+			err = noSBOM(err)
+		}
+		return nil, err
 	}
-	c.settle(&c.sbom)
-	return &c.sbom, nil
+	return c.finish(), nil
 }
 
 func (c *cyclonedxXML) start(e xml.StartElement) error {
@@ -57,6 +59,7 @@ func (c *cyclonedxXML) start(e xml.StartElement) error {
 			return err
 		}
 		c.sbom.Format, c.sbom.Version = "CycloneDX", strings.TrimPrefix(e.Name.Space, cyclonedxNamespace)
+		c.sbom.Serial = bomSerial{attribute(e, "serialNumber"), attribute(e, "version")}.name()
 	}
 	switch {
 	case c.at("bom", "components"):
@@ -66,7 +69,7 @@ func (c *cyclonedxXML) start(e xml.StartElement) error {
 		c.listed = true
 	case c.at("bom", "vulnerabilities", "vulnerability"):
 		c.sbom.Vulnerabilities++
-	case c.isComponent():
+	case isCycloneDXComponent(names):
 		c.open = append(c.open, cyclonedxComponent{})
 	case len(c.open) > 0 && c.parent() == "properties" && e.Name.Local == "property":
 		c.property = attribute(e, "name")
@@ -77,8 +80,11 @@ func (c *cyclonedxXML) start(e xml.StartElement) error {
 // checkCycloneDXRoot demands a version whose elements mean what is read of them.
 func checkCycloneDXRoot(e xml.StartElement) error {
 	version, ok := strings.CutPrefix(e.Name.Space, cyclonedxNamespace)
-	if e.Name.Local != "bom" || !ok || !cyclonedxVersions.MatchString(version) {
-		return fmt.Errorf("the document is a %s of %s, want bom of %s1.2 to 1.7", quote(e.Name.Local), quote(e.Name.Space), cyclonedxNamespace)
+	switch {
+	case e.Name.Local != "bom":
+		return fmt.Errorf("%w: the document is a %s of %s, want bom", errNoSBOM, quote(e.Name.Local), quote(e.Name.Space))
+	case !ok || !cyclonedxVersions.MatchString(version):
+		return fmt.Errorf("the document is a bom of %s, want %s1.2 to 1.7", quote(e.Name.Space), cyclonedxNamespace)
 	}
 	return nil
 }
@@ -92,8 +98,6 @@ func (c *cyclonedxXML) parent() string {
 	}
 	return c.x.names[len(c.x.names)-2]
 }
-
-func (c *cyclonedxXML) isComponent() bool { return isCycloneDXComponent(c.x.names) }
 
 // isCycloneDXComponent tells whether the innermost of the open elements is a
 // component of the inventory, or what the document is about.
@@ -129,9 +133,9 @@ func (c *cyclonedxXML) end(name string) error {
 		return err
 	case name == "name" && len(c.x.names) > 3 && c.x.names[1] == "metadata" && c.x.names[2] == "tools" && c.sbom.Tool == "":
 		c.sbom.Tool = text
-	case c.isComponent():
+	case isCycloneDXComponent(c.x.names):
 		return c.close()
-	case len(c.open) > 0 && c.parent() == "component" && c.directly():
+	case len(c.open) > 0 && isCycloneDXComponent(c.x.names[:len(c.x.names)-1]):
 		one := &c.open[len(c.open)-1]
 		switch name {
 		case "name":
@@ -142,33 +146,20 @@ func (c *cyclonedxXML) end(name string) error {
 			one.purl = text
 		}
 	case len(c.open) > 0 && name == "property" && c.property == "aquasecurity:trivy:RepoDigest" && c.x.names[1] == "metadata":
-		c.about(text)
-		c.pulled([]string{text})
+		if one := &c.open[len(c.open)-1]; len(one.digests) < maxDigests {
+			one.digests = append(one.digests, text)
+		}
 	}
 	return nil
 }
-
-// directly tells whether the element's parent is a component that counts.
-func (c *cyclonedxXML) directly() bool { return isCycloneDXComponent(c.x.names[:len(c.x.names)-1]) }
 
 // close counts a component whose end has come.
 func (c *cyclonedxXML) close() error {
 	one := c.open[len(c.open)-1]
 	c.open = c.open[:len(c.open)-1]
 	if c.x.names[1] == "metadata" {
-		c.sbom.Target = one.name
-		c.about(one.version, one.purl)
-		c.purl("", true, one.purl)
+		c.root(one)
 		return nil
 	}
-	if one.name == "" {
-		return fmt.Errorf("a component without a name")
-	}
-	if c.sbom.Packages++; c.sbom.Packages > maxPackages {
-		return fmt.Errorf("more than %d components", maxPackages)
-	}
-	if strings.HasPrefix(one.purl, "pkg:") {
-		c.sbom.PURLs++
-	}
-	return nil
+	return c.count(one.name, one.purl)
 }

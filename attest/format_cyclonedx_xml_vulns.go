@@ -23,6 +23,7 @@ type cyclonedxXMLVulns struct {
 	one        *cyclonedxVulnerability
 	components bool // there are some
 	listed     bool // there is a list of vulnerabilities
+	tools      int  // in the metadata, so far
 	property   string
 	elements   int // of lists in vulnerabilities
 }
@@ -41,7 +42,7 @@ func readCycloneDXXMLAs(want string, file []byte) (Document, error) {
 		}
 	}
 	sbom, err := readCycloneDXXML(bytes.NewReader(file))
-	return cyclonedxXMLDocument(sbom), err
+	return streamed(cyclonedxXMLName, sbom), err
 }
 
 // document makes the predicate: it is no JSON, so it cannot be one itself.
@@ -49,10 +50,10 @@ func (v *cyclonedxXMLVulns) document(kind EvidenceKind, file []byte) (Document, 
 	if err := v.c.check("vulnerabilities", v.listed); err != nil {
 		return Document{}, err
 	}
-	f := format{name: cyclonedxXMLName, kind: EvidenceScan, media: "application/vnd.cyclonedx+xml", wrap: wrapVulns}
-	read := v.c.scan
+	f, read := formatNamed(cyclonedxXMLName), v.c.scan
+	f.wrap = wrapVulns
 	if kind == EvidenceVEX || kind == "" && v.c.analysed {
-		f.kind, f.wrap, read = EvidenceVEX, wrapVEX, v.c.vex
+		f.wrap, read = wrapVEX, v.c.vex
 	}
 	ev, err := read()
 	if err != nil {
@@ -157,15 +158,16 @@ func (v *cyclonedxXMLVulns) end(name string) error {
 
 // tool takes the first tool's name and version.
 func (v *cyclonedxXMLVulns) tool(path, text string) {
+	if v.tools > 0 {
+		return
+	}
 	switch path {
+	case "metadata/tools/tool", "metadata/tools/components/component":
+		v.tools++
 	case "metadata/tools/tool/name", "metadata/tools/components/component/name":
-		if v.c.tool == "" {
-			v.c.tool = keep(text)
-		}
+		v.c.tool = keep(text)
 	case "metadata/tools/tool/version", "metadata/tools/components/component/version":
-		if v.c.version == "" {
-			v.c.version = keep(text)
-		}
+		v.c.version = keep(text)
 	}
 }
 

@@ -65,7 +65,7 @@ func readGitLab(d *document) (Evidence, error) {
 	}
 	c := &Check{}
 	s := &c.Scan
-	s.Tool, s.ToolVersion = keep(strings.ToLower(scan.Scanner.ID)), keep(scan.Scanner.Version)
+	s.Tool, s.ToolVersion = toolName(scan.Scanner.ID), keep(scan.Scanner.Version)
 	if s.Tool == "" {
 		s.Tool = "gitlab"
 	}

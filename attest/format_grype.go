@@ -128,10 +128,7 @@ var grypeStates = map[string]string{"fixed": FixFixed, "not-fixed": FixNotFixed,
 func readGrypeMatch(r *jsonReader, s *Scan, ignored bool) error {
 	f := Finding{}
 	var reasons []string
-	if r.peek() != '{' {
-		return r.want("an object")
-	}
-	err := r.object(func(name []byte) error {
+	err := r.element(func(name []byte) error {
 		switch string(name) {
 		case "vulnerability":
 			return readGrypeVulnerability(r, &f)

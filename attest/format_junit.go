@@ -18,6 +18,10 @@ import (
 
 const junitName = "junit"
 
+func junitFormat() format {
+	return format{name: junitName, kind: EvidenceTest, media: "application/xml"}
+}
+
 // junit collects what a JUnit file says.
 type junit struct {
 	x                       *xmlReader
@@ -112,7 +116,7 @@ func (j *junit) document() (Document, error) {
 		return Document{}, err
 	}
 	return Document{
-		PredicateType: testResultType, Predicate: predicate, Original: Original{MediaType: "application/xml"},
+		PredicateType: testResultType, Predicate: predicate, Original: Original{MediaType: junitFormat().media},
 		Evidence: Evidence{Kind: EvidenceTest, Format: junitName, Test: &TestResult{Result: result, Passed: j.passed, Failed: j.failed}},
 	}, nil
 }

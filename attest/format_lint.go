@@ -23,7 +23,7 @@ func fileLine(file string, line int) string {
 // Source: github.com/hadolint/hadolint/src/Hadolint/Formatter/Json.hs
 func hadolintFormat() format {
 	return format{
-		name: "hadolint", kind: EvidenceCheck,
+		name: "hadolint", kind: EvidenceCheck, emptyList: true,
 		is: func(d *document) bool {
 			return d.list && d.has("code", "level", "message") && mentions(d.members, "line") && mentions(d.members, "file")
 		},
@@ -123,7 +123,7 @@ func kubebenchFormat() format {
 		return json.Unmarshal(raw, &one) == nil && len(one) > 0 && one[0].NodeType != nil && one[0].Tests != nil
 	}
 	return format{
-		name: "kube-bench", kind: EvidenceCheck,
+		name: "kube-bench", kind: EvidenceCheck, emptyList: true,
 		is: func(d *document) bool {
 			return d.list && mentions(d.members, "node_type") && mentions(d.members, "tests") || !d.list && isControls(d.members["Controls"])
 		},
@@ -181,7 +181,7 @@ func readKubeBench(d *document) (Evidence, error) {
 // Source: github.com/gitleaks/gitleaks/report/finding.go
 func gitleaksFormat() format {
 	return format{
-		name: "gitleaks", kind: EvidenceCheck,
+		name: "gitleaks", kind: EvidenceCheck, emptyList: true,
 		is: func(d *document) bool {
 			return d.list && d.has("RuleID") && mentions(d.members, "File") && mentions(d.members, "StartLine")
 		},

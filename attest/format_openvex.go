@@ -25,7 +25,8 @@ const (
 
 // VEX is a list of statements about vulnerabilities.
 type VEX struct {
-	Author     string // as the file says: a label
+	Author     string    // as the file says: a label
+	At         time.Time // when the document was made; zero if it does not say
 	Statements []VEXStatement
 }
 
@@ -93,7 +94,7 @@ func readOpenVEX(d *document) (Evidence, error) {
 	if err != nil {
 		return Evidence{}, err
 	}
-	v := &VEX{Author: keep(author)}
+	v := &VEX{Author: keep(author), At: at}
 	there, err := each("$.statements", d.members["statements"], func(place string, s vexStatementJSON) error {
 		statement, err := s.statement(place, at)
 		v.Statements = append(v.Statements, statement)
@@ -168,7 +169,7 @@ func wrapVEX(_ []byte, d Document) (string, []byte, error) {
 		ID string `json:"@id"`
 	}
 	type statement struct {
-		Justification string      `json:"impact_statement,omitempty"`
+		Impact        string      `json:"impact_statement,omitempty"`
 		Action        string      `json:"action_statement,omitempty"`
 		Products      []component `json:"products"`
 		Status        string      `json:"status"`
@@ -178,18 +179,23 @@ func wrapVEX(_ []byte, d Document) (string, []byte, error) {
 			Name    string   `json:"name"`
 		} `json:"vulnerability"`
 	}
+	// A document without a time has none here, though OpenVEX wants one: nobody
+	// knows it, and it would be that of the statements.
 	out := struct {
 		Context    string      `json:"@context"`
+		ID         string      `json:"@id,omitempty"`
 		Author     string      `json:"author"`
 		Statements []statement `json:"statements"`
-	}{Context: openvexContext + "/v0.2.0", Author: d.Evidence.VEX.Author, Statements: []statement{}}
+		Timestamp  string      `json:"timestamp,omitempty"`
+		Version    int         `json:"version"`
+	}{Context: openvexContext + "/v0.2.0", Author: d.Evidence.VEX.Author, Statements: []statement{}, Timestamp: stamp(d.Evidence.VEX.At), Version: 1}
 	size := 0
 	for _, s := range d.Evidence.VEX.Statements {
 		one := statement{Status: s.Status, Timestamp: stamp(s.At)}
 		one.Vulnerability.Name, one.Vulnerability.Aliases = s.Vulnerability, s.Aliases
 		switch s.Status {
 		case VEXNotAffected:
-			one.Justification = cmp.Or(s.Justification, "by the analysis in a CycloneDX document")
+			one.Impact = cmp.Or(s.Justification, "by the analysis in a CycloneDX document")
 		case VEXAffected:
 			one.Action = "by the analysis in a CycloneDX document"
 		}
@@ -209,6 +215,12 @@ func wrapVEX(_ []byte, d Document) (string, []byte, error) {
 		out.Statements = append(out.Statements, one)
 	}
 	predicate, err := encodeJSON(out)
+	if err != nil {
+		return "", nil, err
+	}
+	// The id is made of the rest, so that it is the same whoever makes it.
+	out.ID = "https://hallmark.dev/vex/" + DigestOf(predicate).Hex()
+	predicate, err = encodeJSON(out)
 	return openvexContext + "/v0.2.0", predicate, err
 }
 

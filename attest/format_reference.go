@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -99,8 +101,9 @@ func SBOMReference(attester string, o Original, k Kept, s SBOM) ([]byte, error) 
 		Created  string `json:"created,omitempty"`
 		// Digests are those of which the artifact must be one.
 		Digests []string `json:"digests,omitempty"`
+		Serial  string   `json:"serial,omitempty"`
 	}
-	said := summary{Format: s.Format, Version: s.Version, Packages: s.Packages, Digests: s.Digests}
+	said := summary{Format: s.Format, Version: s.Version, Packages: s.Packages, Digests: s.Digests, Serial: s.Serial}
 	if !s.Created.IsZero() {
 		said.Created = s.Created.UTC().Format(time.RFC3339)
 	}
@@ -177,9 +180,9 @@ func sbomReferenceFormat() format {
 func readSBOMReference(d *document) (Evidence, error) {
 	var references []json.RawMessage
 	var said struct {
-		Format, Version, Created string
-		Packages                 int
-		Digests                  []string
+		Format, Version, Created, Serial string
+		Packages                         int
+		Digests                          []string
 	}
 	if err := d.into("references", &references); err != nil {
 		return Evidence{}, err
@@ -194,10 +197,12 @@ func readSBOMReference(d *document) (Evidence, error) {
 	if err != nil {
 		return Evidence{}, err
 	}
-	if (said.Format != "SPDX" && said.Format != "CycloneDX") || said.Packages < 0 {
-		return Evidence{}, unreadable("$.sbom", "want the format, SPDX or CycloneDX, and the number of packages")
+	if !slices.Contains(sbomFormats, said.Format) || said.Packages < 0 {
+		return Evidence{}, unreadable("$.sbom", "want the format, one of %s, and the number of packages", strings.Join(sbomFormats, ", "))
 	}
-	s := &SBOM{Format: said.Format, Version: keep(said.Version), Packages: said.Packages, Digests: keepUnique(said.Digests, "", maxDigests)}
+	s := &SBOM{
+		Format: said.Format, Version: keep(said.Version), Packages: said.Packages, Digests: keepUnique(said.Digests, "", maxDigests), Serial: keep(said.Serial),
+	}
 	if s.Created, err = timeAt("$.sbom.created", said.Created); err != nil {
 		return Evidence{}, err
 	}

@@ -37,23 +37,10 @@ func wrapFindings(file []byte, d Document) (string, []byte, error) {
 	return wrapCheck(file, d)
 }
 
-// sarifScanners look for vulnerabilities of packages.
-var sarifScanners = []string{"trivy", "grype", "snyk", "clair", "osv-scanner", "anchore", "docker scout", "jfrog xray", "dependency-check", "govulncheck"}
-
-// sarifOthers are their makers' programs that look at code and configuration.
-var sarifOthers = []string{"snykcode", "snyk code", "snyk iac", "snyk infrastructure"}
-
-// isSARIFScanner tells whether a tool looks for vulnerabilities of packages.
-func isSARIFScanner(tool string) bool {
-	begins := func(known string) bool { return strings.HasPrefix(tool, known) }
-	return slices.ContainsFunc(sarifScanners, begins) && !slices.ContainsFunc(sarifOthers, begins)
-}
-
 // sarifSecrets are words in the names of tools and rules that are about secrets:
 // such results quote the line, and so the secret.
-var sarifSecrets = []string{
-	"secret", "credential", "password", "passwd", "gitleaks", "trufflehog", "gitguardian", "ggshield", "nosey", "kingfisher", "cwe-798", "cwe-259", "cwe-321", "api-key", "apikey", "private-key", "token",
-}
+var sarifSecrets = append(programsFor(reportSecrets),
+	"secret", "credential", "password", "passwd", "cwe-798", "cwe-259", "cwe-321", "api-key", "apikey", "private-key", "token")
 
 func saysSecret(name string) bool {
 	name = strings.ToLower(name)
@@ -65,17 +52,19 @@ type sarifReport struct {
 	Check
 	r *jsonReader
 	// scanner: some run is of one that looks for vulnerabilities; others: some
-	// is not, or has looked for something else.
-	scanner, others bool
-	secret          bool // a result may quote one
-	finished        []time.Time
-	digests         []string
-	run             sarifRun
+	// is not, or has looked for something else. packages: one says that it has
+	// looked at packages.
+	scanner, others, packages bool
+	secret                    bool // a result may quote one
+	finished                  []time.Time
+	digests                   []string
+	run                       sarifRun
 }
 
 // sarifRun is the run that is being read. Rules may come after results.
 type sarifRun struct {
 	tool, version string
+	image         string // that was looked at, by Trivy
 	rules         []sarifRule
 	byID          map[string]int
 	results       []byte
@@ -142,9 +131,13 @@ func readSARIF(d *document) (Evidence, error) {
 	want := EvidenceKind(d.want)
 	if want == EvidenceScan || want != EvidenceCheck && s.scanner && !s.others {
 		if !s.scanner {
-			return Evidence{}, unreadable("$.runs[0].tool.driver.name", "%s is not known to look for vulnerabilities of packages, want one of %s", quote(s.Tool), strings.Join(sarifScanners, ", "))
+			return Evidence{}, unreadable("$.runs[0].tool.driver.name", "%s is not known to look for vulnerabilities of packages, want one of %s", quote(s.Tool), scanners())
 		}
-		if len(s.Findings) == 0 && s.Nothing == "" {
+		switch {
+		case s.Nothing != "":
+		case !s.packages:
+			s.Nothing = "SARIF of Trivy, if it is not of an image, does not say that packages were looked at; --type check reads it as a report on something else"
+		case len(s.Findings) == 0:
 			s.note("SARIF does not say what was looked at: prefer the scanner's own JSON")
 		}
 		return Evidence{Scan: &s.Scan, Kind: EvidenceScan, secret: s.secret}, nil
@@ -156,11 +149,8 @@ func readSARIF(d *document) (Evidence, error) {
 
 func (s *sarifReport) readRun() error {
 	s.run = sarifRun{byID: make(map[string]int)}
-	if s.r.peek() != '{' {
-		return s.r.want("an object")
-	}
 	place := s.r.place()
-	err := s.r.object(func(name []byte) error {
+	err := s.r.element(func(name []byte) error {
 		switch string(name) {
 		case "tool":
 			return s.r.object(func(name []byte) error {
@@ -197,10 +187,10 @@ func (s *sarifReport) endRun(place string) error {
 	if run.tool == "" {
 		return unreadable(place+".tool.driver.name", "missing")
 	}
-	tool := strings.ToLower(run.tool)
-	run.scanner, run.secret = isSARIFScanner(tool), saysSecret(tool)
+	tool := toolName(run.tool)
+	run.scanner, run.secret = isScanner(tool), saysSecret(tool)
 	if s.Tool == "" {
-		s.Tool, s.ToolVersion = keep(tool), keep(run.version)
+		s.Tool, s.ToolVersion = tool, keep(run.version)
 	} else if s.Tool != tool {
 		s.note("also of " + oneLine(tool))
 	}
@@ -227,6 +217,9 @@ func (s *sarifReport) endRun(place string) error {
 		}
 	}
 	found := len(s.Findings) - before
+	// Trivy is one program for packages, configuration and secrets, and its SARIF
+	// is the same for all: only of an image can nothing found mean packages.
+	s.packages = s.packages || vulnerabilities > 0 || run.scanner && (tool != "trivy" || run.image != "")
 	s.scanner = s.scanner || vulnerabilities > 0 || run.scanner
 	s.others = s.others || found > vulnerabilities && vulnerabilities == 0 || !run.scanner && vulnerabilities == 0
 	return nil
@@ -376,7 +369,9 @@ func (s *sarifReport) invocation() error {
 func (s *sarifReport) property(name []byte) error {
 	switch string(name) {
 	case "imageName":
-		return s.r.string(&s.Target)
+		err := s.r.string(&s.run.image)
+		s.Target = s.run.image
+		return err
 	case "repoDigests":
 		var all []string
 		err := s.r.texts(&all)

@@ -20,10 +20,7 @@ type sarifResult struct {
 // result reads one result and keeps its finding.
 func (s *sarifReport) result(tool string) error {
 	r, one := s.r, sarifResult{ruleIndex: -1}
-	if r.peek() != '{' {
-		return r.want("an object")
-	}
-	err := r.object(func(name []byte) error {
+	err := r.element(func(name []byte) error {
 		switch string(name) {
 		case "ruleId":
 			return r.string(&one.ruleID)
@@ -69,7 +66,7 @@ func (s *sarifReport) result(tool string) error {
 	if f.Kind != FindingVulnerability {
 		s.secret = s.secret || s.run.secret || rule.secret || saysSecret(one.ruleID)
 	}
-	f.Tool = keep(tool)
+	f.Tool = tool
 	return s.add(r.place, f)
 }
 

@@ -2,7 +2,7 @@
 
 package attest
 
-import "strings"
+import "errors"
 
 // SBOMs in JSON are read from the front, whichever of the formats they turn
 // out to be: the member that names the format may come last. A gate asks
@@ -12,30 +12,40 @@ import "strings"
 
 // sbomReader reads an SBOM in JSON.
 type sbomReader struct {
-	r    *jsonReader
-	sbom SBOM
+	r *jsonReader
+	inventory
 	// family is what the members read so far belong to; each has its own way.
 	bomFormat, specVersion string // CycloneDX
 	spdxVersion, context   string // SPDX
 	descriptor             string // syft: the tool's name
+	// maker is the program, as CycloneDX names it.
+	maker, makerVersion string
+	serial              bomSerial
 	// seen are the lists that were there.
 	components, packages, graph, artifacts bool
-	bomNames
-	wrapped bool // by old cosign, in Data
+	wrapped                                bool // by old cosign, in Data
 	// reserved is a member that only the service writes.
 	reserved string
 }
 
-// readSBOM reads one document; the caller sees to what follows it.
+// readSBOM reads one document; the caller sees to what follows it. An error about
+// a document that is no SBOM is an errNoSBOM.
 func readSBOM(r *jsonReader) (*sbomReader, error) {
 	s := &sbomReader{r: r}
-	if r.peek() != '{' {
-		return nil, r.want("an object")
+	err := r.element(s.member)
+	if err == nil {
+		err = s.finish()
 	}
-	if err := r.object(s.member); err != nil {
-		return nil, err
+	if err != nil && !s.isSBOM() {
+		err = noSBOM(err)
 	}
-	return s, s.finish()
+	return s, err
+}
+
+// isSBOM tells whether the document says that it is one. CycloneDX that lists
+// vulnerabilities and nothing else is a scan, or VEX.
+func (s *sbomReader) isSBOM() bool {
+	return s.bomFormat != "" && (s.components || s.sbom.Vulnerabilities == 0) || s.spdxVersion != "" || s.context != "" || s.descriptor == "syft"
 }
 
 // member reads a member of the document.
@@ -58,10 +68,10 @@ func (s *sbomReader) member(name []byte) error {
 		if s.wrapped {
 			return s.r.wrong("a document in a document in a document")
 		}
-		if s.wrapped = true; s.r.peek() != '{' { // cosign's own predicate has a text
-			return s.r.want("an object")
-		}
-		return s.r.object(s.member)
+		s.wrapped = true
+		return s.r.element(s.member) // cosign's own predicate has a text
+	case "serialNumber", "version":
+		return s.serialMember(string(name))
 	case "spdxVersion":
 		return s.r.string(&s.spdxVersion)
 	case "creationInfo":
@@ -98,16 +108,13 @@ func (s *sbomReader) list(there *bool, element func() error) error {
 	return err
 }
 
-// count counts a package.
+// count counts a package, and says where it is.
 func (s *sbomReader) count(name, purl string) error {
-	if name == "" {
-		return unreadable(s.r.place()+".name", "a package without a name")
-	}
-	if s.sbom.Packages++; s.sbom.Packages > maxPackages {
-		return s.r.wrong("more than %d packages", maxPackages)
-	}
-	if strings.HasPrefix(purl, "pkg:") {
-		s.sbom.PURLs++
+	switch err := s.inventory.count(name, purl); {
+	case errors.Is(err, errNameless):
+		return unreadable(s.r.place()+".name", "%v", err)
+	case err != nil:
+		return s.r.wrong("%v", err)
 	}
 	return nil
 }
@@ -123,8 +130,7 @@ func (s *sbomReader) finish() error {
 	if families > 1 {
 		return unreadable("$", "the members of several formats: it could be read in two ways")
 	}
-	s.sbom.Target, s.sbom.Tool = keep(s.sbom.Target), keep(s.sbom.Tool)
-	s.settle(&s.sbom)
+	s.inventory.finish()
 	switch {
 	case s.bomFormat != "":
 		return s.finishCycloneDX()

@@ -17,7 +17,7 @@ import (
 
 func snykFormat() format {
 	return format{
-		name: "snyk", kind: EvidenceScan, media: "application/vnd.snyk.report+json",
+		name: "snyk", kind: EvidenceScan, emptyList: true, media: "application/vnd.snyk.report+json",
 		is: func(d *document) bool {
 			return isSnykUnmanaged(d.members) || mentions(d.members, "ok") && (mentions(d.members, "vulnerabilities") || mentions(d.members, "error") || mentions(d.members, "issues")) &&
 				(mentions(d.members, "packageManager") || mentions(d.members, "projectName") || mentions(d.members, "dependencyCount") || mentions(d.members, "error") || mentions(d.members, "issues"))
@@ -97,6 +97,8 @@ func (s *snykReport) project(place string, p snykProject) error {
 	switch {
 	case p.Error != nil:
 		return unreadable(place+".error", "the scan failed: nothing was looked at")
+	case p.DependencyCount != nil && (*p.DependencyCount < 0 || *p.DependencyCount > maxPackages):
+		return unreadable(place+".dependencyCount", "%d is no number of dependencies", *p.DependencyCount)
 	case p.isThere():
 		return s.unmanaged(place, p)
 	}

@@ -55,7 +55,7 @@ func (s *snykReport) unmanaged(place string, p snykProject) error {
 	}
 	switch {
 	case p.DependencyCount != nil:
-		s.Packages += max(*p.DependencyCount, 0)
+		s.Packages += *p.DependencyCount
 	case packages > 1: // the first is the project itself
 		s.Packages += packages - 1
 	}

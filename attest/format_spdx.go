@@ -14,7 +14,7 @@ const spdxType = "https://spdx.dev/Document"
 
 func spdxFormat() format {
 	return format{
-		name: "spdx", kind: EvidenceSBOM, types: []string{spdxType}, media: "application/spdx+json",
+		name: "spdx", kind: EvidenceSBOM, types: []string{spdxType}, media: "application/spdx+json", stream: true,
 		is: func(d *document) bool { return !d.list && d.has("spdxVersion") }, read: readSBOMDocument,
 	}
 }
@@ -51,10 +51,7 @@ func (s *sbomReader) time() error {
 
 func (s *sbomReader) spdxPackage() error {
 	var id, label, version, purl, purpose string
-	if s.r.peek() != '{' {
-		return s.r.want("an object")
-	}
-	err := s.r.object(func(name []byte) error {
+	err := s.r.element(func(name []byte) error {
 		switch string(name) {
 		case "SPDXID":
 			return s.r.string(&id)
@@ -74,8 +71,7 @@ func (s *sbomReader) spdxPackage() error {
 		return err
 	}
 	if purpose == "CONTAINER" {
-		s.about(version, purl)
-		s.purl(id, false, purl)
+		s.container(id, version, purl)
 	}
 	return s.count(label, purl)
 }

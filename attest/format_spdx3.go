@@ -19,7 +19,7 @@ var spdx3Versions = regexp.MustCompile(`^3\.0(\.[0-9]+)?$`)
 
 func spdx3Format() format {
 	return format{
-		name: "spdx3", kind: EvidenceSBOM, types: []string{spdxType + "/v3", spdxType}, media: "application/spdx+json",
+		name: "spdx3", kind: EvidenceSBOM, types: []string{spdxType + "/v3", spdxType}, media: "application/spdx+json", stream: true,
 		is: func(d *document) bool {
 			return !d.list && mentions(d.members, "@graph") && strings.Contains(string(d.members["@context"]), `"`+spdx3Context)
 		},
@@ -61,10 +61,7 @@ func (s *sbomReader) spdx3Context() error {
 
 func (s *sbomReader) spdx3Element() error {
 	var kind, id, name, purl, purpose, version, specVersion, created string
-	if s.r.peek() != '{' {
-		return s.r.want("an object")
-	}
-	err := s.r.object(func(member []byte) error {
+	err := s.r.element(func(member []byte) error {
 		switch string(member) {
 		case "type", "@type":
 			return s.r.string(&kind)
@@ -96,8 +93,7 @@ func (s *sbomReader) spdx3Element() error {
 	switch kind {
 	case "software_Package":
 		if purpose == "container" {
-			s.about(version, purl)
-			s.purl(id, false, purl)
+			s.container(id, version, purl)
 		}
 		return s.count(name, purl)
 	case "SpdxDocument":

@@ -22,8 +22,8 @@ const (
 	maxLine = 1 << 20
 )
 
-func tagValueDocument(s *SBOM) Document {
-	return Document{Evidence: Evidence{Kind: EvidenceSBOM, Format: tagValueName, SBOM: s}, Original: Original{MediaType: "text/spdx"}}
+func tagValueFormat() format {
+	return format{name: tagValueName, kind: EvidenceSBOM, media: "text/spdx", stream: true}
 }
 
 // isTagValue tells whether a document begins as tag-value does: with comments
@@ -47,14 +47,16 @@ func isTagValue(head []byte) bool {
 
 // tagValue is the state of reading.
 type tagValue struct {
-	sbom      SBOM
-	inPackage bool
-	hasPURL   bool
-	container bool
-	id        string   // of the package
-	names     []string // of the package that may be what the document is about
-	bomNames
+	inventory
+	pkg  tagPackage
 	seen map[string]bool // of the document's own tags
+}
+
+// tagPackage is the package that is being read; without a name there is none.
+type tagPackage struct {
+	name, id, purl string
+	isContainer    bool
+	names          []string // by which it may be what the document is about
 }
 
 func readTagValue(src io.Reader) (*SBOM, error) {
@@ -127,30 +129,26 @@ func (t *tagValue) take(tag, value string) error {
 		}
 		t.sbom.Format, t.sbom.Version = "SPDX", m[1]
 	case "DocumentName":
-		t.sbom.Target = keep(value)
+		t.sbom.Target = value
 	case "Creator":
 		if tool, ok := strings.CutPrefix(value, "Tool: "); ok && t.sbom.Tool == "" {
-			t.sbom.Tool = keep(tool)
+			t.sbom.Tool = tool
 		}
 	case "Created":
 		var err error
 		t.sbom.Created, err = timeAt("", value)
 		return err
 	case "PackageName":
-		t.endPackage()
-		t.inPackage = true
 		if value == "" {
-			return errors.New("a package without a name")
+			return errNameless
 		}
-		if t.sbom.Packages++; t.sbom.Packages > maxPackages {
-			return fmt.Errorf("more than %d packages", maxPackages)
-		}
+		err := t.endPackage()
+		t.pkg.name = value
+		return err
 	case "FileName", "SnippetSPDXID", "LicenseID":
-		t.endPackage()
+		return t.endPackage()
 	case "SPDXID":
-		if t.inPackage {
-			t.id = value
-		}
+		t.pkg.id = value
 	case "Relationship":
 		if fields := strings.Fields(value); len(fields) == 3 && fields[0] == spdxDocument && fields[1] == "DESCRIBES" {
 			t.describes(fields[2])
@@ -158,11 +156,13 @@ func (t *tagValue) take(tag, value string) error {
 	case "PackageVersion":
 		t.name(value)
 	case "PrimaryPackagePurpose":
-		t.container = t.inPackage && value == "CONTAINER"
+		t.pkg.isContainer = value == "CONTAINER"
 	case "ExternalRef":
 		// category, type, locator
-		if fields := strings.Fields(value); t.inPackage && len(fields) == 3 && fields[1] == "purl" {
-			t.hasPURL = t.hasPURL || strings.HasPrefix(fields[2], "pkg:")
+		if fields := strings.Fields(value); len(fields) == 3 && fields[1] == "purl" {
+			if strings.HasPrefix(fields[2], "pkg:") {
+				t.pkg.purl = fields[2]
+			}
 			t.name(fields[2])
 		}
 	}
@@ -170,33 +170,33 @@ func (t *tagValue) take(tag, value string) error {
 }
 
 func (t *tagValue) name(value string) {
-	if t.inPackage && len(t.names) < maxDigests {
-		t.names = append(t.names, value)
+	if len(t.pkg.names) < maxDigests {
+		t.pkg.names = append(t.pkg.names, value)
 	}
 }
 
-// endPackage counts what belonged to a package.
-func (t *tagValue) endPackage() {
-	if t.hasPURL {
-		t.sbom.PURLs++
+// endPackage counts the package that was read. What stood outside of one is
+// forgotten.
+func (t *tagValue) endPackage() error {
+	p := t.pkg
+	t.pkg = tagPackage{names: p.names[:0]}
+	if p.name == "" {
+		return nil
 	}
-	if t.container {
-		t.about(t.names...)
-		for _, name := range t.names {
-			t.purl(t.id, false, name)
-		}
+	if p.isContainer {
+		t.container(p.id, p.names...)
 	}
-	t.inPackage, t.hasPURL, t.container, t.id, t.names = false, false, false, "", t.names[:0]
+	return t.count(p.name, p.purl)
 }
 
 func (t *tagValue) finish() (*SBOM, error) {
-	t.endPackage()
-	switch {
+	switch err := t.endPackage(); {
+	case err != nil:
+		return nil, err
 	case t.sbom.Format == "":
 		return nil, unreadable("SPDXVersion", "missing")
 	case t.sbom.Packages == 0:
 		return nil, unreadable("PackageName", "missing: the document lists nothing")
 	}
-	t.settle(&t.sbom)
-	return &t.sbom, nil
+	return t.inventory.finish(), nil
 }

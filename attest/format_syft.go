@@ -7,7 +7,7 @@ package attest
 
 func syftFormat() format {
 	return format{
-		name: "syft", kind: EvidenceSBOM, types: []string{"https://syft.dev/bom"}, media: "application/vnd.syft+json",
+		name: "syft", kind: EvidenceSBOM, types: []string{"https://syft.dev/bom"}, media: "application/vnd.syft+json", stream: true,
 		is: func(d *document) bool {
 			var tool struct{ Name string }
 			return !d.list && mentions(d.members, "artifacts") && d.into("descriptor", &tool) == nil && tool.Name == "syft"
@@ -18,10 +18,7 @@ func syftFormat() format {
 
 func (s *sbomReader) syftArtifact() error {
 	var label, purl string
-	if s.r.peek() != '{' {
-		return s.r.want("an object")
-	}
-	err := s.r.object(func(name []byte) error {
+	err := s.r.element(func(name []byte) error {
 		switch string(name) {
 		case "name":
 			return s.r.string(&label)

@@ -17,7 +17,7 @@ const (
 
 func testResultFormat() format {
 	return format{
-		name: "test-result", kind: EvidenceTest, kinds: []EvidenceKind{EvidenceCheck}, types: []string{testResultType},
+		name: "test-result", kind: EvidenceTest, kinds: []EvidenceKind{EvidenceCheck}, types: []string{testResultType}, others: map[EvidenceKind]string{EvidenceCheck: testResultType},
 		is: func(d *document) bool { return !d.list && d.has("result") && mentions(d.members, "configuration") }, read: readTestResult,
 	}
 }

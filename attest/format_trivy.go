@@ -117,11 +117,8 @@ func (t *trivyReport) check() (Evidence, error) {
 func (t *trivyReport) result() error {
 	var class, target string
 	first := len(t.Findings)
-	if t.r.peek() != '{' {
-		return t.r.want("an object")
-	}
 	packages := false
-	err := t.r.object(func(name []byte) error {
+	err := t.r.element(func(name []byte) error {
 		switch string(name) {
 		case "Class":
 			return t.r.string(&class)
@@ -146,7 +143,13 @@ func (t *trivyReport) result() error {
 				if string(name) != "Successes" {
 					return nil
 				}
-				return t.r.count(&t.passed)
+				var passed int
+				err := t.r.count(&passed)
+				if err == nil && passed < 0 {
+					err = t.r.wrong("%d checks passed", passed)
+				}
+				t.passed += passed // of each result
+				return err
 			})
 		case "Packages":
 			_, err := t.r.list(func() error { t.Packages++; return nil })
@@ -182,18 +185,11 @@ var trivyClasses = map[string]FindingKind{
 	"license-file": FindingLicense, "custom": FindingCheck,
 }
 
-// finding reads a finding and keeps it. The readers leave its id empty if it
-// is none.
-func (t *trivyReport) finding(read func(f *Finding) error, s *Suppression) error {
+// finding reads a finding and keeps it, unless its reader says that it is none.
+func (t *trivyReport) finding(read func(f *Finding) (is bool, err error), s *Suppression) error {
 	f := Finding{Suppressed: s}
-	if t.r.peek() != '{' {
-		return t.r.want("an object")
-	}
-	if err := read(&f); err != nil {
+	if is, err := read(&f); err != nil || !is {
 		return err
-	}
-	if f.Kind == FindingMisconfiguration && f.FixState == "PASS" {
-		return nil
 	}
 	f.FixState = trivyStates[f.FixState]
 	return t.add(t.r.place, f)
@@ -226,20 +222,20 @@ func (t *trivyReport) modified() error {
 		return err
 	}
 	s.By, s.Reason = keep(s.By), strings.TrimSuffix(keep(s.Reason), ": ")
-	inner := *t
-	inner.r = readChecked(t.r.place()+".Finding", raw)
+	outer := t.r
+	t.r = readChecked(outer.place()+".Finding", raw)
 	switch kind {
 	case "vulnerability":
-		err = inner.finding(inner.vulnerability, &s)
+		err = t.finding(t.vulnerability, &s)
 	case "misconfiguration":
-		err = inner.finding(inner.misconfiguration, &s)
+		err = t.finding(t.misconfiguration, &s)
 	case "secret":
-		inner.secrets = true
-		err = inner.finding(inner.secret, &s)
+		t.secrets = true
+		err = t.finding(t.secret, &s)
 	case "license":
-		err = inner.finding(inner.license, &s)
+		err = t.finding(t.license, &s)
 	}
-	t.Findings, t.secrets = inner.Findings, inner.secrets
+	t.r = outer
 	t.note("the report shows findings that Trivy was told to ignore: they count")
 	return err
 }
@@ -249,10 +245,10 @@ var trivyStates = map[string]string{
 	"fixed": FixFixed, "affected": FixNotFixed, "will_not_fix": FixWontFix, "end_of_life": FixWontFix, "fix_deferred": FixDeferred,
 }
 
-func (t *trivyReport) vulnerability(f *Finding) error {
+func (t *trivyReport) vulnerability(f *Finding) (is bool, err error) {
 	r := t.r
 	var fixed, path string
-	err := r.object(func(name []byte) error {
+	err = r.element(func(name []byte) error {
 		switch string(name) {
 		case "VulnerabilityID":
 			return r.string(&f.ID)
@@ -299,7 +295,7 @@ func (t *trivyReport) vulnerability(f *Finding) error {
 	if path != "" {
 		f.Locations = []string{path}
 	}
-	return err
+	return true, err
 }
 
 // trivyNumbers are the severities in Trivy's VendorSeverity.

@@ -6,11 +6,11 @@ import "strconv"
 
 // What Trivy finds beside vulnerabilities.
 
-// misconfiguration leaves "PASS" in FixState for a check that has passed.
-func (t *trivyReport) misconfiguration(f *Finding) error {
+// misconfiguration reads a check, which is no finding if it has passed.
+func (t *trivyReport) misconfiguration(f *Finding) (is bool, err error) {
 	r := t.r
 	var id, status, line string
-	err := r.object(func(name []byte) error {
+	err = r.element(func(name []byte) error {
 		switch string(name) {
 		case "ID":
 			return r.string(&id)
@@ -37,26 +37,21 @@ func (t *trivyReport) misconfiguration(f *Finding) error {
 	})
 	f.Kind, f.ID, f.Severity = FindingMisconfiguration, id, NormalSeverity(f.SaidSeverity)
 	t.others = true
-	switch status {
-	case "PASS":
-		f.FixState = status
-	case "EXCEPTION":
-		if f.Suppressed == nil {
-			f.Suppressed = &Suppression{By: "trivy", Reason: "exception"}
-		}
+	if status == "EXCEPTION" && f.Suppressed == nil {
+		f.Suppressed = &Suppression{By: "trivy", Reason: "exception"}
 	}
 	if line != "" {
 		f.Locations = []string{line}
 	}
-	return err
+	return status != "PASS", err
 }
 
 // secret reads where a secret is. Match and Code, which hold it, are passed
 // over.
-func (t *trivyReport) secret(f *Finding) error {
+func (t *trivyReport) secret(f *Finding) (is bool, err error) {
 	r := t.r
 	var line string
-	err := r.object(func(name []byte) error {
+	err = r.element(func(name []byte) error {
 		switch string(name) {
 		case "RuleID":
 			return r.string(&f.ID)
@@ -73,13 +68,13 @@ func (t *trivyReport) secret(f *Finding) error {
 	if line != "" {
 		f.Locations = []string{line}
 	}
-	return err
+	return true, err
 }
 
-func (t *trivyReport) license(f *Finding) error {
+func (t *trivyReport) license(f *Finding) (is bool, err error) {
 	r := t.r
 	var path string
-	err := r.object(func(name []byte) error {
+	err = r.element(func(name []byte) error {
 		switch string(name) {
 		case "Name":
 			return r.string(&f.ID)
@@ -98,7 +93,7 @@ func (t *trivyReport) license(f *Finding) error {
 	if path != "" {
 		f.Locations = []string{path}
 	}
-	return err
+	return true, err
 }
 
 // line reads a line's number as ":12".

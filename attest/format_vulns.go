@@ -127,10 +127,7 @@ func readCosignVuln(d *document) (Evidence, error) {
 func openInner(raw []byte, want string) (*document, error) {
 	d := &document{members: members{}, raw: raw, want: want}
 	r := readChecked("", raw)
-	if r.peek() != '{' {
-		return nil, r.want("an object")
-	}
-	err := r.object(func(name []byte) error {
+	err := r.element(func(name []byte) error {
 		value, err := r.raw()
 		d.members[string(name)] = value
 		return err
@@ -243,7 +240,7 @@ func vulnsResultOf(result json.RawMessage, d *document) *jsonReader {
 func toolOf(uri string) string {
 	uri, _, _ = strings.Cut(uri, "@")
 	uri = strings.TrimRight(uri, "/")
-	return keep(strings.ToLower(uri[strings.LastIndexByte(uri, '/')+1:]))
+	return toolName(uri[strings.LastIndexByte(uri, '/')+1:])
 }
 
 // readVulnsResult reads one vulnerability. One that we have written is as it
@@ -252,10 +249,7 @@ func toolOf(uri string) string {
 func readVulnsResult(r *jsonReader, s *Scan) error {
 	f := Finding{}
 	var written *findingJSON
-	if r.peek() != '{' {
-		return r.want("an object")
-	}
-	err := r.object(func(name []byte) error {
+	err := r.element(func(name []byte) error {
 		switch string(name) {
 		case "id":
 			return r.string(&f.ID)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Limits on evidence.
@@ -34,9 +35,17 @@ type format struct {
 	types []string
 	// media is the media type of a plain file.
 	media string
-	// is recognises a JSON document by its top.
+	// others are the types of what documents of kinds become that are not the
+	// first of types: a CycloneDX document can be VEX as it is.
+	others map[EvidenceKind]string
+	// stream: an SBOM that is read in constant memory.
+	stream bool
+	// emptyList: its tool writes [] if it finds nothing.
+	emptyList bool
+	// is recognises a JSON document by its top. Nil: the format is no JSON, and is
+	// read where its syntax is recognised (readXML, isTagValue).
 	is func(d *document) bool
-	// read reads a predicate, or a plain file.
+	// read reads a predicate, or a plain file. Nil if is is.
 	read func(d *document) (Evidence, error)
 	// wrap makes the predicate of a plain file. Nil: the file is one itself.
 	wrap wrapper
@@ -45,16 +54,33 @@ type format struct {
 // wrapper makes the predicate of a plain file that was read.
 type wrapper func(file []byte, d Document) (predicateType string, predicate []byte, err error)
 
-// formats are all that are JSON, in the order in which they are tried. To add
-// one, write its file and name it here.
+// table is made when it is first needed: formats read documents in documents,
+// and so need it themselves.
+var table struct {
+	once    sync.Once
+	formats []format
+}
+
+// formats are all, those that are JSON in the order in which they are tried. To
+// add one, write its file and name it here.
 func formats() []format {
-	return []format{
-		cosignVulnFormat(), vulnsFormat(), trivyFormat(), grypeFormat(),
-		spdxFormat(), spdx3Format(), cyclonedxFormat(), syftFormat(), openvexFormat(),
-		sarifFormat(), clairFormat(), gitlabFormat(), snykFormat(),
-		hadolintFormat(), dockleFormat(), kubebenchFormat(), gitleaksFormat(),
-		testResultFormat(), provenanceFormat(), chartImagesFormat(), sbomReferenceFormat(),
-	}
+	table.once.Do(func() {
+		table.formats = []format{
+			cosignVulnFormat(), vulnsFormat(), trivyFormat(), grypeFormat(),
+			spdxFormat(), spdx3Format(), cyclonedxFormat(), syftFormat(), openvexFormat(),
+			sarifFormat(), clairFormat(), gitlabFormat(), snykFormat(),
+			hadolintFormat(), dockleFormat(), kubebenchFormat(), gitleaksFormat(),
+			testResultFormat(), provenanceFormat(), chartImagesFormat(), sbomReferenceFormat(),
+			tagValueFormat(), cyclonedxXMLFormat(), junitFormat(),
+		}
+	})
+	return table.formats
+}
+
+// formatNamed is the format of this name, which there is.
+func formatNamed(name string) format {
+	all := formats()
+	return all[slices.IndexFunc(all, func(f format) bool { return f.name == name })]
 }
 
 // document is a JSON document that has been checked, with its top taken apart.
@@ -157,11 +183,10 @@ func PredicateTypesOf(kind EvidenceKind) []string {
 			add(f.types[0])
 		}
 	}
-	switch kind { // what a format of another kind can be, too
-	case EvidenceCheck:
-		add(testResultType)
-	case EvidenceVEX:
-		add(cyclonedxType)
+	for _, f := range formats() {
+		if other := f.others[kind]; other != "" {
+			add(other)
+		}
 	}
 	return types
 }
@@ -231,21 +256,29 @@ func (f format) fits(want string) bool {
 	return want == "" || want == f.name || want == string(f.kind) || slices.Contains(f.kinds, EvidenceKind(want))
 }
 
-// formatNames are the names of all formats, those that are not JSON too.
-func formatNames() []string {
+// formatNames are the names of the formats that belong here.
+func formatNames(belongs func(f format) bool) []string {
 	var names []string
 	for _, f := range formats() {
-		names = append(names, f.name)
+		if belongs(f) {
+			names = append(names, f.name)
+		}
 	}
-	return append(names, "spdx-tag-value", "cyclonedx-xml", "junit")
+	return names
 }
 
 // CheckWanted tells whether ReadDocumentAs knows a kind or format by this
 // name, and which there are if it does not.
 func CheckWanted(want string) error {
-	kinds := []string{string(EvidenceSBOM), string(EvidenceScan), string(EvidenceVEX), string(EvidenceTest), string(EvidenceCheck), string(EvidenceProvenance)}
-	if want == "" || slices.Contains(kinds, want) || slices.Contains(formatNames(), want) {
-		return nil
+	var kinds []string
+	for _, f := range formats() {
+		if f.name == want || string(f.kind) == want || slices.Contains(f.kinds, EvidenceKind(want)) || want == "" {
+			return nil
+		}
+		if !slices.Contains(kinds, string(f.kind)) {
+			kinds = append(kinds, string(f.kind))
+		}
 	}
-	return errors.New("no kind or format of evidence is called " + quote(want) + " (kinds: " + strings.Join(kinds, ", ") + "; formats: " + strings.Join(formatNames(), ", ") + ")")
+	names := formatNames(func(format) bool { return true })
+	return errors.New("no kind or format of evidence is called " + quote(want) + " (kinds: " + strings.Join(kinds, ", ") + "; formats: " + strings.Join(names, ", ") + ")")
 }

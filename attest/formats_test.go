@@ -121,7 +121,7 @@ func sameAgain(d attest.Document) string {
 
 // inOpenVEX is what is left of VEX in the terms of OpenVEX.
 func inOpenVEX(v *attest.VEX) *attest.VEX {
-	out := &attest.VEX{Author: v.Author}
+	out := &attest.VEX{Author: v.Author, At: v.At}
 	for _, s := range v.Statements {
 		s.Justification = ""
 		var products []attest.VEXProduct
@@ -237,7 +237,7 @@ func TestChecks(t *testing.T) {
 		passed       int
 	}{
 		"hadolint": {hadolintReport, "WARNED", 0}, "unparsed": {hadolintUnparsed, "FAILED", 0}, "dockle": {dockleReport, "FAILED", 9}, "kube-bench": {kubebenchReport, "FAILED", 1},
-		"gitleaks": {gitleaksReport, "FAILED", 0}, "sast": {sarifSAST, "FAILED", 1}, "config": {trivyConfig, "FAILED", 20},
+		"gitleaks": {gitleaksReport, "FAILED", 0}, "sast": {sarifSAST, "FAILED", 1}, "config": {trivyConfig, "FAILED", 23},
 	} {
 		if c := read(t, want.file).Evidence.Check; c.Result != want.result || c.Passed != want.passed {
 			t.Errorf("%s: %s, %d passed", name, c.Result, c.Passed)

@@ -239,6 +239,14 @@ func (r *jsonReader) object(member func(name []byte) error) error {
 	return nil
 }
 
+// element is object for an element of a list, which null is none of.
+func (r *jsonReader) element(member func(name []byte) error) error {
+	if r.peek() != '{' {
+		return r.want("an object")
+	}
+	return r.object(member)
+}
+
 // list reads an array and tells whether it was there: null and absence are no
 // empty lists.
 func (r *jsonReader) list(element func() error) (there bool, err error) {

@@ -53,6 +53,34 @@ func TestSBOMReference(t *testing.T) {
 	}
 }
 
+// TestEverySBOMByReference: whatever SBOM is read, a statement that names it says
+// the same to gates.
+func TestEverySBOMByReference(t *testing.T) {
+	for _, s := range reports() {
+		if s.kind != attest.EvidenceSBOM {
+			continue
+		}
+		d, err := attest.ReadFrom(s.name, "sbom", strings.NewReader(s.file), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		predicate, err := attest.SBOMReference("https://h.example/attestor", d.Original, kept, *d.Evidence.SBOM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev, err := attest.ReadEvidence(attest.PredicateSBOMReference, predicate)
+		if err != nil {
+			t.Errorf("%s: %v", s.name, err)
+			continue
+		}
+		said := d.Evidence.SBOM
+		want := attest.SBOM{Format: said.Format, Version: said.Version, Packages: said.Packages, Created: said.Created, Digests: said.Digests, Serial: said.Serial}
+		if !reflect.DeepEqual(*ev.SBOM, want) {
+			t.Errorf("%s: %+v, want %+v", s.name, *ev.SBOM, want)
+		}
+	}
+}
+
 // TestNameOriginal: the predicate is as it was, and the reader tells which
 // document it is of.
 func TestNameOriginal(t *testing.T) {

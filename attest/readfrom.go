@@ -12,6 +12,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"strings"
 )
 
 // Original names the file that a predicate was made from, byte for byte as it
@@ -100,7 +101,7 @@ func readDocument(want string, file []byte) (Document, error) {
 		return readXML(want, trimmed)
 	case isTagValue(trimmed):
 		sbom, err := readTagValue(bytes.NewReader(trimmed))
-		return tagValueDocument(sbom), inFormat(err, tagValueName)
+		return streamed(tagValueName, sbom), inFormat(err, tagValueName)
 	}
 	if err := checkStart(trimmed); err != nil {
 		return Document{}, err
@@ -119,7 +120,7 @@ func recognise(top *document, file []byte) (Document, error) {
 	}
 	var others []format // that it is, and that are not wanted
 	for _, f := range formats() {
-		if !f.is(top) {
+		if f.is == nil || !f.is(top) {
 			continue
 		}
 		if !f.fits(top.want) {
@@ -144,9 +145,8 @@ func recognise(top *document, file []byte) (Document, error) {
 // readEmptyList reads [], which several tools write when they find nothing:
 // only who has called the tool knows which it was.
 func readEmptyList(top *document, file []byte) (Document, error) {
-	names := []string{"hadolint", "gitleaks", "kube-bench", "snyk"}
 	for _, f := range formats() {
-		if f.name == top.want && slices.Contains(names, f.name) {
+		if f.name == top.want && f.emptyList {
 			ev, err := f.evidence(top)
 			if err != nil {
 				return Document{}, err
@@ -154,7 +154,8 @@ func readEmptyList(top *document, file []byte) (Document, error) {
 			return f.document(file, ev)
 		}
 	}
-	return Document{}, unreadable("$", "an empty list, which says nothing of who wrote it (hint: --type hadolint, gitleaks, kube-bench or snyk)")
+	names := formatNames(func(f format) bool { return f.emptyList })
+	return Document{}, unreadable("$", "an empty list, which says nothing of who wrote it (hint: --type %s)", strings.Join(names, " or "))
 }
 
 // document makes what a file becomes that was read.
@@ -243,14 +244,22 @@ func (s *source) read(want string) (Document, error) {
 		return ReadDocumentAs(want, "", head)
 	}
 	if want != "" {
-		return Document{}, &FormatError{Want: fmt.Sprintf("%v: more than %d bytes, which is the limit for all but SBOMs", ErrTooLarge, MaxEvidenceBytes), cause: ErrTooLarge}
+		return Document{}, tooLargeForAllButSBOMs()
 	}
-	return readStream(want, io.MultiReader(bytes.NewReader(head), s))
+	d, err := readStream(want, io.MultiReader(bytes.NewReader(head), s))
+	if errors.Is(err, errNoSBOM) {
+		err = tooLargeForAllButSBOMs()
+	}
+	return d, err
+}
+
+func tooLargeForAllButSBOMs() error {
+	return &FormatError{Want: fmt.Sprintf("%v: more than %d bytes, which is the limit for all but SBOMs", ErrTooLarge, MaxEvidenceBytes), cause: ErrTooLarge}
 }
 
 // isSBOM tells whether a kind or format is an SBOM and nothing else.
 func isSBOM(want string) bool {
-	return slices.Contains([]string{string(EvidenceSBOM), "spdx", "spdx3", "syft", "cyclonedx", tagValueName, cyclonedxXMLName}, want)
+	return want == string(EvidenceSBOM) || slices.ContainsFunc(formats(), func(f format) bool { return f.name == want && f.stream })
 }
 
 // readStream reads an SBOM.
@@ -284,10 +293,10 @@ func readStreamed(head []byte, src io.Reader) (Document, error) {
 	switch {
 	case len(head) > 0 && head[0] == '<':
 		sbom, err := readCycloneDXXML(src)
-		return cyclonedxXMLDocument(sbom), inFormat(err, cyclonedxXMLName)
+		return streamed(cyclonedxXMLName, sbom), inFormat(err, cyclonedxXMLName)
 	case isTagValue(head):
 		sbom, err := readTagValue(src)
-		return tagValueDocument(sbom), inFormat(err, tagValueName)
+		return streamed(tagValueName, sbom), inFormat(err, tagValueName)
 	}
 	if err := checkStart(head); err != nil {
 		return Document{}, err
@@ -300,14 +309,17 @@ func readStreamed(head []byte, src io.Reader) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	name := s.formatName()
-	for _, f := range formats() {
-		if f.name == name {
-			return Document{
-				PredicateType: f.types[0], Evidence: Evidence{Kind: EvidenceSBOM, Format: name, SBOM: &s.sbom},
-				Original: Original{MediaType: f.media}, Reserved: s.reserved,
-			}, nil
-		}
+	d := streamed(s.formatName(), &s.sbom)
+	d.Reserved = s.reserved
+	return d, nil
+}
+
+// streamed is the document of an SBOM that was read as a stream.
+func streamed(name string, s *SBOM) Document {
+	f := formatNamed(name)
+	d := Document{Evidence: Evidence{Kind: EvidenceSBOM, Format: name, SBOM: s}, Original: Original{MediaType: f.media}}
+	if len(f.types) > 0 { // or it is no JSON, and no predicate
+		d.PredicateType = f.types[0]
 	}
-	return Document{}, unreadable("$", "not an SBOM that is known here")
+	return d
 }

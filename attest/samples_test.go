@@ -22,7 +22,8 @@ var (
 	trivyConfig = `{"SchemaVersion": 2, "ArtifactName": "deploy", "CreatedAt": "2026-11-30T10:00:00Z", "Results": [{"Target": "Dockerfile", "Class": "config",
 		"MisconfSummary": {"Successes": 20, "Failures": 2}, "Misconfigurations": [
 			{"ID": "DS002", "AVDID": "AVD-DS-0002", "Title": "root user", "Severity": "HIGH", "Status": "FAIL", "CauseMetadata": {"StartLine": 3}},
-			{"ID": "DS026", "Title": "no HEALTHCHECK", "Severity": "LOW", "Status": "FAIL"}, {"ID": "DS001", "Severity": "MEDIUM", "Status": "PASS"}]}]}`
+			{"ID": "DS026", "Title": "no HEALTHCHECK", "Severity": "LOW", "Status": "FAIL"}, {"ID": "DS001", "Severity": "MEDIUM", "Status": "PASS"}]},
+		{"Target": "app.yaml", "Class": "config", "MisconfSummary": {"Successes": 3, "Failures": 0}}]}`
 	trivySecrets = `{"SchemaVersion": 2, "ArtifactName": "app", "Results": [{"Target": "app (debian 12)", "Class": "os-pkgs"}, {"Target": "/etc/key", "Class": "secret", "Secrets": [
 		{"RuleID": "aws-access-key-id", "Category": "AWS", "Severity": "CRITICAL", "Title": "AWS Access Key ID", "StartLine": 7, "EndLine": 7,
 		 "Code": {"Lines": [{"Content": "key = HUNTER2HUNTER2"}]}, "Match": "key = HUNTER2HUNTER2"}]}]}`
@@ -195,7 +196,7 @@ func reports() []report {
 		{"trivy sarif", "", sarifTrivy, scan, "sarif", vulnsPredicateType, false, found, severities{critical: 1, unknown: 1}, bb, 0},
 		{"grype sarif", "", sarifGrype, scan, "sarif", vulnsPredicateType, false, found, severities{medium: 1}, "", 0},
 		{"sast sarif", "", sarifSAST, check, "sarif", testPredicateType, false, found, severities{high: 3, low: 1}, "", 0},
-		{"clean sarif", "", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Trivy"}}, "results": []}]}`, scan, "sarif", vulnsPredicateType, false, clean, nil, "", 0},
+		{"clean sarif", "", `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Trivy"}}, "results": [], "properties": {"imageName": "app:1"}}]}`, scan, "sarif", vulnsPredicateType, false, clean, nil, "", 0},
 		{"clair", "", clairReport, scan, "clair", vulnsPredicateType, false, found, severities{high: 1, unknown: 1}, bb, 2},
 		{"snyk", "", snykReport, scan, "snyk", vulnsPredicateType, false, found, severities{critical: 1, low: 1}, "", 7},
 		{"snyk list", "", snykList, scan, "snyk", vulnsPredicateType, false, found, severities{critical: 1, low: 1}, "", 10},

@@ -4,6 +4,7 @@ package attest_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -38,6 +39,46 @@ func TestSARIFOfTheSameMaker(t *testing.T) {
 		d, err := attest.ReadDocument("x", fmt.Appendf(nil, `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": %q}}, "results": []}]}`, tool))
 		if err != nil || d.Evidence.Kind != kind {
 			t.Errorf("%s: %s, %v", tool, d.Evidence.Kind, err)
+		}
+	}
+}
+
+// TestSARIFOfTrivy: Trivy writes the same for packages, configuration and secrets. Without a result only an image tells that packages were
+// looked at.
+func TestSARIFOfTrivy(t *testing.T) {
+	const (
+		image   = `, "properties": {"imageName": "app:1"}`
+		setting = `{"ruleId": "DS002", "ruleIndex": 0, "message": {"text": "m"}}`
+		found   = `{"ruleId": "CVE-2026-0001", "message": {"text": "Package: zlib"}}`
+		grype   = `{"tool": {"driver": {"name": "grype"}}, "results": []}`
+	)
+	trivy := func(results, more string) string {
+		return `{"tool": {"driver": {"name": "Trivy", "rules": [{"id": "DS002", "properties": {"tags": ["misconfiguration"]}}]}}, "results": [` + results + `]` + more + `}`
+	}
+	for name, tc := range map[string]struct{ want, runs, says string }{
+		"a clean image":                    {"", trivy("", image), "scan clean"},
+		"a clean image, named":             {"scan", trivy("", image), "scan clean"},
+		"clean":                            {"", trivy("", ""), "does not say that packages were looked at"},
+		"clean, of an image without name":  {"", trivy("", `, "properties": {"imageName": ""}`), "does not say that packages were looked at"},
+		"clean, by somebody who says scan": {"scan", trivy("", ""), "does not say that packages were looked at"},
+		"clean, as a check":                {"check", trivy("", ""), "check clean"},
+		"settings, as a scan":              {"scan", trivy(setting, ""), "does not say that packages were looked at"},
+		"settings of an image, as a scan":  {"scan", trivy(setting, image), "scan findings"},
+		"settings":                         {"", trivy(setting, ""), "check findings"},
+		"packages":                         {"", trivy(found, ""), "scan findings"},
+		"packages, and clean settings":     {"", trivy(found, "") + "," + trivy("", ""), "scan findings"},
+		"another scanner, clean":           {"", grype, "scan clean"},
+		"another scanner and clean":        {"", grype + "," + trivy("", ""), "scan clean"},
+	} {
+		d, err := attest.ReadDocumentAs(tc.want, "f", []byte(`{"version": "2.1.0", "runs": [`+tc.runs+`]}`))
+		says := ""
+		if err != nil {
+			says = err.Error()
+		} else {
+			says = fmt.Sprint(d.Evidence.Kind, " ", scanOf(d.Evidence).State())
+		}
+		if !strings.Contains(says, tc.says) {
+			t.Errorf("%s: %s, want %s", name, says, tc.says)
 		}
 	}
 }

@@ -55,6 +55,7 @@ type SBOM struct {
 // Scan is one run of a scanner, or of another program that reports findings.
 type Scan struct {
 	Tool, Version string
+	Report        string // the kind of report that the tool always makes, or "": package attest knows the tools
 	// FinishedAt and DatabaseAt are the report's own words; zero if it has none.
 	FinishedAt, DatabaseAt time.Time
 	Nothing                string   // why nothing was looked at; "" if something was

@@ -32,12 +32,6 @@ func ReportKinds() []string {
 // reportNames lists them for messages.
 func reportNames() string { return strings.Join(ReportKinds(), ", ") }
 
-// reportTools are programs whose reports are of one kind, whatever they have found.
-var reportTools = map[string]string{
-	"hadolint": EvidenceLint, "dockle": EvidenceLint, "kube-linter": EvidenceLint, "checkov": EvidenceConfig, "kube-bench": EvidenceConfig, "kubescape": EvidenceConfig,
-	"tfsec": EvidenceConfig, "kics": EvidenceConfig, "gitleaks": EvidenceSecret, "trufflehog": EvidenceSecret, "detect-secrets": EvidenceSecret,
-}
-
 // flag is the flag of `hallmark sign` that brings a document of a kind.
 func flag(kind string) string {
 	if reportKind(kind) {

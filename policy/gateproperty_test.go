@@ -46,7 +46,7 @@ func drawAt(t *rapid.T) time.Time {
 	return judgedAt.Add(-time.Duration(rapid.IntRange(1, 5).Draw(t, "hours ago")) * time.Hour)
 }
 
-// logged gives a document a place in a log.
+// logged gives a document a place in the log: apart sees to it that no two have the same.
 func logged(t *rapid.T, d policy.Document) policy.Document {
 	d.At, d.LogIndex, d.LogID = drawAt(t), int64(rapid.IntRange(0, 1<<30).Draw(t, "index")), rapid.SampledFrom([]string{"aa", "bb"}).Draw(t, "log")
 	d.Bundle = fmt.Sprintf("sha256:%s%d", d.LogID, d.LogIndex)
@@ -92,6 +92,19 @@ func drawStray(t *rapid.T) policy.Document {
 	return d
 }
 
+// apart gives each document a place in the log of its own.
+func apart(documents []policy.Document) {
+	taken := make(map[string]bool)
+	for i := range documents {
+		d := &documents[i]
+		for taken[d.Bundle] {
+			d.LogIndex++
+			d.Bundle = fmt.Sprintf("sha256:%s%d", d.LogID, d.LogIndex)
+		}
+		taken[d.Bundle] = true
+	}
+}
+
 type world struct {
 	t         *rapid.T
 	policy    *policy.SigningPolicy
@@ -111,11 +124,7 @@ func forWorlds(t *testing.T, property func(world)) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := world{t: t, policy: p}
 		w.documents = append(rapid.SliceOfN(rapid.Custom(drawScan), 1, 3).Draw(t, "scans"), rapid.SliceOfN(rapid.Custom(drawVEX), 0, 4).Draw(t, "VEX")...)
-		for i := range w.documents { // no two have the same place
-			d := &w.documents[i]
-			d.LogIndex = d.LogIndex<<4 + int64(i)
-			d.Bundle = fmt.Sprintf("sha256:%s%d", d.LogID, d.LogIndex)
-		}
+		apart(w.documents)
 		verdicts[w.allows(w.documents)]++
 		property(w)
 	})

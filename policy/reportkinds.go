@@ -21,11 +21,11 @@ var reportOf = []struct{ finding, report string }{
 	{findingSecret, EvidenceSecret}, {findingMisconfiguration, EvidenceConfig}, {findingLicense, EvidenceLicense},
 }
 
-// ReportKindsOf tells of which kinds a report is, besides a vulnerability scan: by who made it, because a clean report may have nothing else to
+// ReportKindsOf tells of which kinds a report is, besides a vulnerability scan: by its program, because a clean report may have nothing else to
 // go by, then by what it says that it has looked for, and by what it found. There is at least one, unless it is a scan of vulnerabilities.
 func ReportKindsOf(s *Scan, isScan bool) []string {
-	if kind, known := reportTools[s.Tool]; known && !isScan {
-		return []string{kind}
+	if s.Report != "" && !isScan {
+		return []string{s.Report}
 	}
 	looked := make(map[string]bool)
 	for _, kind := range s.Looked {

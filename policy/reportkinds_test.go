@@ -23,9 +23,9 @@ func TestReportKindsOf(t *testing.T) {
 		is   bool // a scan of vulnerabilities
 		want string
 	}{
-		"a linter":                       {policy.Scan{Tool: "hadolint", Findings: found("check")}, false, "lint"},
-		"a linter that found nothing":    {policy.Scan{Tool: "hadolint"}, false, "lint"},
-		"gitleaks, whatever its words":   {policy.Scan{Tool: "gitleaks", Findings: found("check")}, false, "secrets"},
+		"a linter":                       {policy.Scan{Tool: "hadolint", Report: "lint", Findings: found("check")}, false, "lint"},
+		"a linter that found nothing":    {policy.Scan{Tool: "hadolint", Report: "lint"}, false, "lint"},
+		"gitleaks, whatever its words":   {policy.Scan{Tool: "gitleaks", Report: "secrets", Findings: found("check")}, false, "secrets"},
 		"code":                           {policy.Scan{Tool: "codeql", Findings: found("check")}, false, "code"},
 		"of nobody known, clean":         {policy.Scan{Tool: "codeql"}, false, "code"},
 		"secrets and code":               {policy.Scan{Tool: "semgrep", Findings: found("check", "secret")}, false, "secrets, code"},

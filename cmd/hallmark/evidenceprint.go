@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/policy"
 )
@@ -106,9 +107,17 @@ func (a *attached) lines(now time.Time) []string {
 }
 
 // countOrder is the order in which counts are said.
-var countOrder = []string{
-	"packages", "passed", "warned", "failed", "findings", "critical", "high", "medium", "low", "negligible", "none", "unknown",
-	"not_affected", "fixed", "affected", "under_investigation", "images", "signed",
+var countOrder = slices.Concat(
+	[]string{"packages", "passed", "warned", "failed", "findings"}, severityNames(),
+	[]string{"not_affected", "fixed", "affected", "under_investigation", "images", "signed"},
+)
+
+func severityNames() []string {
+	var names []string
+	for _, s := range attest.Severities() {
+		names = append(names, string(s))
+	}
+	return names
 }
 
 func (a *attached) counts() []string {

@@ -71,3 +71,18 @@ func unreadRange(p attest.VEXProduct, version string) string {
 	}
 	return ""
 }
+
+// chartImages says in one line which images a chart has.
+func chartImages(c *attest.ChartImages) string {
+	signed := 0
+	for _, image := range c.Images {
+		if image.Signed {
+			signed++
+		}
+	}
+	verb := "are"
+	if signed == 1 {
+		verb = "is"
+	}
+	return fmt.Sprintf("images of chart %s: %d, of which %d %s signed", c.Chart.Name, len(c.Images), signed, verb)
+}

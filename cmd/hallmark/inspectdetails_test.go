@@ -16,6 +16,7 @@ func TestInspectDetails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		file         string
 		notes, gates []string
+		unsaid       string // to gates
 		computed     int
 	}{
 		"ranges": {
@@ -39,6 +40,23 @@ func TestInspectDetails(t *testing.T) {
 			file:  `{"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Class": "os-pkgs"}, {"Class": "license"}]}`,
 			gates: []string{"a report of: licenses, too"},
 		},
+		"a check without a time": {
+			file:  `[{"RuleID": "a", "Description": "d", "StartLine": 4, "File": "f"}]`,
+			gates: []string{"a check by gitleaks: FAILED, 1 finding", "a report of: secrets", "no time of the run: refused where reports[].maxAge is set"},
+		},
+		"a check of nothing": {
+			file:  `[{"line": 1, "code": "DL1000", "message": "unexpected", "column": 1, "file": "Dockerfile", "level": "error"}]`,
+			gates: []string{"nothing was checked: refused where a report is required"},
+		},
+		"images of a chart": {
+			file: `{"chart": {"name": "app", "version": "1", "archive": ""}, "renders": [{"values": "defaults", "manifests": 2}],
+				"images": [{"reference": "r.example/a:1", "signed": true}, {"reference": "r.example/b:1", "problem": "no signature"}, {"reference": "r.example/c:1"}]}`,
+			gates: []string{"images of chart app: 3, of which 1 is signed; chartImages looks at what the service has found itself"},
+		},
+		"a check with a time": {
+			file:  `{"SchemaVersion": 2, "ArtifactName": "a", "CreatedAt": "2026-11-30T10:00:00Z", "Results": [{"Class": "config"}]}`,
+			gates: []string{"a report of: config"}, unsaid: "maxAge",
+		},
 	} {
 		path := filepath.Join(t.TempDir(), "file.json")
 		if err := os.WriteFile(path, []byte(tc.file), 0o600); err != nil {
@@ -57,6 +75,9 @@ func TestInspectDetails(t *testing.T) {
 			if !says(i.Gate, want) {
 				t.Errorf("%s: gate %q, want %q", name, i.Gate, want)
 			}
+		}
+		if tc.unsaid != "" && says(i.Gate, tc.unsaid) {
+			t.Errorf("%s: gate %q", name, i.Gate)
 		}
 		if i.Findings != nil && i.Findings.Computed != tc.computed {
 			t.Errorf("%s: %d computed", name, i.Findings.Computed)

@@ -151,7 +151,7 @@ func (i *inspected) scan(s *attest.Scan) {
 	i.Times = inspectedTimes{Started: known(s.StartedAt), Finished: known(s.FinishedAt), Database: known(s.DatabaseAt)}
 	i.Packages, i.Notes = s.Packages, append(i.Notes, s.Notes...)
 	f := &inspectedFindings{
-		Total: len(s.Findings), Distinct: len(attest.Merge(s.Findings)),
+		Total: len(s.Findings), Distinct: attest.Distinct(s.Findings),
 		Kinds: map[string]int{}, Severities: map[string]int{}, Said: map[string]int{}, Fixes: map[string]int{},
 	}
 	for _, one := range s.Findings {
@@ -206,14 +206,22 @@ func (i *inspected) gate(ev attest.Evidence) []string {
 			say("no date of the scanner's database: refused where maxDatabaseAge is set")
 		}
 	case ev.Check != nil:
+		if ev.Check.Nothing != "" {
+			say("nothing was checked: refused where a report is required")
+		}
 		say("a check by %s: %s, %s; it is neither a scan of packages nor a test result", ev.Check.Tool, ev.Check.Result, counted(i.Findings))
 		say("a report of: %s", strings.Join(reportKinds(ev), ", "))
+		if ev.Check.FinishedAt.IsZero() {
+			say("no time of the run: refused where reports[].maxAge is set")
+		}
 	case ev.VEX != nil:
 		say("VEX statements: %d; not_affected and fixed excuse findings if the policy accepts who attested them", len(ev.VEX.Statements))
 	case ev.Test != nil:
 		say("tests %s", ev.Test.Result)
 	case ev.Provenance != nil:
 		say("provenance by %s; gates look at what the service makes itself", i.Provenance.Builder)
+	case ev.ChartImages != nil:
+		say("%s; chartImages looks at what the service has found itself", chartImages(ev.ChartImages))
 	default:
 		say("no evidence: no gate looks at statements of this type")
 	}
@@ -332,7 +340,7 @@ func (i *inspected) print(w io.Writer) {
 // rank puts severities in the order in which gates say them; all other words
 // are of one rank.
 func rank(name string) int {
-	return slices.Index([]string{"unknown", "critical", "high", "medium", "low", "negligible", "none"}, strings.ToLower(name))
+	return slices.Index(attest.Severities(), attest.Severity(strings.ToLower(name)))
 }
 
 // tally says counts: of severities the worst first, of other words by name.

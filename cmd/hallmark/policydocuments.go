@@ -222,9 +222,6 @@ func (f *policyTest) asAttested(in policy.Input, read signer.Preview, digest str
 		At: in.Now, LogIndex: number, Run: testOrigin + "/run",
 	}
 	document.Fill(&d, read.Evidence)
-	if d.SBOM != nil {
-		d.SBOM.Serial = attest.BOMSerial(read.Predicate)
-	}
 	return d
 }
 

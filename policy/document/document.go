@@ -62,9 +62,6 @@ func OfRelated(fact policy.Fact, digest attest.Digest, relatives Relatives) (pol
 		}
 	}
 	Fill(&d, ev, kin...)
-	if d.SBOM != nil {
-		d.SBOM.Serial = attest.BOMSerial(fact.Predicate)
-	}
 	return d, true, nil
 }
 
@@ -97,7 +94,7 @@ func Fill(d *policy.Document, ev attest.Evidence, relatives ...attest.Digest) {
 	}
 	switch {
 	case ev.SBOM != nil:
-		d.SBOM = &policy.SBOM{Format: ev.SBOM.Format, Version: ev.SBOM.Version, Packages: ev.SBOM.Packages}
+		d.SBOM = &policy.SBOM{Format: ev.SBOM.Format, Version: ev.SBOM.Version, Packages: ev.SBOM.Packages, Serial: ev.SBOM.Serial}
 	case ev.Scan != nil:
 		d.Scan = scanOf(ev.Scan)
 	case ev.Check != nil:
@@ -119,7 +116,7 @@ func Fill(d *policy.Document, ev attest.Evidence, relatives ...attest.Digest) {
 
 func scanOf(s *attest.Scan) *policy.Scan {
 	out := &policy.Scan{
-		Tool: s.Tool, Version: s.ToolVersion, FinishedAt: s.FinishedAt, DatabaseAt: s.DatabaseAt, Nothing: s.Nothing,
+		Tool: s.Tool, Report: s.Report(), Version: s.ToolVersion, FinishedAt: s.FinishedAt, DatabaseAt: s.DatabaseAt, Nothing: s.Nothing,
 		Findings: make([]policy.Finding, len(s.Findings)),
 	}
 	for _, kind := range s.Looked {
