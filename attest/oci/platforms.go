@@ -106,6 +106,8 @@ func (c *Client) images(ctx context.Context, t target, index Artifact) ([]Platfo
 			continue
 		case !slices.Contains([]string{ociManifest, dockerManifest}, e.MediaType):
 			return nil, fmt.Errorf("platforms of %s: %w: it holds %s, which some runtimes would take for an image (hint: push an index of images only)", index, ErrBadManifest, quote(e.MediaType))
+		case !e.isNamed():
+			return nil, fmt.Errorf("platforms of %s: %w: %s is no platform", index, ErrBadManifest, quote(e.platform()))
 		case seen[e.Digest]:
 			again := &images[slices.IndexFunc(images, func(i PlatformImage) bool { return string(i.Digest) == e.Digest })]
 			if named := e.platform(); !slices.Contains(again.Platforms(), named) {
@@ -127,6 +129,19 @@ func (c *Client) images(ctx context.Context, t target, index Artifact) ([]Platfo
 		}})
 	}
 	return images, nil
+}
+
+// maxPlatformWord bounds each word of a platform, bytes.
+const maxPlatformWord = 64
+
+// isNamed reports whether the words of a platform are such. They are shown to
+// people, in logs of CI systems too, which take commands from them.
+func (e *platformEntry) isNamed() bool {
+	return !slices.ContainsFunc(append([]string{e.os, e.architecture, e.variant}, e.features...), func(word string) bool {
+		return len(word) > maxPlatformWord || strings.ContainsFunc(word, func(c rune) bool {
+			return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-", c))
+		})
+	})
 }
 
 // platform is os/architecture[/variant]. Features of a system that not every
