@@ -62,6 +62,9 @@ func (c *Check) names() (warned, failed []string) {
 // wrapCheck makes the predicate.
 func wrapCheck(_ []byte, d Document) (string, []byte, error) {
 	c := d.Evidence.Check
+	if err := checkWritten(c.Findings); err != nil {
+		return "", nil, err
+	}
 	warned, failed := c.names()
 	findings := make([]findingJSON, len(c.Findings))
 	for i := range c.Findings {
