@@ -165,6 +165,20 @@ func (s *Scan) add(place func() string, f Finding) error {
 	return nil
 }
 
+// addOf keeps a finding of a vulnerability that is settled already, in a package.
+// Where a report names a vulnerability once and many packages beside it, what is
+// said of the one must not be read again for each of the others. Findings of one
+// vulnerability share their lists.
+func (s *Scan) addOf(place func() string, settled Finding, name, version, purl string) error {
+	if len(s.Findings) == maxItems {
+		return unreadable(place(), "more than %d findings", maxItems)
+	}
+	settled.Package, settled.Version, settled.PURL = keep(name), keep(version), keep(purl)
+	settled.Tool = cmp.Or(settled.Tool, s.Tool)
+	s.Findings = append(s.Findings, settled)
+	return nil
+}
+
 // looked notes a kind of findings once.
 func (s *Scan) looked(kind FindingKind) {
 	if at, known := slices.BinarySearch(s.Looked, kind); !known {

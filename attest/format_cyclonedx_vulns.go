@@ -232,8 +232,10 @@ func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
 	for i := range c.list {
 		v := &c.list[i]
 		place := func() string { return v.place }
+		said := v.finding()
+		said.settle()
 		if len(v.Affects) == 0 {
-			if err := s.add(place, v.finding()); err != nil {
+			if err := s.add(place, said); err != nil {
 				return Evidence{}, err
 			}
 		}
@@ -251,9 +253,7 @@ func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
 			if !affected {
 				continue
 			}
-			f := v.finding()
-			f.Package, f.Version, f.PURL = one.name, one.version, one.purl
-			if err := s.add(place, f); err != nil {
+			if err := s.addOf(place, said, one.name, one.version, one.purl); err != nil {
 				return Evidence{}, err
 			}
 		}

@@ -84,6 +84,9 @@ type sarifRun struct {
 	failed        bool
 }
 
+// maxTags bounds the tags of a rule. Those of real ones are about ten.
+const maxTags = 256
+
 type sarifRule struct {
 	id, title, level, score string
 	tags, purls             []string
@@ -270,8 +273,11 @@ func (s *sarifReport) ruleProperty(rule *sarifRule, name string) error {
 	switch name {
 	case "security-severity":
 		return s.scalar(&rule.score)
-	case "tags":
-		return r.texts(&rule.tags)
+	case "tags": // which are looked through for each result
+		if err := r.texts(&rule.tags); err != nil || len(rule.tags) <= maxTags {
+			return err
+		}
+		return r.wrong("more than %d tags", maxTags)
 	case "purls":
 		return r.texts(&rule.purls)
 	}
