@@ -163,8 +163,7 @@ func (s *Scan) add(place func() string, f Finding) error {
 	return s.addSettled(place, f)
 }
 
-// addSettled is add for a finding that is complete. Findings may share their
-// lists: nobody changes them any more.
+// addSettled is add for a finding that is complete.
 func (s *Scan) addSettled(place func() string, f Finding) error {
 	if len(s.Findings) == maxItems {
 		return unreadable(place(), "more than %d findings", maxItems)
@@ -174,6 +173,16 @@ func (s *Scan) addSettled(place func() string, f Finding) error {
 	}
 	s.Findings = append(s.Findings, f)
 	return nil
+}
+
+// addOf keeps a finding of a vulnerability that is settled already, in a package.
+// Where a report names a vulnerability once and many packages beside it, what is
+// said of the one must not be read again for each of the others. Findings of one
+// vulnerability share their lists.
+func (s *Scan) addOf(place func() string, settled Finding, name, version, purl string) error {
+	settled.Package, settled.Version, settled.PURL = keep(name), keep(version), keep(purl)
+	settled.Tool = cmp.Or(settled.Tool, s.Tool)
+	return s.addSettled(place, settled)
 }
 
 // looked notes a kind of findings once.

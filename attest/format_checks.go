@@ -75,6 +75,9 @@ func (c *counted) add(f *Finding) {
 // wrapCheck makes the predicate.
 func wrapCheck(_ []byte, d Document) (string, []byte, error) {
 	c := d.Evidence.Check
+	if err := checkWritten(c.Findings); err != nil {
+		return "", nil, err
+	}
 	warned, failed := c.names()
 	findings, err := encodeList(c.Findings, writeFinding)
 	if err != nil {

@@ -83,7 +83,7 @@ func readClair(d *document) (Evidence, error) {
 	case len(packages) == 0:
 		s.Nothing = "the report lists no package"
 	}
-	scores := clairScores(d)
+	scores, settled := clairScores(d), make(map[string]Finding)
 	for _, id := range sortedKeys(affected) {
 		p, ok := packages[id]
 		if !ok {
@@ -98,19 +98,25 @@ func readClair(d *document) (Evidence, error) {
 			if !ok {
 				return Evidence{}, unreadable("$.package_vulnerabilities["+quote(id)+"]", "vulnerability %s is not in vulnerabilities", quote(vid))
 			}
-			f := v.finding()
-			f.Package, f.Version = p.Name, p.Version
-			f.CVSS = slices.Clone(scores[vid])
+			f, known := settled[vid]
+			if !known {
+				f = v.finding()
+				f.CVSS = slices.Clone(scores[vid])
+				f.settle()
+				settled[vid] = f
+			}
 			did := v.Distribution.DID
 			if did == "" {
 				did = distributions[env.DistributionID].DID
 			}
-			if f.PURL = makePURL(clairKinds[did], did+"/"+p.Name, p.Version); f.PURL != "" {
-				f.Derived = true
-			}
-			f.Locations = []string{env.PackageDB, env.IntroducedIn}
+			purl := makePURL(clairKinds[did], did+"/"+p.Name, p.Version)
+			f.Derived = purl != ""
+			f.Locations = keepUnique([]string{env.PackageDB, env.IntroducedIn}, "", maxLocations)
 			place := func() string { return "$.vulnerabilities[" + quote(vid) + "]" }
-			if err := s.add(place, f); err != nil {
+			if v.Name == "" { // nobody could say anything of it
+				return Evidence{}, unreadable(place(), "a finding without an id")
+			}
+			if err := s.addOf(place, f, p.Name, p.Version, purl); err != nil {
 				return Evidence{}, err
 			}
 		}

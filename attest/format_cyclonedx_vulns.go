@@ -232,13 +232,10 @@ func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
 	for i := range c.list {
 		v := &c.list[i]
 		place := func() string { return v.place }
-		// What it says of itself is the same for all that it affects: it is read
-		// once, since one vulnerability can affect as many components as there are.
-		f := v.finding()
-		f.Tool = s.Tool
-		f.settle()
+		said := v.finding()
+		said.settle()
 		if len(v.Affects) == 0 {
-			if err := s.addSettled(place, f); err != nil {
+			if err := s.add(place, said); err != nil {
 				return Evidence{}, err
 			}
 		}
@@ -256,8 +253,7 @@ func (c *cyclonedxVulnerabilities) scan() (Evidence, error) {
 			if !affected {
 				continue
 			}
-			f.Package, f.Version, f.PURL = keep(one.name), keep(one.version), keep(one.purl)
-			if err := s.addSettled(place, f); err != nil {
+			if err := s.addOf(place, said, one.name, one.version, one.purl); err != nil {
 				return Evidence{}, err
 			}
 		}

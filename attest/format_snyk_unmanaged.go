@@ -49,6 +49,10 @@ func (s *snykReport) unmanaged(place string, p snykProject) error {
 	if issues == nil {
 		return unreadable(place+".issuesData", "missing: the report has no result")
 	}
+	for id, v := range issues {
+		v.bound()
+		issues[id] = v
+	}
 	packages := 0
 	if _, err := each(place+".depGraphData.pkgs", p.DepGraph.Pkgs, func(string, struct{}) error { packages++; return nil }); err != nil {
 		return err
@@ -82,6 +86,19 @@ func (s *snykReport) unmanaged(place string, p snykProject) error {
 		return s.unmanagedIssue(place, v, name, v.Version, true)
 	})
 	return err
+}
+
+// bound leaves of an issue's lists what would be kept of them: it is said once, and
+// every package that has it would have them read again.
+func (v *snykVulnerability) bound() {
+	var ids []string
+	for _, kind := range sortedKeys(v.Identifiers) {
+		if kind != "CWE" {
+			ids = append(ids, v.Identifiers[kind]...)
+		}
+	}
+	v.Identifiers = map[string][]string{"": keepUnique(ids, v.ID, maxAliases)}
+	v.FixedIn, v.Title = keepUnique(v.FixedIn, "", maxFixes), oneLine(v.Title)
 }
 
 // unmanagedIssue adds a finding. Packages are called address|name; an address is

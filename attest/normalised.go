@@ -91,6 +91,35 @@ func writeFinding(f *Finding) findingJSON {
 	return out
 }
 
+// checkWritten refuses findings that no statement could hold, before they are
+// written: a report of a megabyte may say the same of a hundred thousand packages.
+func checkWritten(findings []Finding) error {
+	const around = 256 // names of members, and what is short
+	size := 0
+	for i := range findings {
+		f := &findings[i]
+		size += around + len(f.ID) + len(f.Package) + len(f.PURL) + len(f.SaidSeverity) + len(f.Source) + len(f.Title) + len(f.Tool) + len(f.Version)
+		for _, list := range [][]string{f.Aliases, f.FixedVersions, f.Locations} {
+			for _, text := range list {
+				size += len(text)
+			}
+		}
+		for _, c := range f.CVSS { // the vector is there twice
+			size += around + 2*len(c.Vector) + len(c.Source)
+		}
+		for _, r := range f.Ratings {
+			size += around/4 + len(r.Said) + len(r.Source)
+		}
+		if f.Suppressed != nil {
+			size += len(f.Suppressed.By) + len(f.Suppressed.Reason)
+		}
+		if size > MaxStatementBytes {
+			return fmt.Errorf("%w: a statement of its findings would have more than %d bytes", ErrTooLarge, MaxStatementBytes)
+		}
+	}
+	return nil
+}
+
 // writeScore writes a score without a binary fraction; "" for none.
 func writeScore(score float64) string {
 	if score == 0 {
@@ -142,6 +171,9 @@ func (j *findingJSON) check(place string) error {
 func NormalisedScan(s Scan) (predicateType string, predicate []byte, err error) {
 	if s.Nothing != "" {
 		return "", nil, &FormatError{Want: "nothing was scanned: " + s.Nothing + " (hint: scan the image itself)"}
+	}
+	if err := checkWritten(s.Findings); err != nil {
+		return "", nil, err
 	}
 	type rating struct {
 		Method string `json:"method"`
