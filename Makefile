@@ -48,6 +48,10 @@ demo: build ## Sign an image as a CI job, verify it, then fail to as a workstati
 image: build ## Push Hallmark's container image: make image IMAGE=registry.corp.example/hallmark:1.0
 	@$(GO) run ./internal/pushimage $(IMAGE)
 
+.PHONY: reference
+reference: ## Write docs/CLI.md from the commands of the programs
+	@HALLMARK_WRITE_REFERENCE=1 $(GO) test -count=1 -p 1 -run '^TestReference$$' ./cmd/hallmark ./cmd/hallmark-server ./cmd/hallmark-controller
+
 .PHONY: fmt
 fmt: ## Format the code
 	@gofmt -w $$(git ls-files --cached --others --exclude-standard -- '*.go')
