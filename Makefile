@@ -44,9 +44,18 @@ build: ## Build bin/hallmark, bin/hallmark-server and bin/hallmark-controller
 demo: build ## Sign an image as a CI job, verify it, then fail to as a workstation
 	@$(GO) run ./internal/demo
 
+# What the image is for. Others than this machine's are compiled for it, which
+# takes some minutes the first time.
+ARCH ?= $(shell $(GO) env GOARCH)
+
 .PHONY: image
-image: build ## Push Hallmark's container image: make image IMAGE=registry.corp.example/hallmark:1.0
-	@$(GO) run ./internal/pushimage $(IMAGE)
+image: build ## Push Hallmark's container image: make image IMAGE=registry.corp.example/hallmark:1.0 ARCH="amd64 arm64"
+	@for arch in $(ARCH); do \
+	  [ "$$arch" = "$$($(GO) env GOARCH)" ] && continue; \
+	  mkdir -p "bin/linux-$$arch"; \
+	  GOARCH="$$arch" $(GO) build -v -ldflags "$(LDFLAGS)" -o "bin/linux-$$arch/" ./cmd/... 2>&1 | $(PROGRESS); \
+	done
+	@$(GO) run ./internal/pushimage $(IMAGE) $(ARCH)
 
 .PHONY: reference
 reference: ## Write docs/CLI.md from the commands of the programs
