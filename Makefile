@@ -126,7 +126,7 @@ chaos: build ## 20,000 entries while servers and databases are killed: some minu
 
 .PHONY: tools
 tools: ## Build the stock programs that the tests run, once per machine
-	@echo "==> stock programs (cold: about 15 minutes on two cores)"
+	@echo "==> stock programs (the first time they are built: README.md says how long that takes)"
 	@$(GO) run ./e2e/tools/install test
 
 .PHONY: postgresql
