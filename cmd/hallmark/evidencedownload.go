@@ -64,16 +64,16 @@ func (g *gatherer) save(ctx context.Context, artifact oci.Artifact, t *subjectTr
 func (t *subjectTree) saved(folder string) string {
 	files, secret := map[string]int64{}, map[attest.Digest]bool{}
 	t.count(files, secret)
-	var bytes int64
-	for _, size := range files {
-		bytes += size
+	var size int64
+	for _, n := range files {
+		size += n
 	}
-	said := fmt.Sprintf("saved %d documents, %d bytes, in %s", len(files), bytes, program.Printable(folder))
+	said := fmt.Sprintf("saved %s, %d bytes, in %s", plural(len(files), "document"), size, program.Printable(folder))
 	if len(files) == 0 {
 		said = "saved nothing: no verified statement holds or names a document"
 	}
 	if len(secret) > 0 {
-		said += fmt.Sprintf("; %d that hold secrets are not kept by anybody", len(secret))
+		said += fmt.Sprintf("; nobody keeps %s with secrets in it", plural(len(secret), "document"))
 	}
 	return said
 }
