@@ -46,9 +46,22 @@ build: ## Build bin/hallmark, bin/hallmark-server and bin/hallmark-controller
 demo: build ## Sign an image as a CI job, verify it, then fail to as a workstation
 	@$(GO) run ./internal/demo
 
+# What the image is for. Others than this machine's are compiled for it, which
+# takes some minutes the first time.
+ARCH ?= $(shell $(GO) env GOARCH)
+
 .PHONY: image
-image: build ## Push Hallmark's container image: make image IMAGE=registry.corp.example/hallmark:1.0
-	@$(GO) run ./internal/pushimage $(IMAGE)
+image: build ## Push Hallmark's container image: make image IMAGE=registry.corp.example/hallmark:1.0 ARCH="amd64 arm64"
+	@for arch in $(ARCH); do \
+	  [ "$$arch" = "$$($(GO) env GOARCH)" ] && continue; \
+	  mkdir -p "bin/linux-$$arch"; \
+	  GOARCH="$$arch" $(GO) build -v -ldflags "$(LDFLAGS)" -o "bin/linux-$$arch/" ./cmd/... 2>&1 | $(PROGRESS); \
+	done
+	@$(GO) run ./internal/pushimage $(IMAGE) $(ARCH)
+
+.PHONY: reference
+reference: ## Write docs/CLI.md from the commands of the programs
+	@HALLMARK_WRITE_REFERENCE=1 $(GO) test -count=1 -p 1 -run '^TestReference$$' ./cmd/hallmark ./cmd/hallmark-server ./cmd/hallmark-controller
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -115,7 +128,7 @@ chaos: build ## 20,000 entries while servers and databases are killed: some minu
 
 .PHONY: tools
 tools: ## Build the stock programs that the tests run, once per machine
-	@echo "==> stock programs (cold: about 15 minutes on two cores)"
+	@echo "==> stock programs (the first time they are built: README.md says how long that takes)"
 	@$(GO) run ./e2e/tools/install test
 
 .PHONY: postgresql

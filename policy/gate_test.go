@@ -132,6 +132,7 @@ func TestGate(t *testing.T) {
 
 		{"critical finding", replaced(scanOf(nil, critical)), `condition "no-critical" failed: 1 finding: 1 critical; not excused: CVE-2026-1 in openssl 3.0.1 (critical); update the packages`},
 		{"unknown counts as the worst", replaced(scanOf(nil, finding("CVE-2026-1", "unknown"))), "1 unknown"},
+		{"what the tool was told to ignore", replaced(scanOf(nil, suppressed(finding("CVE-2026-1", "critical")))), "not excused: CVE-2026-1 in openssl 3.0.1 (critical, suppressed)"},
 		{"a severity that nobody has heard of", replaced(scanOf(nil, finding("CVE-2026-1", "Critical"))), "not excused: CVE-2026-1"},
 		{"old by the log", replaced(scanOf(func(d *policy.Document) { d.At = judgedAt.Add(-25 * time.Hour); d.Scan.FinishedAt = d.At })), "by trivy, 1 day 1 h old"},
 		{"old by the report", replaced(scanOf(func(d *policy.Document) { d.Scan.FinishedAt = judgedAt.Add(-25 * time.Hour) })), "older than 24h; scan again"},
@@ -410,4 +411,10 @@ func TestTooManyDocuments(t *testing.T) {
 	if r := decideOn(p, make([]policy.Document, 1025)).Refusal(); r == nil || !strings.Contains(r.Error(), "more than 1024") {
 		t.Errorf("got %v", r)
 	}
+}
+
+// suppressed is what a tool's own configuration takes away.
+func suppressed(f policy.Finding) policy.Finding {
+	f.Suppressed = true
+	return f
 }

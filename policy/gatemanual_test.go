@@ -63,8 +63,10 @@ func TestWorkedGates(t *testing.T) {
 	timeless := func(kind, tool string, findings ...policy.Finding) policy.Document { // as these tools' reports are
 		return with2(report(kind, tool, findings...), func(d *policy.Document) { d.Scan.FinishedAt = time.Time{} })
 	}
+	ignored := finding("CIS-DI-0001", "unknown") // as dockle writes a check that it was told to ignore
+	ignored.Suppressed = true
 	lint := func(severity string) policy.Document {
-		return timeless(policy.EvidenceLint, "hadolint", finding("DL3002", severity))
+		return timeless(policy.EvidenceLint, "dockle", finding("CIS-DI-0005", severity), ignored)
 	}
 	built := func(builder, ref string) policy.Document {
 		return doc(policy.EvidenceProvenance, func(d *policy.Document) {

@@ -140,6 +140,9 @@ func (f *judged) describe() string {
 	if f.fixable() {
 		said += ", fixed in " + shownBare(f.Fixed[0])
 	}
+	if f.Suppressed {
+		said += ", suppressed" // by the tool's own configuration, which a condition has to let pass
+	}
 	return said + ")"
 }
 

@@ -44,14 +44,19 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return program.Run(ctx, command(stderr), args, program.Streams{In: os.Stdin, Out: stdout, Err: stderr})
+}
+
+// command is the program; docs/CLI.md is written from it.
+func command(stderr io.Writer) *cobra.Command {
 	var o options
-	command := &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "hallmark-controller", Short: "Admit only images that are signed as policy says", Version: version, Args: program.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: o.logLevel}))
 			return serve(cmd.Context(), o, log)
 		},
 	}
-	o.register(command.Flags())
-	return program.Run(ctx, command, args, program.Streams{In: os.Stdin, Out: stdout, Err: stderr})
+	o.register(cmd.Flags())
+	return cmd
 }

@@ -27,6 +27,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
@@ -59,8 +61,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return program.Run(ctx, commands(), args, program.Streams{In: stdin, Out: program.Watch(stdout), Err: stderr})
+}
+
+// commands is the program; docs/CLI.md is written from it.
+func commands() *cobra.Command {
 	root := program.Root("hallmark-server", "The Hallmark signing service", version)
 	root.AddCommand(initCommand(), serveCommand(), fsckCommand(), logCommand(), backupCommand(), restoreCommand(),
 		fulcioCommand(), keysCommand(), revokeCommand(), tufCommand(), auditCommand())
-	return program.Run(ctx, root, args, program.Streams{In: stdin, Out: program.Watch(stdout), Err: stderr})
+	return root
 }

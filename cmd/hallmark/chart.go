@@ -94,7 +94,7 @@ type valueFlags struct{ files, set []string }
 func addValueFlags(cmd *cobra.Command) *valueFlags {
 	f := &valueFlags{}
 	cmd.Flags().StringArrayVarP(&f.files, "values", "f", nil, "`file` with values that the chart is rendered with, besides its defaults; may be repeated")
-	cmd.Flags().StringArrayVar(&f.set, "set", nil, "NAME=VALUE over them, as helm's; may be repeated")
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "`NAME=VALUE`, a value that the chart is rendered with, over its defaults and --values, as helm's; may be repeated")
 	return f
 }
 

@@ -191,6 +191,8 @@ fulcio: {audience: sigstore}
 quotas: {unlimited: true}
 # Provenance files of Helm charts are made here, too.
 charts: {pgpKey: file}
+# As new deployments: where a gate is passed, a summary says so.
+signing: {verificationSummary: true}
 log: {writers: open}
 `, d.addr.origin(), d.addr.Server, d.addr.Admin, d.addr.Registry, strings.TrimSpace(d.issuer.Sources()))
 }

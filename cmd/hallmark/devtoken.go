@@ -60,6 +60,6 @@ func devTokenCommand(env environment, dir *string) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&provider, "provider", devissuer.GitHub, "one of "+strings.Join(devissuer.Providers(), ", "))
 	cmd.Flags().StringVar(&audience, "audience", "", "audience of the token (default: the development service; sigstore for stock cosign)")
-	cmd.Flags().StringArrayVar(&claims, "claim", nil, "NAME=VALUE, replaces a claim; may be repeated")
+	cmd.Flags().StringArrayVar(&claims, "claim", nil, "`NAME=VALUE`, replaces a claim; may be repeated")
 	return cmd
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/internal/program"
 )
 
 const downloadMode = 0o644
@@ -57,6 +58,41 @@ func (g *gatherer) save(ctx context.Context, artifact oci.Artifact, t *subjectTr
 		}
 	}
 	return nil
+}
+
+// saved says to a person what is in the folder now, and what nobody can save.
+func (t *subjectTree) saved(folder string) string {
+	files, secret := map[string]int64{}, map[attest.Digest]bool{}
+	t.count(files, secret)
+	var size int64
+	for _, n := range files {
+		size += n
+	}
+	said := fmt.Sprintf("saved %s, %d bytes, in %s", plural(len(files), "document"), size, program.Printable(folder))
+	if len(files) == 0 {
+		said = "saved nothing: no verified statement holds or names a document"
+	}
+	if len(secret) > 0 {
+		said += fmt.Sprintf("; nobody keeps %s with secrets in it", plural(len(secret), "document"))
+	}
+	return said
+}
+
+// count counts the documents of a digest and of its platforms, each once.
+func (t *subjectTree) count(files map[string]int64, secret map[attest.Digest]bool) {
+	for _, a := range t.Attached {
+		for _, d := range a.Documents {
+			switch {
+			case d.Saved != "":
+				files[d.Saved] = d.Size
+			case d.Secret && a.Verified:
+				secret[d.Digest] = true
+			}
+		}
+	}
+	for i := range t.Platforms {
+		t.Platforms[i].count(files, secret)
+	}
 }
 
 // saveFile writes content as sha256-<hex>.<ending>. A file that is there already must be it.

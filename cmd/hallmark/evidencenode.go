@@ -77,7 +77,7 @@ type namedFile struct {
 	Digest    attest.Digest `json:"digest"`
 	Size      int64         `json:"size"`
 	MediaType string        `json:"mediaType,omitempty"`
-	Held      bool          `json:"held"` // in the statement; otherwise the registry has it
+	Held      bool          `json:"embedded"` // in the statement; otherwise the registry has it beside it
 	// Secret is a document that holds secrets: its digest is recorded, and nobody
 	// keeps it.
 	Secret bool   `json:"secret,omitempty"`

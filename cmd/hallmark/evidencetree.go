@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -35,7 +36,7 @@ func evidenceCommand(env environment) *cobra.Command {
 			"`hallmark verify` about the image: 0 what is required is proven, 1 it is not. Junk beside it, which anybody who may push can\n" +
 			"attach, is shown and changes nothing. Without them it is 0 if something is attached and every signature and attestation\n" +
 			"verifies, and 1 if not. 2 is wrong usage, 3 could not decide.\n\n" +
-			"--download saves the documents under their digests, byte for byte as they were attested.",
+			"--download saves the documents under their digests, byte for byte as they were attested, and says where each is.",
 	}
 	f.output = program.OutputFlag(cmd)
 	f.trustFlags.register(cmd)
@@ -109,6 +110,7 @@ func (f *evidenceTree) run(cmd *cobra.Command, env environment, image string) er
 		if err := g.save(cmd.Context(), artifact, &answer.subjectTree, f.download); err != nil {
 			return err
 		}
+		_, _ = fmt.Fprintln(env.stderr, "hallmark: "+answer.saved(f.download))
 	}
 	if err := program.Print(*f.output, env.stdout, answer, func(w io.Writer) { printTree(w, answer, g.now) }); err != nil {
 		return err

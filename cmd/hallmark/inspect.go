@@ -48,7 +48,7 @@ Exit codes: 0 read, 1 a file cannot be read as what it is, 2 wrong usage,
 		},
 		RunE: func(_ *cobra.Command, args []string) error { return f.run(env, args) },
 	}
-	cmd.Flags().StringVar(&f.kind, "type", "", "`kind` (sbom, scan, vex, test, check) or format (trivy, sarif, …) that the files are, for what content does not say")
+	cmd.Flags().StringVar(&f.kind, "type", "", "`kind` (sbom, scan, vex, test, check, provenance, chart-images) or format (trivy, sarif, …) that the files are, for what content does not say")
 	f.output = program.OutputFlag(cmd)
 	return cmd
 }

@@ -27,8 +27,9 @@ import (
 
 // logFlags are common to the log commands.
 type logFlags struct {
-	server, url, trustedRoot, log string
-	output                        *string
+	server, url, log string
+	trust            trustFlags
+	output           *string
 }
 
 func logCommand(env environment) *cobra.Command {
@@ -47,7 +48,7 @@ func logCommand(env environment) *cobra.Command {
 func addLogFlags(cmd *cobra.Command) *logFlags {
 	f := &logFlags{output: program.OutputFlag(cmd)}
 	cmd.Flags().StringVar(&f.server, "server", "", "URL of the service (default: HALLMARK_URL)")
-	cmd.Flags().StringVar(&f.trustedRoot, "trusted-root", "", "trusted_root.json (default: TRUSTED_ROOT)")
+	f.trust.registerRoot(cmd)
 	return f
 }
 
@@ -58,12 +59,12 @@ func (f *logFlags) addLogChoice(cmd *cobra.Command) {
 }
 
 // keys reads the trusted root's logs.
-func (f *logFlags) keys(env environment) (*logKeys, error) {
-	root, err := readTrustedRoot(env, f.trustedRoot)
+func (f *logFlags) keys(ctx context.Context, env environment) (*logKeys, error) {
+	trusted, err := f.trust.read(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	return newLogKeys(root)
+	return newLogKeys(trusted.root)
 }
 
 // service is the client of the service's API.

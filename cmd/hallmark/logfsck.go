@@ -33,7 +33,7 @@ func logFsckCommand(env environment) *cobra.Command {
 	f := addLogFlags(cmd)
 	f.addLogChoice(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		keys, err := f.keys(env)
+		keys, err := f.keys(cmd.Context(), env)
 		if err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ func logGetCommand(env environment) *cobra.Command {
 	f := addLogFlags(cmd)
 	f.addLogChoice(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		keys, err := f.keys(env)
+		keys, err := f.keys(cmd.Context(), env)
 		if err != nil {
 			return err
 		}

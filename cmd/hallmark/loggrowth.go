@@ -38,7 +38,7 @@ func treeOf(c checkpoint) treeChanged {
 
 // proveGrowth compares the log with an older checkpoint of it.
 func (f *logFlags) proveGrowth(cmd *cobra.Command, env environment, since, save string) error {
-	keys, err := f.keys(env)
+	keys, err := f.keys(cmd.Context(), env)
 	if err != nil {
 		return err
 	}

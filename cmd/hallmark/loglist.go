@@ -27,7 +27,7 @@ func logListCommand(env environment) *cobra.Command {
 	}
 	f := addLogFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		keys, err := f.keys(env)
+		keys, err := f.keys(cmd.Context(), env)
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func logProveCommand(env environment) *cobra.Command {
 }
 
 func (f *logFlags) proveInclusion(cmd *cobra.Command, env environment, what string) error {
-	keys, err := f.keys(env)
+	keys, err := f.keys(cmd.Context(), env)
 	if err != nil {
 		return err
 	}

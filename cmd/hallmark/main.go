@@ -67,10 +67,15 @@ type environment struct {
 func run(ctx context.Context, args []string, env environment) int {
 	out := program.Watch(env.stdout)
 	env.stdout = out
+	return program.Run(ctx, commands(env), args, program.Streams{In: env.stdin, Out: out, Err: env.stderr})
+}
+
+// commands is the program; docs/CLI.md is written from it.
+func commands(env environment) *cobra.Command {
 	root := program.Root("hallmark", "Sign what was checked, run what was signed", version)
 	root.AddCommand(signCommand(env), attestCommand(env), verifyCommand(env), policyCommand(env), logCommand(env),
 		rootCommand(env), revokeCommand(env), devCommand(env), keysCommand(env), evidenceCommand(env), sbomCommand(env), inspectCommand(env), chartCommand(env))
-	return program.Run(ctx, root, args, program.Streams{In: env.stdin, Out: out, Err: env.stderr})
+	return root
 }
 
 // oneArgument is cobra's ExactArgs(1) with our exit code.

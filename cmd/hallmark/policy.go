@@ -197,6 +197,9 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	if in.SAN == "" {
 		in.SAN = san
 	}
+	if in.SAN == "" {
+		return policy.Input{}, usage("whose claims are these? No CI identity follows from them (hint: claims of a whole token, such as job_workflow_ref of GitHub; for a CI that only the server's configuration describes, --san URI)")
+	}
 	in.Identity, err = f.source(p, provider)
 	return in, err
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"encoding/base64"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -51,5 +53,21 @@ func TestGuess(t *testing.T) {
 		if got, san := guess(claims); got != name || san != want {
 			t.Errorf("%s: guessed %q, %q, want %q", provider, got, san, want)
 		}
+	}
+}
+
+// TestClaimsOfNobody: an object that is no CI's claims decides nothing.
+func TestClaimsOfNobody(t *testing.T) {
+	claims := filepath.Join(t.TempDir(), "claims.json")
+	if err := os.WriteFile(claims, []byte(`{"a": 1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"policy", "test", "../../deploy/policy/gates.yaml", "--token", claims, "--image", "r.example/acme/app@sha256:" + strings.Repeat("a", 64)}
+	code, said := runWith(t.Context(), t, nil, args...)
+	if code != exitUsage || !strings.Contains(said, "whose claims are these?") {
+		t.Errorf("exit %d: %s", code, said)
+	}
+	if code, said = runWith(t.Context(), t, nil, append(args, "--san", "https://ci.example/acme")...); code != exitNo {
+		t.Errorf("with --san: exit %d: %s", code, said)
 	}
 }

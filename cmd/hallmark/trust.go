@@ -27,12 +27,19 @@ type trustFlags struct {
 }
 
 func (f *trustFlags) register(cmd *cobra.Command) {
+	f.registerRoot(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&f.trustedRoot, "trusted-root", "", "trusted_root.json (default: TRUSTED_ROOT)")
-	flags.StringVar(&f.revocations, "revocations", "", "revocations.json (default: with --tuf-url that of the repository)")
+	flags.StringVar(&f.revocations, "revocations", "", "revocations.json `file` (default: with --tuf-url that of the repository)")
+	flags.DurationVar(&f.maxAge, "revocations-max-age", 0, "refuse to decide by revocations that are older, or without any (default: use what there is)")
+}
+
+// registerRoot adds the flags that say whom to trust, for commands to which a
+// revocation means nothing.
+func (f *trustFlags) registerRoot(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.trustedRoot, "trusted-root", "", "trusted_root.json `file` (default: TRUSTED_ROOT)")
 	flags.StringVar(&f.tufURL, "tuf-url", "", "`URL` of the trust repository, instead of --trusted-root (default without TRUSTED_ROOT: TUF_URL)")
 	flags.StringVar(&f.tufRoot, "tuf-root", "", "root.json `file` of the repository (default: TUF_ROOT_JSON)")
-	flags.DurationVar(&f.maxAge, "revocations-max-age", 0, "refuse to decide by revocations that are older, or without any (default: use what there is)")
 }
 
 // trusted is what the flags lead to.

@@ -68,6 +68,7 @@ func rooms() []room {
 		{"internal/devissuer", nil, leaf},
 		{"internal/program", nil, leaf},
 		{"internal/freeport", nil, leaf},
+		{"internal/reference", nil, leaf},
 		{"internal/archtest", nil, leaf},
 		{"internal/...", everything, "demo, bench and lab drive the whole of Hallmark, but no program's package main"},
 		{"e2e/...", everything, "whole-system tests may use anything but a program's package main"},
@@ -170,7 +171,7 @@ func bans() []ban {
 			why:   "policy and statements are pure: no network, no files",
 		},
 		{
-			from: all, except: []string{"cmd/...", "internal/program"},
+			from: all, except: []string{"cmd/...", "internal/program", "internal/reference"},
 			never: []string{"github.com/spf13/cobra/...", "github.com/spf13/pflag"},
 			why:   "only programs have flags; everything else has a constructor",
 		},

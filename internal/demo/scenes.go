@@ -74,8 +74,8 @@ func (s *stage) signInCI(ctx context.Context) (err error) {
 
 func (s *stage) showLog(ctx context.Context) error {
 	s.title("The signature is in the transparency log")
-	s.shell("curl $HALLMARK_URL/api/v2/checkpoint")
-	checkpoint, err := s.get(ctx, "/api/v2/checkpoint")
+	s.shell("curl $HALLMARK_URL/hallmark/v1/logs/v1/checkpoint")
+	checkpoint, err := s.get(ctx, "/hallmark/v1/logs/v1/checkpoint") // bundles carry this log's entry
 	if err != nil {
 		return err
 	}

@@ -28,21 +28,26 @@ func main() {
 	}
 }
 
-// run pushes to args[0], a reference with a tag. The image is of this
-// platform; credentials are those of docker login.
+// run pushes to args[0], a reference with a tag, an index with an image for each
+// of the architectures that follow, without any for that of this machine.
+// Credentials are those of docker login.
 func run(ctx context.Context, args []string) error {
-	if len(args) != 1 || args[0] == "" {
+	if len(args) == 0 || args[0] == "" {
 		return errors.New("which image? (hint: make image IMAGE=registry.corp.example/hallmark:1.0)")
 	}
 	ref, err := name.NewTag(args[0], name.StrictValidation)
 	if err != nil {
 		return err
 	}
-	platform := image.Platform{OS: "linux", Architecture: runtime.GOARCH}
-	for _, program := range []string{"hallmark-controller", "hallmark-server", "hallmark-chart", "hallmark"} {
-		platform.Binaries = append(platform.Binaries, filepath.Join("bin", program))
+	architectures := args[1:]
+	if len(architectures) == 0 {
+		architectures = []string{runtime.GOARCH}
 	}
-	index, err := image.Build(time.Unix(0, 0), platform)
+	var platforms []image.Platform
+	for _, architecture := range architectures {
+		platforms = append(platforms, platform(architecture))
+	}
+	index, err := image.Build(time.Unix(0, 0), platforms...)
 	if err != nil {
 		return err
 	}
@@ -55,4 +60,18 @@ func run(ctx context.Context, args []string) error {
 	}
 	_, err = fmt.Println(ref.Context().Digest(digest.String()))
 	return err
+}
+
+// platform is the image of an architecture, of the programs that the Makefile
+// has built for it.
+func platform(architecture string) image.Platform {
+	folder := "bin"
+	if architecture != runtime.GOARCH {
+		folder = filepath.Join("bin", "linux-"+architecture)
+	}
+	p := image.Platform{OS: "linux", Architecture: architecture}
+	for _, program := range []string{"hallmark-controller", "hallmark-server", "hallmark-chart", "hallmark"} {
+		p.Binaries = append(p.Binaries, filepath.Join(folder, program))
+	}
+	return p
 }
