@@ -180,12 +180,15 @@ func (g *gate) judgeVEX(s gateSubject, documents []Document, now time.Time) (che
 			continue
 		}
 		word := count(len(d.VEX), "statement")
-		_, allowed := g.vexAuthor(d.Author)
+		author, allowed := g.vexAuthor(d.Author)
 		switch why := g.unusable(d, now); {
 		case why != "":
 			word += " ignored: " + why
 		case !allowed:
 			word += " ignored: not an author whose VEX the policy accepts"
+		case !author.mayExcuse(d):
+			word += fmt.Sprintf(" that excuse nothing: in a statement of type %s only those by an author that the policy names exactly do (hint: hand it in as OpenVEX)", shown(d.PredicateType))
+			bundles = append(bundles, d.Bundle)
 		default:
 			bundles = append(bundles, d.Bundle)
 		}

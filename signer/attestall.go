@@ -131,7 +131,7 @@ func (s *Service) attestOwn(ctx context.Context, p Principal, a oci.Artifact, re
 // prepare decides about a charge and makes its statement.
 func (s *Service) prepare(ctx context.Context, p Principal, req Request, c *charge) error {
 	c.req = Request{
-		Action: ActionAttest, Image: req.Image, PredicateType: c.PredicateType, Predicate: c.Predicate, Origin: req.Origin, own: c.own,
+		Action: ActionAttest, Image: req.Image, PredicateType: c.PredicateType, Predicate: c.Predicate, Origin: req.Origin, own: c.own, vex: c.isVEX(),
 	}
 	c.ev = s.newEvent(c.req)
 	c.ev.Requester, c.ev.Digest = requesterOf(p), string(c.artifact.Digest)

@@ -176,7 +176,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 
 // explainDocument says whether policy would let the document be attested.
 func (s *Service) explainDocument(x *Explanation, p Principal, a oci.Artifact, req Request, d carried) {
-	req.Action, req.PredicateType = ActionAttest, d.permitted()
+	req.Action, req.PredicateType, req.vex = ActionAttest, d.permitted(), d.isVEX()
 	decision := s.cfg.Policy.Decide(s.policyInput(p, a, req))
 	refusal := decision.Refusal()
 	if refusal == nil {

@@ -13,6 +13,8 @@ import (
 type Preview struct {
 	// Permitted is the predicate type that a rule has to allow.
 	Permitted string
+	// VEX: the rule has to allow OpenVEX, too.
+	VEX bool
 	// PredicateType and Predicate are those of the statement, and Evidence is what
 	// policy reads in it.
 	PredicateType string
@@ -33,7 +35,7 @@ func PreviewDocument(d Document) (Preview, error) {
 	if err != nil {
 		return Preview{}, fmt.Errorf("%w: %s: %w", ErrBadRequest, c.name, err)
 	}
-	return Preview{Permitted: c.permitted(), PredicateType: c.PredicateType, Predicate: c.Predicate, Evidence: ev}, nil
+	return Preview{Permitted: c.permitted(), VEX: c.isVEX(), PredicateType: c.PredicateType, Predicate: c.Predicate, Evidence: ev}, nil
 }
 
 // ErrClaimsLost says that what a job claims of its build would be lost.

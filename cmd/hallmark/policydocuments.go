@@ -134,7 +134,7 @@ func (f *policyTest) hand(env environment, p *policy.SigningPolicy, in policy.In
 		made := f.asAttested(in, read, image.digest, number)
 		shown := shownDocument(file.name, read.Evidence.Format, image, made)
 		shown.Attestable = true
-		for _, reason := range h.permit(p, in, file.name, read.Permitted, image) {
+		for _, reason := range h.permit(p, in, file.name, read, image) {
 			shown.Attestable = false
 			h.reasons = append(h.reasons, reason)
 		}
@@ -144,8 +144,8 @@ func (f *policyTest) hand(env environment, p *policy.SigningPolicy, in policy.In
 }
 
 // permit says why the policy would not let the job attest a document.
-func (h *handed) permit(p *policy.SigningPolicy, in policy.Input, name, predicateType string, about testedImage) []string {
-	in.Action, in.PredicateType, in.Digest, in.Evidence = policy.ActionAttest, predicateType, about.digest, nil
+func (h *handed) permit(p *policy.SigningPolicy, in policy.Input, name string, read signer.Preview, about testedImage) []string {
+	in.Action, in.PredicateType, in.VEX, in.Digest, in.Evidence = policy.ActionAttest, read.Permitted, read.VEX, about.digest, nil
 	if about.platform != "" {
 		in.Kind = policy.KindImage
 	}
