@@ -5,11 +5,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -128,17 +130,28 @@ func nameOf(path string) string {
 	return filepath.Base(path)
 }
 
-// asMember returns a document as it goes into the request: JSON as it is,
-// another format as a text. What it says is for the service to judge; that it
-// can be read at all is said here, where the file is.
+// errNoText says that a document cannot go into JSON byte for byte.
+var errNoText = errors.New("not a text in UTF-8")
+
+// asMember returns a document as it goes into the request: JSON as it is, and as
+// a text what is no JSON or has white space around it, which no member keeps: the
+// last newline belongs to the file, and to its digest. What it says is for the
+// service to judge; that it can be read at all is said here, where the file is.
 func (d evidenceFile) asMember(raw []byte) ([]byte, error) {
 	if _, err := attest.ReadDocumentAs(d.kind, d.name, raw); err != nil {
 		return nil, usage("%w", err)
 	}
-	if json.Valid(raw) {
+	switch {
+	case !utf8.Valid(raw):
+		return nil, errNoText
+	case json.Valid(raw) && len(bytes.Trim(raw, " \t\r\n")) == len(raw):
 		return raw, nil
 	}
-	return json.Marshal(string(raw))
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(string(raw))
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
 }
 
 // dryRun asks the service for the decision.

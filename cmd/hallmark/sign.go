@@ -61,6 +61,9 @@ func signCommand(env environment) *cobra.Command {
 			return flags.signParts(cmd, env, evidence, image, documents)
 		}
 		body, err := evidence.body(env, image, documents)
+		if errors.Is(err, errNoText) {
+			return flags.signParts(cmd, env, evidence, image, documents)
+		}
 		if err != nil {
 			return err
 		}
