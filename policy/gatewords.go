@@ -24,6 +24,25 @@ func describeDocument(d *Document) string {
 	return said
 }
 
+// Says is what is in a document, in words; "" if it has no content.
+func (d *Document) Says() string {
+	switch {
+	case d.Problem != "":
+		return ""
+	case d.SBOM != nil:
+		return fmt.Sprintf("%s %s, %s", d.SBOM.Format, shownBare(d.SBOM.Version), count(d.SBOM.Packages, "package"))
+	case d.Scan != nil && d.Scan.Nothing != "":
+		return fmt.Sprintf("by %s, nothing was %s: %s", shownBare(d.Scan.Tool), verbs(d.Kind)[0], shown(d.Scan.Nothing))
+	case d.Scan != nil:
+		return fmt.Sprintf("by %s, %s", shownBare(d.Scan.Tool), count(len(d.Scan.Findings), "finding"))
+	case d.Test != nil:
+		return fmt.Sprintf("%s, %d passed, %d failed", d.Test.Result, d.Test.Passed, d.Test.Failed)
+	case d.VEX != nil:
+		return count(len(d.VEX), "statement")
+	}
+	return ""
+}
+
 // summary says what is in a document that has content.
 func (d *Document) summary(now time.Time) string {
 	switch {

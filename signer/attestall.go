@@ -19,8 +19,9 @@ import (
 type charge struct {
 	carried
 	artifact oci.Artifact
-	own      bool // the service's own word
-	place    int  // in the request
+	of       string // the platform that the artifact is for, of an index
+	own      bool   // the service's own word
+	place    int    // in the request
 	// sameAs stands for the statement where two are the same but for the time
 	// that they are made; nil: the predicate does.
 	sameAs []byte

@@ -35,7 +35,9 @@ func TestEveryByte(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		var sent struct{ Evidence []struct{ Document json.RawMessage } }
+		var sent struct {
+			Evidence []struct{ Document json.RawMessage }
+		}
 		if err := json.Unmarshal(body, &sent); err != nil || len(sent.Evidence) != 1 {
 			t.Fatalf("%s: %s, %v", name, body, err)
 		}

@@ -190,6 +190,7 @@ func printExplanation(w io.Writer, x signer.Explanation) {
 		_, _ = fmt.Fprintf(w, "granted by\t%s\n", x.Rule)
 	}
 	_, _ = fmt.Fprintf(w, "policy\t%s\n", x.PolicyDigest)
+	printDocuments(w, "would attest", x.Documents)
 	checks, others := ofThisSource(x.Checks)
 	for _, c := range checks {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", passed(c), c.Rule, c.Name, oneLine(c.Detail))

@@ -138,7 +138,9 @@ func (f *policyTest) hand(env environment, p *policy.SigningPolicy, in policy.In
 			shown.Attestable = false
 			h.reasons = append(h.reasons, reason)
 		}
-		h.shown, h.evidence = append(h.shown, shown), append(h.evidence, made)
+		if h.shown = append(h.shown, shown); shown.Attestable { // what is never attested no gate sees
+			h.evidence = append(h.evidence, made)
+		}
 	}
 	return nil
 }
@@ -184,22 +186,7 @@ func (f *policyTest) handBundle(env environment, in policy.Input, h *handed, fil
 }
 
 func shownDocument(name, format string, about testedImage, d policy.Document) testedDocument {
-	return testedDocument{Name: name, Kind: d.Kind, Format: format, About: about.digest, Platform: about.platform, Says: saysOf(d), Problem: d.Problem}
-}
-
-// saysOf counts what is in a document.
-func saysOf(d policy.Document) string {
-	switch {
-	case d.SBOM != nil:
-		return fmt.Sprintf("%s %s, %s", d.SBOM.Format, d.SBOM.Version, plural(d.SBOM.Packages, "package"))
-	case d.Scan != nil:
-		return fmt.Sprintf("by %s, %s", d.Scan.Tool, plural(len(d.Scan.Findings), "finding"))
-	case d.Test != nil:
-		return fmt.Sprintf("%s, %d passed, %d failed", d.Test.Result, d.Test.Passed, d.Test.Failed)
-	case d.VEX != nil:
-		return plural(len(d.VEX), "statement")
-	}
-	return ""
+	return testedDocument{Name: name, Kind: d.Kind, Format: format, About: about.digest, Platform: about.platform, Says: d.Says(), Problem: d.Problem}
 }
 
 // plural says how many there are.
