@@ -246,11 +246,29 @@ func reasonsOf(failures []outcome, in Input) []string {
 			cmp.Compare(a.gateFailures, b.gateFailures),
 			strings.Compare(a.rule.Name, b.rule.Name)) // not the file's order: it decides nothing
 	})
-	var reasons []string
+	var reasons, never []string
 	for _, o := range mine {
+		if mine[0].scopeFailures == 0 && o.scopeFailures > 0 { // nothing that whoever asks could mend
+			never = append(never, fmt.Sprintf("%q (%s)", o.rule.Name, strings.Join(o.outside(), ", ")))
+			continue
+		}
 		reasons = append(reasons, o.reasons()...)
 	}
+	if len(never) > 0 {
+		reasons = append(reasons[:min(len(reasons), maxReasons-1)], "not for such requests: "+listed(never, ", "))
+	}
 	return reasons[:min(len(reasons), maxReasons)]
+}
+
+// outside are the checks of the rule's scope that failed.
+func (o outcome) outside() []string {
+	var names []string
+	for _, check := range o.checks {
+		if !check.Passed {
+			names = append(names, check.Name)
+		}
+	}
+	return names
 }
 
 func identities(failures []outcome) string {
@@ -268,7 +286,7 @@ func (o outcome) reasons() []string {
 	for i, check := range o.checks {
 		format := "rule %q: condition %q failed: %s"
 		switch {
-		case check.Passed || check.Detail == notEvaluated:
+		case check.Passed || strings.HasPrefix(check.Detail, notEvaluated):
 			continue
 		case o.scopeFailures > 0:
 			format = "rule %q: %s is %s"

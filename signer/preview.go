@@ -20,6 +20,9 @@ type Preview struct {
 	PredicateType string
 	Predicate     []byte
 	Evidence      attest.Evidence
+	// File is what the document itself says: its places are those of the file, not
+	// of the predicate that it is wrapped in.
+	File attest.Evidence
 }
 
 // PreviewDocument reads a document as Sign would, for whoever tries a policy
@@ -35,7 +38,7 @@ func PreviewDocument(d Document) (Preview, error) {
 	if err != nil {
 		return Preview{}, fmt.Errorf("%w: %s: %w", ErrBadRequest, c.name, err)
 	}
-	return Preview{Permitted: c.permitted(), VEX: c.isVEX(), PredicateType: c.PredicateType, Predicate: c.Predicate, Evidence: ev}, nil
+	return Preview{Permitted: c.permitted(), VEX: c.isVEX(), PredicateType: c.PredicateType, Predicate: c.Predicate, Evidence: ev, File: c.Evidence}, nil
 }
 
 // ErrClaimsLost says that what a job claims of its build would be lost.

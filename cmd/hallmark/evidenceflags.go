@@ -166,7 +166,7 @@ func (f *signFlags) dryRun(cmd *cobra.Command, env environment, body []byte) err
 // explain prints a decision that was not carried out, as v or in words. What
 // would be refused is "no".
 func explain(env environment, format string, x signer.Explanation, v any) error {
-	return explainWith(env, format, x, v, func(w io.Writer) { printExplanation(w, x) })
+	return explainWith(env, format, x, v, func(w io.Writer) { printExplanation(w, x, "signed") })
 }
 
 func explainWith(env environment, format string, x signer.Explanation, v any, text func(io.Writer)) error {
@@ -179,10 +179,11 @@ func explainWith(env environment, format string, x signer.Explanation, v any, te
 	return nil
 }
 
-func printExplanation(w io.Writer, x signer.Explanation) {
+// done is what would be done with what is allowed: signed, attested.
+func printExplanation(w io.Writer, x signer.Explanation, done string) {
 	verdict := "would be refused"
 	if x.Allowed {
-		verdict = "would be signed"
+		verdict = "would be " + done
 	}
 	_, _ = fmt.Fprintf(w, "%s\t%s\n", verdict, x.Image)
 	_, _ = fmt.Fprintf(w, "identity\t%s\n", x.Identity)
@@ -219,11 +220,17 @@ func ofThisSource(checks []policy.Check) (mine []policy.Check, others []string) 
 	return mine, others
 }
 
-// checkLines says checks to a person.
-func checkLines(checks []policy.Check) []string {
+// checkLines says checks to a person. Details that the reasons have said are not said twice.
+func checkLines(checks []policy.Check, reasons []string) []string {
 	var lines []string
 	for _, c := range checks {
-		lines = append(lines, strings.TrimSuffix(passed(c)+" "+c.Name+": "+c.Detail, ": "))
+		detail := c.Detail
+		if !c.Passed && slices.ContainsFunc(reasons, func(r string) bool {
+			return detail != "" && strings.HasSuffix(r, ": "+detail) && strings.Contains(r, c.Name)
+		}) {
+			detail = "see above"
+		}
+		lines = append(lines, strings.TrimSuffix(passed(c)+" "+c.Name+": "+detail, ": "))
 	}
 	return lines
 }

@@ -209,6 +209,9 @@ func (f *policyTest) asAttested(in policy.Input, read signer.Preview, digest str
 		At: in.Now, LogIndex: number, Run: testOrigin + "/run",
 	}
 	document.Fill(&d, read.Evidence)
+	if err := read.File.About(attest.Digest(digest)); err != nil {
+		d.Problem = fmt.Sprintf("%v (hint: %s)", err, signer.HintOtherArtifact(read.File, attest.Digest(digest)))
+	}
 	return d
 }
 
