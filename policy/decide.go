@@ -191,7 +191,7 @@ func (r *signingRule) scope(in Input) []Check {
 	case in.Own:
 		checks = append(checks, r.notOwn(in, "which the service makes where a rule requires it"))
 	case in.Action == ActionAttest:
-		checks = append(checks, r.predicateTypeCheck(in.PredicateType))
+		checks = append(checks, r.predicateTypeCheck(in))
 	}
 	return checks
 }
@@ -204,20 +204,22 @@ func (r *signingRule) makes(in Input) bool {
 	return in.Own && r.Require != nil && (r.Require.Provenance || in.PredicateType == PredicateSummary) && slices.Contains(r.Actions, ActionSign)
 }
 
-// vexPrefix is how the predicate types of OpenVEX begin.
-const vexPrefix = "https://openvex.dev/ns"
-
 // notOwn is the check of a statement of the service's own that the rule does not have it make.
 func (r *signingRule) notOwn(in Input, why string) Check {
 	return Check{Rule: r.Name, Name: checkPredicateType, Detail: shown(in.PredicateType) + ", " + why}
 }
 
-func (r *signingRule) predicateTypeCheck(predicateType string) Check {
+func (r *signingRule) predicateTypeCheck(in Input) Check {
+	predicateType := in.PredicateType
 	if r.AnyPredicateType {
 		return r.scopeCheck(checkPredicateType, predicateType, []string{"any absolute URI"}, isAbsoluteURI(predicateType))
 	}
 	check := r.scopeCheck(checkPredicateType, predicateType, r.PredicateTypes, slices.Contains(r.PredicateTypes, predicateType))
-	if !check.Passed && strings.HasPrefix(predicateType, vexPrefix) {
+	if in.VEX && check.Passed && !slices.ContainsFunc(r.PredicateTypes, isVEXType) {
+		check.Passed = false
+		check.Detail = shown(predicateType) + " that is read as VEX; the rule is for " + shownList(r.PredicateTypes) + ", and for VEX it has to list " + shown(vexType) + ", too"
+	}
+	if !check.Passed && (in.VEX || isVEXType(predicateType)) {
 		check.Detail += " (hint: VEX excuses findings, so those who run this service give it to a rule for the workflow that may)"
 	}
 	return check
@@ -244,11 +246,29 @@ func reasonsOf(failures []outcome, in Input) []string {
 			cmp.Compare(a.gateFailures, b.gateFailures),
 			strings.Compare(a.rule.Name, b.rule.Name)) // not the file's order: it decides nothing
 	})
-	var reasons []string
+	var reasons, never []string
 	for _, o := range mine {
+		if mine[0].scopeFailures == 0 && o.scopeFailures > 0 { // nothing that whoever asks could mend
+			never = append(never, fmt.Sprintf("%q (%s)", o.rule.Name, strings.Join(o.outside(), ", ")))
+			continue
+		}
 		reasons = append(reasons, o.reasons()...)
 	}
+	if len(never) > 0 {
+		reasons = append(reasons[:min(len(reasons), maxReasons-1)], "not for such requests: "+listed(never, ", "))
+	}
 	return reasons[:min(len(reasons), maxReasons)]
+}
+
+// outside are the checks of the rule's scope that failed.
+func (o outcome) outside() []string {
+	var names []string
+	for _, check := range o.checks {
+		if !check.Passed {
+			names = append(names, check.Name)
+		}
+	}
+	return names
 }
 
 func identities(failures []outcome) string {
@@ -266,7 +286,7 @@ func (o outcome) reasons() []string {
 	for i, check := range o.checks {
 		format := "rule %q: condition %q failed: %s"
 		switch {
-		case check.Passed || check.Detail == notEvaluated:
+		case check.Passed || strings.HasPrefix(check.Detail, notEvaluated):
 			continue
 		case o.scopeFailures > 0:
 			format = "rule %q: %s is %s"

@@ -237,6 +237,8 @@ type scanView struct {
 	// referenced says that some report is kept beside its statement.
 	referenced bool
 	vexUnread  bool
+	// kept says which findings are of reports that a newer one of the same run does not replace.
+	kept []string
 }
 
 func (s *scanView) list(findings []ref.Val) ref.Val {

@@ -80,7 +80,7 @@ func (g *gate) lentBOMs(s gateSubject, documents []Document, now time.Time) []le
 
 func (x *excuses) add(d *Document, s *VEXStatement, author vexAuthor, now time.Time) {
 	e := &excuse{statement: s, document: d, excuses: s.Status == vexNotAffected || s.Status == vexFixed}
-	if e.excuses && author.isTooOld(d, s, now) {
+	if e.excuses && (author.isTooOld(d, s, now) || !author.mayExcuse(d)) {
 		return
 	}
 	if e.excuses {

@@ -16,8 +16,8 @@ const PredicateProvenance = "https://slsa.dev/provenance/v1"
 // maxDocuments bounds the evidence of one decision: the bundles of one artifact and of some platforms.
 const maxDocuments = 1024
 
-// notEvaluated is said of conditions that had nothing to read.
-const notEvaluated = "not evaluated: evidence that it reads is missing"
+// notEvaluated begins what is said of conditions that had nothing to read.
+const notEvaluated = "not evaluated: "
 
 // What an explanation says of a gate that the decision does not need.
 const (
@@ -80,14 +80,16 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 	documents = splitByKind(documents)
 	var result gateOutcome
 	found := make(map[string][]counted)
-	missing := false
+	var lacking []string // kinds
 	for _, kind := range g.kinds() {
 		if kind == EvidenceChartImages && !s.chart {
 			continue
 		}
 		check, picked := g.judgeKind(kind, s, documents, now)
 		result.checks = append(result.checks, check)
-		missing = missing || !check.Passed
+		if !check.Passed {
+			lacking = append(lacking, kind)
+		}
 		found[kind] = picked
 		for _, d := range picked {
 			result.bundles = append(result.bundles, d.Bundle)
@@ -99,11 +101,8 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 	}
 	result.bundles = distinct(result.bundles)
 	if len(g.expressions) != len(g.spec.Conditions) { // a gate that nothing compiled
-		missing = true
-	}
-	if missing {
 		for _, condition := range g.spec.Conditions {
-			result.checks = append(result.checks, Check{Name: condition.Name, Detail: notEvaluated})
+			result.checks = append(result.checks, Check{Name: condition.Name, Detail: notEvaluated + "it was not compiled"})
 		}
 		return result
 	}
@@ -116,6 +115,10 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 		all[name] = v
 	}
 	for i, compiled := range g.expressions {
+		if unread := among(lacking, compiled.evidence); len(unread) > 0 {
+			result.checks = append(result.checks, Check{Name: g.spec.Conditions[i].Name, Detail: notEvaluated + listed(unread, ", ") + ", which it reads, is missing or does not do"})
+			continue
+		}
 		holds, detail := compiled.evaluate(all)
 		detail = joinDetails(detail, describeEvidence(compiled.evidence, view, !holds))
 		if !holds {
@@ -124,6 +127,17 @@ func (g *gate) judge(s gateSubject, documents []Document, vars map[string]any, n
 		result.checks = append(result.checks, Check{Name: g.spec.Conditions[i].Name, Passed: holds, Detail: detail})
 	}
 	return result
+}
+
+// among are the variables, of those that an expression reads, of kinds that are lacking.
+func among(lacking, variables []string) []string {
+	var unread []string
+	for _, v := range evidenceVariables {
+		if slices.Contains(lacking, v.kind) && slices.Contains(variables, v.variable) {
+			unread = append(unread, v.variable)
+		}
+	}
+	return unread
 }
 
 // judgeKind looks for evidence of one kind about everything that the gate wants it about.
@@ -156,7 +170,7 @@ func (g *gate) judgeKind(kind string, s gateSubject, documents []Document, now t
 	}
 	if bad := badNews(picked); check.Passed && bad != nil {
 		check.Passed = false
-		details = append(details, joinDetails(bad.summary(now)+", "+describeDocument(bad.Document), "repair the tests"))
+		details = append(details, joinDetails(bad.summary(now)+", "+describeDocument(bad.Document), bad.keeps(), "repair the tests"))
 	}
 	check.Detail = listed(details, "; ")
 	if _, others := g.asked(s); targets[0] != s.digest && len(others) > 0 {
@@ -180,12 +194,15 @@ func (g *gate) judgeVEX(s gateSubject, documents []Document, now time.Time) (che
 			continue
 		}
 		word := count(len(d.VEX), "statement")
-		_, allowed := g.vexAuthor(d.Author)
+		author, allowed := g.vexAuthor(d.Author)
 		switch why := g.unusable(d, now); {
 		case why != "":
 			word += " ignored: " + why
 		case !allowed:
 			word += " ignored: not an author whose VEX the policy accepts"
+		case !author.mayExcuse(d):
+			word += fmt.Sprintf(" that excuse nothing: in a statement of type %s only those by an author that the policy names exactly do (hint: hand it in as OpenVEX)", shown(d.PredicateType))
+			bundles = append(bundles, d.Bundle)
 		default:
 			bundles = append(bundles, d.Bundle)
 		}

@@ -84,7 +84,9 @@ func vexBy(author string, change func(*policy.VEXStatement)) policy.Document {
 	if change != nil {
 		change(&s)
 	}
-	return doc(policy.EvidenceVEX, func(d *policy.Document) { d.Author, d.VEX = author, []policy.VEXStatement{s} })
+	return doc(policy.EvidenceVEX, func(d *policy.Document) {
+		d.PredicateType, d.Author, d.VEX = "https://openvex.dev/ns/v0.2.0", author, []policy.VEXStatement{s}
+	})
 }
 
 func good() []policy.Document {

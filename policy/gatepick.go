@@ -24,6 +24,8 @@ type asked struct{ kind, tool, target, platform string } // platform: of an imag
 type counted struct {
 	*Document
 	enough bool
+	// newest is the one of the same run that does not replace it; nil for others.
+	newest *Document
 }
 
 // picked is what was found; what counts, also if it is not enough.
@@ -37,7 +39,8 @@ type picked struct {
 func (g *gate) pick(a asked, documents []Document, now time.Time) picked {
 	usable, ignored := g.usable(a, documents, now)
 	if len(usable) == 0 {
-		return picked{detail: noEvidence(a, ignored)}
+		unreadable := slices.ContainsFunc(documents, func(d Document) bool { return d.Kind == a.kind && d.Digest == a.target && d.Problem != "" })
+		return picked{detail: noEvidence(a, ignored, unreadable)}
 	}
 	var p picked
 	var good, bad []string
@@ -52,13 +55,13 @@ func (g *gate) pick(a asked, documents []Document, now time.Time) picked {
 		if g.isStale(newest, now) {
 			continue
 		}
-		p.documents = append(p.documents, counted{newest, why == ""})
+		p.documents = append(p.documents, counted{Document: newest, enough: why == ""})
 		if why != "" {
 			p.documents = append(p.documents, g.stillKnown(newest, usable, now)...)
 		}
 		for _, d := range usable {
 			if d != newest && d.Run != "" && d.Run == newest.Run && d.tool() == newest.tool() && kindOf(d.Kind).badNews && !g.isStale(d, now) {
-				p.documents = append(p.documents, counted{d, false})
+				p.documents = append(p.documents, counted{Document: d, newest: newest})
 			}
 		}
 	}
@@ -78,7 +81,7 @@ func (g *gate) stillKnown(newest *Document, usable []*Document, now time.Time) [
 		if d.tool() != newest.tool() || newest.compareNews(d) <= 0 || (d.Run != "" && d.Run == newest.Run) || g.isStale(d, now) {
 			continue
 		}
-		known = append(known, counted{d, false})
+		known = append(known, counted{Document: d})
 		if g.insufficient(d, now) == "" {
 			break
 		}
@@ -147,7 +150,7 @@ func (g *gate) newsOfPlatforms(kind string, s gateSubject, known []counted, docu
 		for _, tool := range g.tools(kind) {
 			for _, d := range g.pick(asked{kind: kind, tool: tool, target: platform}, documents, now).documents {
 				if !slices.ContainsFunc(known, func(k counted) bool { return k.enough && k.tool() == d.tool() && k.compareNews(d.Document) >= 0 }) {
-					news = append(news, counted{d.Document, false})
+					news = append(news, counted{Document: d.Document, newest: d.newest})
 				}
 			}
 		}
@@ -155,8 +158,8 @@ func (g *gate) newsOfPlatforms(kind string, s gateSubject, known []counted, docu
 	return news
 }
 
-// noEvidence says what is missing and how to bring it.
-func noEvidence(a asked, ignored []string) string {
+// noEvidence says what is missing and how to bring it. Who has brought what cannot be read, or another image's, knows how to bring it.
+func noEvidence(a asked, ignored []string, unreadable bool) string {
 	what := kindOf(a.kind).word
 	if a.tool != "" {
 		what += " by " + a.tool
@@ -171,6 +174,9 @@ func noEvidence(a asked, ignored []string) string {
 		file = shownBare(a.platform) + "=FILE"
 	}
 	hint := fmt.Sprintf("attest %s of this digest, or sign with --%s %s", what, flag(a.kind), file)
+	if unreadable {
+		hint = fmt.Sprintf("bring %s that can be read and is about this very digest", what)
+	}
 	if a.kind == EvidenceProvenance {
 		hint = "the service makes it; sign through the service"
 	}

@@ -50,6 +50,9 @@ func (g *gate) newScanView(scans []counted, x *excuses, now time.Time) *scanView
 	view := &scanView{findings: make([]ref.Val, 0, total), age: g.ageOf(scans, now)}
 	all := make([]judged, 0, total)
 	for _, d := range scans {
+		if why := d.keeps(); why != "" && len(d.Scan.Findings) > 0 && len(view.kept) < maxListed {
+			view.kept = append(view.kept, count(len(d.Scan.Findings), "finding")+", "+why)
+		}
 		if d.enough {
 			view.tools = append(view.tools, d.Scan.Tool)
 			view.referenced = view.referenced || d.Original != ""

@@ -24,13 +24,36 @@ func describeDocument(d *Document) string {
 	return said
 }
 
+// Says is what is in a document, in words; "" if it has no content.
+func (d *Document) Says() string {
+	switch {
+	case d.Problem != "":
+		return ""
+	case d.SBOM != nil:
+		return fmt.Sprintf("%s %s, %s", d.SBOM.Format, shownBare(d.SBOM.Version), count(d.SBOM.Packages, "package"))
+	case d.Scan != nil && d.Scan.Nothing != "":
+		return fmt.Sprintf("by %s, nothing was %s: %s", shownBare(d.Scan.Tool), verbs(d.Kind)[0], shown(d.Scan.Nothing))
+	case d.Scan != nil:
+		return fmt.Sprintf("by %s, %s", shownBare(d.Scan.Tool), count(len(d.Scan.Findings), "finding"))
+	case d.Test != nil:
+		return fmt.Sprintf("%s, %d passed, %d failed", d.Test.Result, d.Test.Passed, d.Test.Failed)
+	case d.VEX != nil:
+		return count(len(d.VEX), "statement")
+	}
+	return ""
+}
+
 // summary says what is in a document that has content.
 func (d *Document) summary(now time.Time) string {
 	switch {
 	case d.SBOM != nil:
 		return fmt.Sprintf("%s %s with %s", d.SBOM.Format, shownBare(d.SBOM.Version), count(d.SBOM.Packages, "package"))
 	case d.Scan != nil:
-		return fmt.Sprintf("by %s, %s old, %s", shownBare(d.Scan.Tool), Age(d.scanAge(now)), count(len(d.Scan.Findings), "finding"))
+		age := Age(d.scanAge(now)) + " old"
+		if d.Scan.FinishedAt.IsZero() {
+			age = "without a time of its own"
+		}
+		return fmt.Sprintf("by %s, %s, %s", shownBare(d.Scan.Tool), age, count(len(d.Scan.Findings), "finding"))
 	case d.Test != nil:
 		return fmt.Sprintf("%s, %d passed, %d failed", d.Test.Result, d.Test.Passed, d.Test.Failed)
 	case d.Provenance != nil:
@@ -39,6 +62,23 @@ func (d *Document) summary(now time.Time) string {
 		return d.ChartImages.summary()
 	}
 	return d.Kind
+}
+
+// keeps says why a document counts beside a newer one of the same run; "" of others. One run speaks as one: otherwise a job would attest
+// reports until one is good.
+func (d counted) keeps() string {
+	if d.newest == nil {
+		return ""
+	}
+	return fmt.Sprintf("of %s by this same run, which %s does not replace (hint: a new run of the job does)", d.Document.entry("a document"), d.newest.entry("another"))
+}
+
+// entry names a document by where it is logged.
+func (d *Document) entry(otherwise string) string {
+	if d.Bundle == "" {
+		return otherwise
+	}
+	return fmt.Sprintf("log index %d", d.LogIndex)
 }
 
 func count(n int, what string) string {
@@ -56,6 +96,9 @@ func describeEvidence(names []string, view map[string]any, failed bool) string {
 		case *scanView:
 			if said = append(said, v.describe(failed)); v.vexUnread {
 				said = append(said, vexUnread)
+			}
+			if failed {
+				said = append(said, v.kept...)
 			}
 		case *sbomView:
 			said = append(said, fmt.Sprintf("the SBOM lists %s", count(v.packages, "package")))

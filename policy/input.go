@@ -40,6 +40,8 @@ type Input struct {
 	MediaType     string // of the manifest
 	Kind          string // one of the Kind constants
 	PredicateType string // of the statement to be made; only for ActionAttest
+	// VEX says that gates read the statement as VEX, whatever its type: the rule has to let jobs attest VEX, too.
+	VEX bool
 	// Own says that the statement is one that the service makes itself from the claims: provenance. A rule that requires provenance
 	// allows it, whatever types it lets jobs attest.
 	Own bool

@@ -221,7 +221,7 @@ func TestNearestRuleFirstAndAllConsidered(t *testing.T) {
 		`rule "near": condition "b" failed: fix b`,
 		`rule "far": condition "a" failed: m`,
 		`rule "far": condition "b" failed: m`,
-		`rule "other-place": repository is "acme/app"; the rule is for "tools/"`,
+		`not for such requests: "other-place" (repository)`,
 	}
 	if got := d.Refusal().Reasons; !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -11,35 +11,33 @@ import (
 
 // about is what the statements of a request are about, by the platform that
 // their documents name; "" is that of the request. The index is read once,
-// however many platforms are named.
-func (s *Service) about(ctx context.Context, a oci.Artifact, req Request) (map[string][]oci.Artifact, error) {
+// however many platforms are named; images are those that were read.
+func (s *Service) about(ctx context.Context, a oci.Artifact, req Request) (about map[string][]oci.Artifact, images []oci.PlatformImage, err error) {
 	named := map[string]string{"": req.Platform} // what is named, by who names it
 	for _, d := range req.Documents {
 		if d.Platform != "" {
 			named[d.Platform] = d.Platform
 		}
 	}
-	about := make(map[string][]oci.Artifact)
-	var images []oci.PlatformImage
+	about = make(map[string][]oci.Artifact)
 	for by, platform := range named {
 		switch {
 		case platform == platformIndex && a.Kind != oci.KindIndex:
-			return nil, fmt.Errorf("%w: %s is no index", ErrBadRequest, a)
+			return nil, nil, fmt.Errorf("%w: %s is no index", ErrBadRequest, a)
 		case platform == "" || platform == platformIndex:
 			about[by] = []oci.Artifact{a}
 			continue
 		}
-		var err error
 		if images == nil {
 			if images, err = s.cfg.Registry.Images(ctx, a); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 		if about[by], err = subjects(a, images, platform); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return about, nil
+	return about, images, nil
 }
 
 // kindAbout is the kind of what a document is about, before the index is read.

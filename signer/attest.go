@@ -29,6 +29,7 @@ func (s *Service) Attest(ctx context.Context, req Request) (Receipt, error) {
 		return Receipt{}, s.refuse(ctx, s.newEvent(req), stageRequest, err)
 	}
 	req.PredicateType = predicateType
+	req.vex = carried{Document: attest.Document{PredicateType: predicateType, Predicate: req.Predicate}}.isVEX()
 	return s.run(ctx, req, func(p Principal, a oci.Artifact, req Request) (draft, error) {
 		if _, err := s.isAbout(ctx, a, a, evidenceIn(req.PredicateType, req.Predicate)); err != nil {
 			return draft{}, fmt.Errorf("predicate: %w", err)

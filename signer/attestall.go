@@ -19,8 +19,9 @@ import (
 type charge struct {
 	carried
 	artifact oci.Artifact
-	own      bool // the service's own word
-	place    int  // in the request
+	of       string // the platform that the artifact is for, of an index
+	own      bool   // the service's own word
+	place    int    // in the request
 	// sameAs stands for the statement where two are the same but for the time
 	// that they are made; nil: the predicate does.
 	sameAs []byte
@@ -131,7 +132,7 @@ func (s *Service) attestOwn(ctx context.Context, p Principal, a oci.Artifact, re
 // prepare decides about a charge and makes its statement.
 func (s *Service) prepare(ctx context.Context, p Principal, req Request, c *charge) error {
 	c.req = Request{
-		Action: ActionAttest, Image: req.Image, PredicateType: c.PredicateType, Predicate: c.Predicate, Origin: req.Origin, own: c.own,
+		Action: ActionAttest, Image: req.Image, PredicateType: c.PredicateType, Predicate: c.Predicate, Origin: req.Origin, own: c.own, vex: c.isVEX(),
 	}
 	c.ev = s.newEvent(c.req)
 	c.ev.Requester, c.ev.Digest = requesterOf(p), string(c.artifact.Digest)

@@ -42,13 +42,20 @@ func (s *Service) AttestDocuments(ctx context.Context, req Request) ([]Receipt, 
 	if err != nil {
 		return nil, s.refuse(ctx, ev, stageEvidence, err)
 	}
-	return s.attestAll(ctx, principal, req, charges)
+	receipts, err := s.attestAll(ctx, principal, req, charges)
+	if err != nil {
+		return nil, err
+	}
+	for i, attested := range attestedDocuments(charges, receipts) {
+		receipts[i].Documents = []AttestedDocument{attested}
+	}
+	return receipts, nil
 }
 
 // charges are the statements that a request asks for: each document, or the
 // predicate, about each subject.
 func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*charge, error) {
-	about, err := s.about(ctx, a, req)
+	about, images, err := s.about(ctx, a, req)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +80,7 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 			ev = evidenceIn(d.PredicateType, d.Predicate)
 		}
 		for _, subject := range about[d.platform] {
-			c := &charge{carried: d, artifact: subject}
+			c := &charge{carried: d, artifact: subject, of: platformOf(images, subject)}
 			if c.kin, err = s.isAbout(ctx, a, subject, ev); err != nil {
 				return nil, fmt.Errorf("%s: %w", d.name, err)
 			}

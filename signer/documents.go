@@ -95,6 +95,16 @@ func (c carried) permitted() string {
 	return c.PredicateType
 }
 
+// isVEX reports whether gates read the statement as VEX: policy is asked about
+// that, too, since a CycloneDX statement may be an SBOM or excuse findings.
+func (c carried) isVEX() bool {
+	ev := c.Evidence
+	if ev.Kind == "" { // a predicate as it was handed in
+		ev = evidenceIn(c.PredicateType, c.Predicate)
+	}
+	return ev.Kind == attest.EvidenceVEX
+}
+
 // recognise reads all documents before anything is done with the first of them.
 // a is the artifact in whose repository originals are kept.
 func (s *Service) recognise(a oci.Artifact, documents []Document) ([]carried, error) {

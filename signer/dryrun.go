@@ -17,17 +17,18 @@ import (
 
 // Explanation is a decision that was asked for and not carried out.
 type Explanation struct {
-	Allowed      bool           `json:"allowed" doc:"a signature would be made"`
-	Image        string         `json:"image" doc:"registry/repository@digest; as asked, if it would be refused whatever is there"`
-	Digest       attest.Digest  `json:"digest" doc:"empty, if it would be refused whatever is there and the request named none"`
-	Kind         string         `json:"kind" doc:"image, index, chart or artifact; empty, if it would be refused whatever is there"`
-	Identity     string         `json:"identity" doc:"URI of the CI workflow that asked"`
-	Issuer       string         `json:"issuer" doc:"issuer of its token"`
-	Run          string         `json:"run"`
-	Rule         string         `json:"rule,omitempty" doc:"policy rule that would grant it"`
-	PolicyDigest string         `json:"policyDigest"`
-	Reasons      []string       `json:"reasons,omitempty" doc:"why it would be refused, what came nearest first"`
-	Checks       []policy.Check `json:"checks" doc:"everything that was looked at, rule by rule, in the order of the policy file; one rule that holds is enough"`
+	Allowed      bool               `json:"allowed" doc:"a signature would be made"`
+	Image        string             `json:"image" doc:"registry/repository@digest; as asked, if it would be refused whatever is there"`
+	Digest       attest.Digest      `json:"digest" doc:"empty, if it would be refused whatever is there and the request named none"`
+	Kind         string             `json:"kind" doc:"image, index, chart or artifact; empty, if it would be refused whatever is there"`
+	Identity     string             `json:"identity" doc:"URI of the CI workflow that asked"`
+	Issuer       string             `json:"issuer" doc:"issuer of its token"`
+	Run          string             `json:"run"`
+	Rule         string             `json:"rule,omitempty" doc:"policy rule that would grant it"`
+	PolicyDigest string             `json:"policyDigest"`
+	Reasons      []string           `json:"reasons,omitempty" doc:"why it would be refused, what came nearest first"`
+	Documents    []AttestedDocument `json:"documents,omitempty" doc:"what would become of the documents of the request"`
+	Checks       []policy.Check     `json:"checks" doc:"everything that was looked at, rule by rule, in the order of the policy file; one rule that holds is enough"`
 }
 
 // DryRun walks the path of Sign and stops before the intent: nothing is
@@ -119,6 +120,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 		if err != nil {
 			return err
 		}
+		x.Documents = attestedDocuments(charges, nil)
 		if needs.Evidence {
 			found, err := s.cfg.Evidence.Gather(ctx, a, needs)
 			if err != nil {
@@ -130,8 +132,10 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 				return err
 			}
 		}
-		for _, c := range charges {
-			s.explainDocument(x, p, c.artifact, req, c.carried)
+		for i, c := range charges {
+			if x.Documents[i].Refused = !s.explainDocument(x, p, c.artifact, req, c.carried); x.Documents[i].Refused {
+				continue // no gate will ever see it
+			}
 			made := s.asAttested(c.carried, p.SAN, c.artifact, in)
 			made.Run = p.Extensions.RunInvocationURI // as the certificate would say: documents of one run are judged together
 			in.Evidence = append(in.Evidence, made)
@@ -175,12 +179,12 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 }
 
 // explainDocument says whether policy would let the document be attested.
-func (s *Service) explainDocument(x *Explanation, p Principal, a oci.Artifact, req Request, d carried) {
-	req.Action, req.PredicateType = ActionAttest, d.permitted()
+func (s *Service) explainDocument(x *Explanation, p Principal, a oci.Artifact, req Request, d carried) bool {
+	req.Action, req.PredicateType, req.vex = ActionAttest, d.permitted(), d.isVEX()
 	decision := s.cfg.Policy.Decide(s.policyInput(p, a, req))
 	refusal := decision.Refusal()
 	if refusal == nil {
-		return
+		return true
 	}
 	x.Allowed = false
 	var refused *Refused
@@ -188,6 +192,7 @@ func (s *Service) explainDocument(x *Explanation, p Principal, a oci.Artifact, r
 		x.Reasons = append(x.Reasons, refused.Reasons...)
 	}
 	x.Checks = append(x.Checks, decision.Checks...)
+	return false
 }
 
 // asAttested is the document that a statement made now would be.

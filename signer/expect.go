@@ -55,6 +55,7 @@ func (s *Service) unexpected(p Principal, a oci.Artifact, req Request) error {
 	for _, d := range req.Documents {
 		// The index is what its images are asked for by, and their kind is another.
 		in.Kind = kindAbout(a, cmp.Or(d.Platform, req.Platform))
+		in.VEX = d.Kind == attest.EvidenceVEX
 		for _, t := range typesOf([]Document{d}) {
 			in.PredicateType = t
 			decision := s.cfg.Policy.Decide(in)

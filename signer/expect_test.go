@@ -34,6 +34,7 @@ func TestHopelessDocuments(t *testing.T) {
 			},
 		} {
 			w := newDocuments(t)
+			w.policy = strings.Replace(documentsPolicy, "predicateTypes: [", "predicateTypes: [https://cyclonedx.org/bom, ", 1) // which is no VEX
 			s := w.start()
 			asked := false
 			w.before = func(port string) { asked = asked || port == "registry" }

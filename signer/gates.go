@@ -62,8 +62,8 @@ func (g Gathered) release() {
 }
 
 // decide asks the policy. An error means that the evidence was no good or could
-// not be had.
-func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req Request) (policy.Decision, error) {
+// not be had. What became of the request's documents is added to attested.
+func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req Request, attested *[]AttestedDocument) (policy.Decision, error) {
 	in := s.policyInput(p, a, req)
 	if req.Action != ActionSign {
 		return s.cfg.Policy.Decide(in), nil
@@ -76,9 +76,11 @@ func (s *Service) decide(ctx context.Context, p Principal, a oci.Artifact, req R
 	if err != nil {
 		return policy.Decision{}, err
 	}
-	if _, err := s.attestAll(ctx, p, req, charges); err != nil {
+	receipts, err := s.attestAll(ctx, p, req, charges)
+	if err != nil {
 		return policy.Decision{}, err
 	}
+	*attested = attestedDocuments(charges, receipts)
 	if !needs.Evidence {
 		if req.Claimed.any() {
 			return policy.Decision{}, errNoProvenance

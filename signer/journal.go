@@ -98,6 +98,8 @@ type Receipt struct {
 	// Tags are the layers under the legacy tag.
 	Tags     []AttachedTag `json:"tags,omitempty"`
 	SignedAt time.Time     `json:"signedAt"`
+	// Documents is set in answers only: see attested.go.
+	Documents []AttestedDocument `json:"documents,omitempty" doc:"what became of the documents of this request"`
 }
 
 // AttachedTag is a layer under a legacy tag, and its place in the log.

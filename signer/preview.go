@@ -13,11 +13,16 @@ import (
 type Preview struct {
 	// Permitted is the predicate type that a rule has to allow.
 	Permitted string
+	// VEX: the rule has to allow OpenVEX, too.
+	VEX bool
 	// PredicateType and Predicate are those of the statement, and Evidence is what
 	// policy reads in it.
 	PredicateType string
 	Predicate     []byte
 	Evidence      attest.Evidence
+	// File is what the document itself says: its places are those of the file, not
+	// of the predicate that it is wrapped in.
+	File attest.Evidence
 }
 
 // PreviewDocument reads a document as Sign would, for whoever tries a policy
@@ -33,7 +38,7 @@ func PreviewDocument(d Document) (Preview, error) {
 	if err != nil {
 		return Preview{}, fmt.Errorf("%w: %s: %w", ErrBadRequest, c.name, err)
 	}
-	return Preview{Permitted: c.permitted(), PredicateType: c.PredicateType, Predicate: c.Predicate, Evidence: ev}, nil
+	return Preview{Permitted: c.permitted(), VEX: c.isVEX(), PredicateType: c.PredicateType, Predicate: c.Predicate, Evidence: ev, File: c.Evidence}, nil
 }
 
 // ErrClaimsLost says that what a job claims of its build would be lost.

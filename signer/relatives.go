@@ -37,9 +37,21 @@ func (s *Service) isAbout(ctx context.Context, a, subject oci.Artifact, ev attes
 		return nil, fmt.Errorf("look up what a document is about: %w", err)
 	}
 	if err := ev.About(append([]attest.Digest{subject.Digest}, kin...)...); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		return nil, fmt.Errorf("%w: %w (hint: %s)", ErrBadRequest, err, HintOtherArtifact(ev, subject.Digest))
 	}
 	return kin, nil
+}
+
+// HintOtherArtifact says to whoever brings a document about another artifact what to do.
+func HintOtherArtifact(ev attest.Evidence, digest attest.Digest) string {
+	do := "scan"
+	switch {
+	case ev.SBOM != nil:
+		do = "make the SBOM of"
+	case ev.Check != nil:
+		do = "check"
+	}
+	return fmt.Sprintf("%s %s, the digest that the request is about", do, digest)
 }
 
 // evidenceIn is what a predicate says that somebody wrote. One that cannot be read

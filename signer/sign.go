@@ -111,7 +111,8 @@ func (s *Service) carryOut(ctx context.Context, ev AuditEvent, principal Princip
 	// 3. May they? For a signature this looks at evidence: what came along is
 	// attested first, so that only logged statements count (see gates.go). Only
 	// a Grant goes on, and it is good for one signature.
-	decision, err := s.decide(ctx, principal, artifact, req)
+	var attested []AttestedDocument
+	decision, err := s.decide(ctx, principal, artifact, req, &attested)
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageEvidence, err)
 	}
@@ -141,12 +142,15 @@ func (s *Service) carryOut(ctx context.Context, ev AuditEvent, principal Princip
 	}
 	defer hold.unlock()
 	if receipt := hold.left(principal.TokenID); receipt != nil {
-		return *receipt, nil
+		answer := *receipt
+		answer.Documents = attested
+		return answer, nil
 	}
 	receipt, err := s.serve(ctx, key, ev, grant, d, principal, artifact)
 	if err == nil {
 		hold.leaveReceipt(principal.TokenID, receipt)
 	}
+	receipt.Documents = attested
 	return receipt, err
 }
 

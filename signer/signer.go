@@ -69,6 +69,8 @@ type Request struct {
 	Platform string
 	// Claimed goes into the service's own provenance, marked as what it is.
 	Claimed Claimed
+	// vex says that gates read the statement as VEX.
+	vex bool
 	// own says that the statement is the service's own, made from the claims.
 	own bool
 	// Origin tells the audit record where the request came from.

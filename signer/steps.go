@@ -39,7 +39,7 @@ func (s *Service) policyInput(p Principal, a oci.Artifact, req Request) policy.I
 		Action: string(req.Action), Identity: p.Identity, Provider: p.Provider, Issuer: p.Issuer,
 		Subject: p.Subject, SAN: p.SAN, Claims: p.Claims,
 		Repository: a.Repository, Tag: a.Tag, Digest: string(a.Digest), MediaType: a.MediaType, Kind: string(a.Kind),
-		PredicateType: req.PredicateType, Own: req.own, Now: s.cfg.Clock(),
+		PredicateType: req.PredicateType, VEX: req.vex, Own: req.own, Now: s.cfg.Clock(),
 	}
 }
 

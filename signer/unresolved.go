@@ -5,10 +5,12 @@ package signer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/policy"
 )
 
@@ -109,6 +111,7 @@ func (s *Service) hopeless(p Principal, req Request) (*policy.Refusal, error) {
 	// Documents, whose types are not known before they are read: one that may be
 	// attested is enough.
 	var refusal *policy.Refusal
+	in.VEX = !slices.ContainsFunc(req.Documents, func(d Document) bool { return d.Kind != attest.EvidenceVEX })
 	for _, t := range typesOf(req.Documents) {
 		in.PredicateType = t
 		if refusal = s.cfg.Policy.RefuseUnresolved(in); refusal == nil {

@@ -241,7 +241,7 @@ func warnAboutIdentities(ctx context.Context, logger *slog.Logger, p *policy.Sig
 	}
 	for _, name := range p.Identities() {
 		if !slices.Contains(configured, name) {
-			logger.WarnContext(ctx, "the signing policy has rules for an identity source that is not configured", "identity", name)
+			logger.WarnContext(ctx, "the signing policy has rules for an identity source that is not configured: they never hold", "identity", name)
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (p problem) words() string {
 	case p.Type == "" && len(lines) > 0:
 		return p.Detail + ":" + indented(lines)
 	case len(p.Checks) > 0:
-		return "refused:" + indented(lines) + "\nchecks:" + indented(checkLines(p.Checks))
+		return "refused:" + indented(lines) + "\nchecks:" + indented(checkLines(p.Checks, lines))
 	case len(lines) > 1:
 		return "refused:" + indented(lines)
 	default:

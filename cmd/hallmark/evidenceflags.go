@@ -5,11 +5,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -128,17 +130,28 @@ func nameOf(path string) string {
 	return filepath.Base(path)
 }
 
-// asMember returns a document as it goes into the request: JSON as it is,
-// another format as a text. What it says is for the service to judge; that it
-// can be read at all is said here, where the file is.
+// errNoText says that a document cannot go into JSON byte for byte.
+var errNoText = errors.New("not a text in UTF-8")
+
+// asMember returns a document as it goes into the request: JSON as it is, and as
+// a text what is no JSON or has white space around it, which no member keeps: the
+// last newline belongs to the file, and to its digest. What it says is for the
+// service to judge; that it can be read at all is said here, where the file is.
 func (d evidenceFile) asMember(raw []byte) ([]byte, error) {
 	if _, err := attest.ReadDocumentAs(d.kind, d.name, raw); err != nil {
 		return nil, usage("%w", err)
 	}
-	if json.Valid(raw) {
+	switch {
+	case !utf8.Valid(raw):
+		return nil, errNoText
+	case json.Valid(raw) && len(bytes.Trim(raw, " \t\r\n")) == len(raw):
 		return raw, nil
 	}
-	return json.Marshal(string(raw))
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(string(raw))
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
 }
 
 // dryRun asks the service for the decision.
@@ -153,7 +166,7 @@ func (f *signFlags) dryRun(cmd *cobra.Command, env environment, body []byte) err
 // explain prints a decision that was not carried out, as v or in words. What
 // would be refused is "no".
 func explain(env environment, format string, x signer.Explanation, v any) error {
-	return explainWith(env, format, x, v, func(w io.Writer) { printExplanation(w, x) })
+	return explainWith(env, format, x, v, func(w io.Writer) { printExplanation(w, x, "signed") })
 }
 
 func explainWith(env environment, format string, x signer.Explanation, v any, text func(io.Writer)) error {
@@ -166,10 +179,11 @@ func explainWith(env environment, format string, x signer.Explanation, v any, te
 	return nil
 }
 
-func printExplanation(w io.Writer, x signer.Explanation) {
+// done is what would be done with what is allowed: signed, attested.
+func printExplanation(w io.Writer, x signer.Explanation, done string) {
 	verdict := "would be refused"
 	if x.Allowed {
-		verdict = "would be signed"
+		verdict = "would be " + done
 	}
 	_, _ = fmt.Fprintf(w, "%s\t%s\n", verdict, x.Image)
 	_, _ = fmt.Fprintf(w, "identity\t%s\n", x.Identity)
@@ -177,6 +191,7 @@ func printExplanation(w io.Writer, x signer.Explanation) {
 		_, _ = fmt.Fprintf(w, "granted by\t%s\n", x.Rule)
 	}
 	_, _ = fmt.Fprintf(w, "policy\t%s\n", x.PolicyDigest)
+	printDocuments(w, "would attest", x.Documents)
 	checks, others := ofThisSource(x.Checks)
 	for _, c := range checks {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", passed(c), c.Rule, c.Name, oneLine(c.Detail))
@@ -205,11 +220,17 @@ func ofThisSource(checks []policy.Check) (mine []policy.Check, others []string) 
 	return mine, others
 }
 
-// checkLines says checks to a person.
-func checkLines(checks []policy.Check) []string {
+// checkLines says checks to a person. Details that the reasons have said are not said twice.
+func checkLines(checks []policy.Check, reasons []string) []string {
 	var lines []string
 	for _, c := range checks {
-		lines = append(lines, strings.TrimSuffix(passed(c)+" "+c.Name+": "+c.Detail, ": "))
+		detail := c.Detail
+		if !c.Passed && slices.ContainsFunc(reasons, func(r string) bool {
+			return detail != "" && strings.HasSuffix(r, ": "+detail) && strings.Contains(r, c.Name)
+		}) {
+			detail = "see above"
+		}
+		lines = append(lines, strings.TrimSuffix(passed(c)+" "+c.Name+": "+detail, ": "))
 	}
 	return lines
 }

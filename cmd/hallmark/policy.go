@@ -201,7 +201,18 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 		return policy.Input{}, usage("whose claims are these? No CI identity follows from them (hint: claims of a whole token, such as job_workflow_ref of GitHub; for a CI that only the server's configuration describes, --san URI)")
 	}
 	in.Identity, err = f.source(p, provider)
+	if err == nil && f.identity == "" {
+		_, _ = fmt.Fprintf(env.stderr, "hallmark: identity source assumed: %s\n", assumed(in.Identity, provider))
+	}
 	return in, err
+}
+
+// assumed says which source, and that a service may have none of that name: rules for one that is not configured never hold.
+func assumed(identity, provider string) string {
+	if provider == "" || identity == provider {
+		return program.Printable(identity)
+	}
+	return fmt.Sprintf("%s, for a token of %s (hint: rules for a source that the service's configuration does not name never hold; --identity NAME)", program.Printable(identity), provider)
 }
 
 // source is the identity source whose rules are asked.

@@ -134,18 +134,20 @@ func (f *policyTest) hand(env environment, p *policy.SigningPolicy, in policy.In
 		made := f.asAttested(in, read, image.digest, number)
 		shown := shownDocument(file.name, read.Evidence.Format, image, made)
 		shown.Attestable = true
-		for _, reason := range h.permit(p, in, file.name, read.Permitted, image) {
+		for _, reason := range h.permit(p, in, file.name, read, image) {
 			shown.Attestable = false
 			h.reasons = append(h.reasons, reason)
 		}
-		h.shown, h.evidence = append(h.shown, shown), append(h.evidence, made)
+		if h.shown = append(h.shown, shown); shown.Attestable { // what is never attested no gate sees
+			h.evidence = append(h.evidence, made)
+		}
 	}
 	return nil
 }
 
 // permit says why the policy would not let the job attest a document.
-func (h *handed) permit(p *policy.SigningPolicy, in policy.Input, name, predicateType string, about testedImage) []string {
-	in.Action, in.PredicateType, in.Digest, in.Evidence = policy.ActionAttest, predicateType, about.digest, nil
+func (h *handed) permit(p *policy.SigningPolicy, in policy.Input, name string, read signer.Preview, about testedImage) []string {
+	in.Action, in.PredicateType, in.VEX, in.Digest, in.Evidence = policy.ActionAttest, read.Permitted, read.VEX, about.digest, nil
 	if about.platform != "" {
 		in.Kind = policy.KindImage
 	}
@@ -184,22 +186,7 @@ func (f *policyTest) handBundle(env environment, in policy.Input, h *handed, fil
 }
 
 func shownDocument(name, format string, about testedImage, d policy.Document) testedDocument {
-	return testedDocument{Name: name, Kind: d.Kind, Format: format, About: about.digest, Platform: about.platform, Says: saysOf(d), Problem: d.Problem}
-}
-
-// saysOf counts what is in a document.
-func saysOf(d policy.Document) string {
-	switch {
-	case d.SBOM != nil:
-		return fmt.Sprintf("%s %s, %s", d.SBOM.Format, d.SBOM.Version, plural(d.SBOM.Packages, "package"))
-	case d.Scan != nil:
-		return fmt.Sprintf("by %s, %s", d.Scan.Tool, plural(len(d.Scan.Findings), "finding"))
-	case d.Test != nil:
-		return fmt.Sprintf("%s, %d passed, %d failed", d.Test.Result, d.Test.Passed, d.Test.Failed)
-	case d.VEX != nil:
-		return plural(len(d.VEX), "statement")
-	}
-	return ""
+	return testedDocument{Name: name, Kind: d.Kind, Format: format, About: about.digest, Platform: about.platform, Says: d.Says(), Problem: d.Problem}
 }
 
 // plural says how many there are.
@@ -222,6 +209,9 @@ func (f *policyTest) asAttested(in policy.Input, read signer.Preview, digest str
 		At: in.Now, LogIndex: number, Run: testOrigin + "/run",
 	}
 	document.Fill(&d, read.Evidence)
+	if err := read.File.About(attest.Digest(digest)); err != nil {
+		d.Problem = fmt.Sprintf("%v (hint: %s)", err, signer.HintOtherArtifact(read.File, attest.Digest(digest)))
+	}
 	return d
 }
 

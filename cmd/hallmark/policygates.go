@@ -29,6 +29,13 @@ type gateAnswer struct {
 	Name   string `json:"name"`
 	Passed bool   `json:"passed"`
 	Detail string `json:"detail,omitempty"`
+	// Insufficient: what is missing is not evidence, but better evidence.
+	Insufficient bool `json:"insufficient,omitempty"`
+}
+
+// isThere reports whether a failed check of evidence saw a document for all that it asks for, none of which is good enough.
+func isThere(detail string) bool {
+	return !strings.HasPrefix(detail, "none (") && !strings.Contains(detail, ": none (") && !strings.HasPrefix(detail, "the index ")
 }
 
 // evidenceCheck begins the names of checks of evidence.
@@ -48,7 +55,7 @@ func gatesOf(checks []policy.Check) []testedGate {
 		case !isEvidence && (last < 0 || gates[last].Rule != c.Rule):
 			continue
 		}
-		g, answer := &gates[last], gateAnswer{kind, c.Passed, c.Detail}
+		g, answer := &gates[last], gateAnswer{Name: kind, Passed: c.Passed, Detail: c.Detail, Insufficient: isEvidence && !c.Passed && isThere(c.Detail)}
 		g.Passed = g.Passed && c.Passed
 		switch {
 		case !isEvidence:
@@ -77,7 +84,11 @@ func (f *policyTest) print(env environment, x signer.Explanation, documents []te
 		before.Checks = slices.DeleteFunc(slices.Clone(x.Checks), func(c policy.Check) bool {
 			return slices.ContainsFunc(tested.Gates, func(g testedGate) bool { return g.Rule == c.Rule && g.has(c) })
 		})
-		printExplanation(w, before)
+		done := "signed"
+		if f.predicateType != "" {
+			done = "attested"
+		}
+		printExplanation(w, before, done)
 		for _, d := range documents {
 			said := "could be attested"
 			switch {
@@ -111,7 +122,7 @@ func (g testedGate) print(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "  counts\t%s\t%s\n", a.Name, oneLine(a.Detail))
 	}
 	for _, a := range g.Missing {
-		_, _ = fmt.Fprintf(w, "  missing\t%s\t%s\n", a.Name, oneLine(a.Detail))
+		_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\n", map[bool]string{true: "does not do", false: "missing"}[a.Insufficient], a.Name, oneLine(a.Detail))
 	}
 	for _, a := range g.Conditions {
 		_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\n", map[bool]string{true: "holds", false: "fails"}[a.Passed], a.Name, oneLine(a.Detail))

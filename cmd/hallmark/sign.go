@@ -3,11 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -61,6 +63,9 @@ func signCommand(env environment) *cobra.Command {
 			return flags.signParts(cmd, env, evidence, image, documents)
 		}
 		body, err := evidence.body(env, image, documents)
+		if errors.Is(err, errNoText) {
+			return flags.signParts(cmd, env, evidence, image, documents)
+		}
 		if err != nil {
 			return err
 		}
@@ -225,6 +230,9 @@ func printReceipt(w io.Writer, r signer.Receipt) {
 		verb = "attested"
 	}
 	_, _ = fmt.Fprintf(w, "%s\t%s\n", verb, r.Image)
+	if r.Action == signer.ActionAttest {
+		printDocuments(w, "document", r.Documents)
+	}
 	if r.Identity != "" {
 		_, _ = fmt.Fprintf(w, "identity\t%s\n", r.Identity)
 		_, _ = fmt.Fprintf(w, "issuer\t%s\n", r.Issuer)
@@ -239,6 +247,25 @@ func printReceipt(w io.Writer, r signer.Receipt) {
 		_, _ = fmt.Fprintf(w, "tag\t%s\n", r.Tags[0].Tag)
 	}
 	_, _ = fmt.Fprintf(w, "granted by\t%s\n", r.Rule)
+	if r.Action != signer.ActionAttest {
+		printDocuments(w, "attested", r.Documents)
+	}
+}
+
+// printDocuments says what became of documents.
+func printDocuments(w io.Writer, what string, documents []signer.AttestedDocument) {
+	for _, d := range documents {
+		said := strings.TrimSpace(cmp.Or(d.Kind, d.PredicateType) + " " + d.Summary)
+		verb := what
+		if d.Refused {
+			verb = "would not attest"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\tabout %s", verb, program.Printable(d.Name), program.Printable(said), program.Printable(cmp.Or(d.Platform, string(d.Subject))))
+		if d.LogIndex != nil {
+			_, _ = fmt.Fprintf(w, "\tlog entry %d", *d.LogIndex)
+		}
+		_, _ = fmt.Fprintln(w)
+	}
 }
 
 // readBounded reads a file, or stdin for "-".

@@ -40,7 +40,7 @@ type evidenceBody struct {
 	Name     string `json:"name,omitempty" doc:"For messages, such as a file's name"`
 	Kind     string `json:"kind,omitempty" doc:"What it has to be: sbom, scan, vex, test, … or a format; a document of another kind is refused"`
 	Platform string `json:"platform,omitempty" doc:"What of an index this document is about, in place of the request's platform: index, all, a platform, or the digest of one of its images"`
-	Document any    `json:"document" doc:"JSON document as the tool wrote it, embedded byte for byte; or a text with a document in another format (JUnit XML)"`
+	Document any    `json:"document" doc:"JSON document as the tool wrote it; or a text with a document in any format, byte for byte. White space around a JSON value is not part of it, so that a file which ends in a newline has another digest: send it as a text, or in parts"`
 }
 
 // signOutput holds a receipt, or the explanation of a dry run.
