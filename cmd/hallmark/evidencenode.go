@@ -69,6 +69,7 @@ type attached struct {
 	predicate   []byte
 	certificate *x509.Certificate
 	signature   []byte
+	key         *verifier.Key // that it was made by, and not by a certificate
 	layers      []oci.Layer
 }
 
@@ -144,7 +145,7 @@ func (g *gatherer) byKey(ctx context.Context, artifact oci.Artifact, a attached)
 		}
 		e := d.Evidence[0]
 		a.Verified, a.Problem, a.PredicateType, a.Signer, a.SignedAt = true, "", e.PredicateType, "key "+e.Signer, e.SignedAt
-		a.LogIndex, a.LogID = &e.LogIndex, e.LogID
+		a.LogIndex, a.LogID, a.key = &e.LogIndex, e.LogID, &key
 		parsed, err := attest.ParseBundle(a.bundle)
 		if err != nil {
 			break
@@ -246,8 +247,9 @@ func filesOf(predicate []byte) []namedFile {
 // legacy is what lies under a legacy tag, held against the bundles that were
 // verified. A signature there is over another document, made with the same key:
 // the certificate of a verified bundle proves it. An attestation there is the
-// same signature.
-func legacy(artifact oci.Artifact, tag oci.LegacyTag, known []attached) []attached {
+// same signature. A layer that a key has made is held against the keys that were
+// given, as a bundle is.
+func (g *gatherer) legacy(artifact oci.Artifact, tag oci.LegacyTag, known []attached) []attached {
 	origin := "tag " + tag.Tag
 	if tag.Err != nil {
 		return []attached{{What: isUnknown, Origin: origin, Problem: oneLine(tag.Err.Error())}}
@@ -264,9 +266,47 @@ func legacy(artifact oci.Artifact, tag oci.LegacyTag, known []attached) []attach
 				break
 			}
 		}
+		if !a.Verified && len(l.Certificate) == 0 {
+			g.layerByKey(artifact.Digest, l, known, &a)
+		}
 		all = append(all, a)
 	}
 	return all
+}
+
+// layerByKey tries the keys that were given on a layer without a certificate.
+func (g *gatherer) layerByKey(digest attest.Digest, l oci.TagLayer, known []attached, a *attached) {
+	a.Problem = "signed with a key and not with a certificate (hint: --key FILE, from `hallmark keys public`)"
+	for _, key := range g.keys {
+		var err error
+		var st attest.Statement
+		if l.Signature == nil {
+			st, err = g.crypto.LegacyAttestationByKey(digest, l.Bytes, key)
+		} else {
+			err = g.crypto.LegacySignatureByKey(digest, l.Bytes, l.Signature, key)
+		}
+		var refusal *verifier.Refusal
+		if errors.As(err, &refusal) && refusal.Reason == verifier.ReasonRevoked {
+			a.Problem = oneLine(err.Error())
+			return
+		}
+		if err != nil {
+			a.Problem = "signed with a key, and by none of those that were given"
+			continue
+		}
+		a.Verified, a.Problem, a.Signer = true, "", "key "+key.Hint()
+		if a.What == isAttestation {
+			a.PredicateType = st.PredicateType
+			return
+		}
+		for i := range known { // made in one go with the key's bundle
+			if k := &known[i]; k.Verified && k.What == isSignature && k.key != nil && k.key.Hint() == key.Hint() {
+				a.PredicateType, a.SignedAt = k.PredicateType, k.SignedAt
+				break
+			}
+		}
+		return
+	}
 }
 
 func (a *attached) provesLayer(digest attest.Digest, l oci.TagLayer) bool {

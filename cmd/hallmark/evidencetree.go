@@ -253,7 +253,7 @@ func (g *gatherer) subject(ctx context.Context, artifact oci.Artifact) (subjectT
 		}
 	}
 	for _, tag := range tags {
-		t.Attached = append(t.Attached, legacy(artifact, tag, t.Attached)...)
+		t.Attached = append(t.Attached, g.legacy(artifact, tag, t.Attached)...)
 	}
 	t.settle(g.now)
 	return t, nil
