@@ -35,12 +35,13 @@ const (
 // emptyConfig is the config of what is no image, and says nothing.
 const emptyConfig = "application/vnd.oci.empty.v1+json"
 
-// attached is one thing beside a digest. What follows Verified is proven if
-// Verified is true, and absent otherwise.
+// attached is one thing beside a digest. What follows Problem is proven if Verified
+// or Revoked is true, and absent otherwise.
 type attached struct {
 	What     string `json:"what"`
 	Origin   string `json:"origin"`
 	Verified bool   `json:"verified"`
+	Revoked  bool   `json:"revoked,omitempty"` // it would verify: Problem says what was revoked
 	Problem  string `json:"problem,omitempty"` // why not, or why it counts for nothing
 
 	PredicateType string         `json:"predicateType,omitempty"`
@@ -115,6 +116,9 @@ func (g *gatherer) verified(ctx context.Context, artifact oci.Artifact, bundle [
 	if errors.As(err, &refusal) && refusal.Reason == verifier.ReasonKeyMode {
 		return g.byKey(ctx, artifact, a)
 	}
+	if refusal != nil && refusal.Reason == verifier.ReasonRevoked && g.unrevoked != nil {
+		return g.revoked(ctx, artifact, bundle, refusal)
+	}
 	if err != nil {
 		a.Problem = oneLine(err.Error())
 		return a
@@ -129,6 +133,15 @@ func (g *gatherer) verified(ctx context.Context, artifact oci.Artifact, bundle [
 	return a
 }
 
+// revoked says what a bundle was, as if nothing were revoked; it counts for nothing.
+func (g *gatherer) revoked(ctx context.Context, artifact oci.Artifact, bundle []byte, why *verifier.Refusal) attached {
+	before := *g
+	before.crypto, before.unrevoked = g.unrevoked, nil
+	a := before.verified(ctx, artifact, bundle)
+	a.Revoked, a.Verified, a.evidence, a.Problem = a.Verified, false, nil, oneLine(why.Error())
+	return a
+}
+
 // byKey tries the keys that were given.
 func (g *gatherer) byKey(ctx context.Context, artifact oci.Artifact, a attached) attached {
 	a.Problem = "signed with a key and not with a certificate (hint: --key FILE, from `hallmark keys public`)"
@@ -139,6 +152,13 @@ func (g *gatherer) byKey(ctx context.Context, artifact oci.Artifact, a attached)
 	}
 	for _, key := range g.keys {
 		d, err := g.crypto.VerifyBundleWithKey(ctx, blob, verifier.Evidence{Bundle: a.bundle}, key)
+		if err == nil && len(d.Evidence) == 1 && d.Evidence[0].Reason == verifier.ReasonRevoked && g.unrevoked != nil {
+			one := *g
+			one.keys = []verifier.Key{key}
+			if was := one.revoked(ctx, artifact, a.bundle, &verifier.Refusal{Reason: verifier.ReasonRevoked, Detail: d.Evidence[0].Detail}); was.Revoked {
+				return was
+			}
+		}
 		if err != nil || len(d.Evidence) != 1 || !d.Allowed() {
 			a.Problem = "signed with a key, and by none of those that were given"
 			continue
@@ -261,12 +281,16 @@ func (g *gatherer) legacy(artifact oci.Artifact, tag oci.LegacyTag, known []atta
 			a.What, a.PredicateType = isAttestation, l.PredicateType
 		}
 		for i := range known {
-			if k := &known[i]; k.Verified && k.provesLayer(artifact.Digest, l) {
-				a.Verified, a.Problem, a.Signer, a.Issuer, a.SignedAt, a.PredicateType, a.Kind = true, "", k.Signer, k.Issuer, k.SignedAt, k.PredicateType, k.Kind
+			if k := &known[i]; (k.Verified || k.Revoked) && k.provesLayer(artifact.Digest, l) {
+				a.Verified, a.Revoked, a.Problem = k.Verified, k.Revoked, ""
+				if k.Revoked {
+					a.Problem = k.Problem
+				}
+				a.Signer, a.Issuer, a.SignedAt, a.PredicateType, a.Kind = k.Signer, k.Issuer, k.SignedAt, k.PredicateType, k.Kind
 				break
 			}
 		}
-		if !a.Verified && len(l.Certificate) == 0 {
+		if !a.Verified && !a.Revoked && len(l.Certificate) == 0 {
 			g.layerByKey(artifact.Digest, l, known, &a)
 		}
 		all = append(all, a)
@@ -288,7 +312,7 @@ func (g *gatherer) layerByKey(digest attest.Digest, l oci.TagLayer, known []atta
 		var refusal *verifier.Refusal
 		if errors.As(err, &refusal) && refusal.Reason == verifier.ReasonRevoked {
 			a.Problem = oneLine(err.Error())
-			return
+			continue
 		}
 		if err != nil {
 			a.Problem = "signed with a key, and by none of those that were given"

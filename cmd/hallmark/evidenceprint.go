@@ -79,10 +79,13 @@ func (a *attached) lines(now time.Time) []string {
 		head += ": " + strings.Join(facts, ", ")
 	}
 	lines := []string{head}
-	if !a.Verified && a.claims() {
+	switch {
+	case a.Revoked:
+		lines[0] = "REVOKED " + head
+	case !a.Verified && a.claims():
 		lines[0] = "NOT VERIFIED " + head
 	}
-	if a.Verified {
+	if a.Verified || a.Revoked {
 		lines = append(lines, "by "+a.who(), "at "+a.when(now))
 	}
 	for _, d := range a.Documents {

@@ -230,7 +230,20 @@ func printDecision(w io.Writer, d verifier.Decision) {
 		verdict = "verified"
 	}
 	_, _ = fmt.Fprintf(w, "%s\t%s\n", verdict, d.Artifact)
+	revoked := map[string]int{}
 	for _, e := range d.Evidence {
+		if e.Reason == verifier.ReasonRevoked {
+			revoked[e.Detail]++
+		}
+	}
+	for _, e := range d.Evidence {
+		if n := revoked[e.Detail]; e.Reason == verifier.ReasonRevoked && n > 1 {
+			_, _ = fmt.Fprintf(w, "ignored\t%d bundles: %s\n", n, oneLine(e.Detail))
+			revoked[e.Detail] = 0
+			continue
+		} else if e.Reason == verifier.ReasonRevoked && n == 0 {
+			continue
+		}
 		if e.Verified {
 			_, _ = fmt.Fprintf(w, "%s\tby %s, log entry %d, %s\n", e.PredicateType, signerOf(e), e.LogIndex, timeOf(e))
 		} else {

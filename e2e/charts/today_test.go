@@ -30,7 +30,7 @@ func TestImagesOfToday(t *testing.T) {
 
 	// The tag leads elsewhere; that is signed, too; then it is revoked.
 	moved := l.PushSmall(t, "acme/app", "v1")
-	sign("a moved tag", "2", 1, app+" is not signed (this service has not signed it)")
+	sign("a moved tag", "2", 1, app+" is not signed (no signature of this service is attached to it)")
 	wantLab(t, "sign what it leads to", l.Hallmark(t, token, "sign", app), 0)
 	sign("a moved tag that is signed", "3", 0, "signed")
 	digest := moved[strings.LastIndex(moved, "@")+1:]
