@@ -133,7 +133,7 @@ func nameOf(path string) string {
 // can be read at all is said here, where the file is.
 func (d evidenceFile) asMember(raw []byte) ([]byte, error) {
 	if _, err := attest.ReadDocumentAs(d.kind, d.name, raw); err != nil {
-		return nil, usage("%w", err)
+		return nil, usage("%w", asWhat(err, d.kind, d.name, raw))
 	}
 	if json.Valid(raw) {
 		return raw, nil

@@ -229,6 +229,9 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest, relatives docume
 		for _, s := range d.VEX {
 			a.Counts[s.Status]++
 		}
+		if ev, err := attest.ReadEvidence(fact.PredicateType, fact.Predicate); err == nil && ev.VEX != nil && len(ev.VEX.Statements) > len(d.VEX) {
+			a.Problem = vexDropped(len(ev.VEX.Statements) - len(d.VEX))
+		}
 	case d.Scan != nil:
 		a.Tool, a.MadeAt, a.DatabaseAt = strings.TrimSpace(d.Scan.Tool+" "+d.Scan.Version), d.Scan.FinishedAt, d.Scan.DatabaseAt
 		a.Counts["findings"] = len(d.Scan.Findings)

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/internal/program"
+	"github.com/hallmark-dev/hallmark/signer"
 )
 
 // inspectFlags are those of `hallmark inspect`.
@@ -113,14 +115,34 @@ func (f *inspectFlags) inspect(env environment, path string) ([]inspected, error
 	}
 	d, err := attest.ReadFrom(name, f.kind, io.MultiReader(bytes.NewReader(head), r), attest.MaxStreamBytes)
 	if err != nil {
-		return nil, err
+		return nil, asWhat(err, f.kind, name, head)
 	}
 	one := inspected{
 		File: name, Format: d.Evidence.Format, MediaType: d.Original.MediaType, Digest: d.Original.Digest, Size: d.Original.Size,
 		AttestedAs: d.PredicateType, Secret: d.Original.Secret,
 	}
+	if d.Evidence.SBOM != nil && d.PredicateType == "" || d.Original.Size > signer.DefaultEmbed {
+		one.byReference(d)
+	}
 	one.fill(d.Evidence)
 	return []inspected{one}, nil
+}
+
+// asWhat says of a file that cannot be read as what it is said to be, that it is
+// something else.
+func asWhat(err error, kind, name string, file []byte) error {
+	if kind == "" || !errors.Is(err, attest.ErrEvidence) || len(file) > attest.MaxEvidenceBytes {
+		return err
+	}
+	is, other := attest.ReadDocument(name, file)
+	if other != nil || string(is.Evidence.Kind) == kind || is.Evidence.Format == kind {
+		return err
+	}
+	word := strings.ToUpper(string(is.Evidence.Kind))
+	if is.Evidence.Kind != attest.EvidenceVEX && is.Evidence.Kind != attest.EvidenceSBOM {
+		word = "of kind " + string(is.Evidence.Kind)
+	}
+	return &attest.FormatError{File: name, Format: is.Evidence.Format, Want: fmt.Sprintf("is %s (hint: --%s, or --type %s)", word, is.Evidence.Kind, is.Evidence.Kind)}
 }
 
 // fileError says in which file it was.
@@ -142,7 +164,7 @@ func inspectOpened(name string, file []byte, opened []attest.Opened) ([]inspecte
 		}
 		one := inspected{File: name, Format: ev.Format, Digest: attest.DigestOf(file), Size: int64(len(file)), AttestedAs: c.PredicateType}
 		one.Carried = &inspectedCarried{
-			In: c.In, Signatures: c.Signatures, Type: c.Type, PredicateType: c.PredicateType, SubjectCount: c.Count, Subjects: []inspectedSubject{}, Problem: c.Problem,
+			In: c.In, Signatures: c.Signatures, Type: c.Type, PredicateType: c.PredicateType, SubjectCount: c.Count, Subjects: []inspectedSubject{}, Problem: c.Problem, handIn: c.HandIn(),
 		}
 		if len(opened) > 1 {
 			one.Carried.Number = n + 1

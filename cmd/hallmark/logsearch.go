@@ -72,7 +72,7 @@ func logSearchCommand(env environment) *cobra.Command {
 			return err
 		}
 		if len(found) == 0 {
-			return no("nothing is found under these terms (hint: %s)", nothingFound(q.terms))
+			return no("nothing is found under these terms (hint: %s)", nothingFound(args))
 		}
 		return nil
 	}
@@ -88,18 +88,19 @@ func nothingFound(terms []string) string {
 		}
 	}
 	for _, term := range terms {
-		kind, value, _ := strings.Cut(term, ":")
+		kind, value, _ := strings.Cut(strings.TrimSpace(term), ":")
+		kind = strings.ToLower(kind)
 		first, _, _ := strings.Cut(value, "/")
 		switch {
 		case strings.ContainsAny(value, "*?"):
 			say("values are whole: * stands for nothing else here")
-		case kind == string(index.KindHash):
+		case kind == "hash", kind == "digest", strings.HasPrefix(kind, "sha"), value == "" && !strings.Contains(term, "@"):
 			say("the digest is that of the manifest, as the registry has it; of an index, its images have others")
-		case kind == string(index.KindImage) && !strings.ContainsAny(first, ".:") && first != "localhost":
+		case kind == "image" && !strings.ContainsAny(first, ".:") && first != "localhost":
 			say("image: names the registry, too, such as image:registry.example/" + value)
-		case kind == string(index.KindImage):
+		case kind == "image":
 			say("image: is registry and repository as they were when it was signed, without tag")
-		case kind == string(index.KindPublicKey):
+		case kind == "publickey", kind == "key":
 			say("publickey: is the SHA-256 of the DER SubjectPublicKeyInfo")
 		default:
 			say("values are whole and as certificates have them, such as repository:https://github.com/acme/app")
