@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,6 +72,9 @@ func (c *Config) openPGP(ctx context.Context, dir string, p place, password []by
 		return key, nil
 	}
 	key, err := keys.ReadEncryptedOpenPGP(p.keyIn(dir), password)
+	if errors.Is(err, fs.ErrNotExist) {
+		return key, c.missing(err, pin != nil)
+	}
 	if err != nil {
 		return key, err
 	}
