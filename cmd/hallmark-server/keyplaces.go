@@ -176,7 +176,10 @@ func (c *Config) openKey(ctx context.Context, dir string, p place, password []by
 // never been made, its public half says.
 func (c *Config) missing(err error, used bool) error {
 	if used {
-		return fmt.Errorf("%w (hint: it was in use, its public half is there: bring it back from the backup, or copy it from another replica; a new one is another key)", err)
+		return fmt.Errorf("%w (hint: it was in use, its public half is there, and every replica needs it: bring it back from the backup, or copy it from another replica)", err)
+	}
+	if !exists(c.path("keys")) {
+		return fmt.Errorf("%w (hint: hallmark-server init --dir %s makes the keys of a new deployment; those of another are in its backup)", err, c.dir)
 	}
 	return fmt.Errorf("%w (hint: hallmark-server keys create --dir %s makes those that the configuration asks for; the others are in the backup)", err, c.dir)
 }

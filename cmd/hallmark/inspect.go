@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -128,21 +127,17 @@ func (f *inspectFlags) inspect(env environment, path string) ([]inspected, error
 	return []inspected{one}, nil
 }
 
-// asWhat says of a file that cannot be read as what it is said to be, that it is
-// something else.
+// asWhat says of a file that cannot be read as what it is said to be that it is VEX:
+// it has the format of an SBOM, of which its reader misses everything.
 func asWhat(err error, kind, name string, file []byte) error {
 	if kind == "" || !errors.Is(err, attest.ErrEvidence) || len(file) > attest.MaxEvidenceBytes {
 		return err
 	}
 	is, other := attest.ReadDocument(name, file)
-	if other != nil || string(is.Evidence.Kind) == kind || is.Evidence.Format == kind {
+	if other != nil || is.Evidence.Kind != attest.EvidenceVEX || kind == string(attest.EvidenceVEX) || kind == is.Evidence.Format {
 		return err
 	}
-	word := strings.ToUpper(string(is.Evidence.Kind))
-	if is.Evidence.Kind != attest.EvidenceVEX && is.Evidence.Kind != attest.EvidenceSBOM {
-		word = "of kind " + string(is.Evidence.Kind)
-	}
-	return &attest.FormatError{File: name, Format: is.Evidence.Format, Want: fmt.Sprintf("is %s (hint: --%s, or --type %s)", word, is.Evidence.Kind, is.Evidence.Kind)}
+	return &attest.FormatError{File: name, Format: is.Evidence.Format, Want: "is VEX (hint: --vex, or --type vex)"}
 }
 
 // fileError says in which file it was.
