@@ -202,5 +202,5 @@ func registryError(verb, ref string, err error) error {
 		host, _, _ := strings.Cut(ref, "/")
 		return no("%s %s: the registry answers %d (hint: helm registry login %s, or docker login %s)", verb, ref, status.StatusCode, host, host)
 	}
-	return fmt.Errorf("%s %s: %w", verb, ref, err)
+	return notThere(fmt.Errorf("%s %s: %w", verb, ref, err), "the registry", "its name")
 }

@@ -155,6 +155,14 @@ func (c *client) do(req *http.Request, into any) error {
 	return nil
 }
 
+// notThere adds to an error what to look at if nobody listens where it was asked.
+func notThere(err error, what, setting string) error {
+	if err == nil || !strings.Contains(err.Error(), "connection refused") || strings.Contains(err.Error(), "(hint: ") {
+		return err
+	}
+	return fmt.Errorf("%w (hint: is %s running, and is %s right?)", err, what, setting)
+}
+
 // callError says what a person can look at if the service is not there.
 func callError(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {

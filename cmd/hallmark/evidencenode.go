@@ -234,15 +234,20 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest, relatives docume
 		}
 	case d.Scan != nil:
 		a.Tool, a.MadeAt, a.DatabaseAt = strings.TrimSpace(d.Scan.Tool+" "+d.Scan.Version), d.Scan.FinishedAt, d.Scan.DatabaseAt
-		a.Counts["findings"] = len(d.Scan.Findings)
+		if d.Scan.Nothing == "" { // otherwise none were found, and none were looked for
+			a.Counts["findings"] = len(d.Scan.Findings)
+		}
 		for i := range d.Scan.Findings {
 			a.Counts[d.Scan.Findings[i].Severity]++
 		}
 		if d.Scan.Nothing != "" {
-			a.Problem = "nothing was scanned: " + d.Scan.Nothing
+			a.Problem = nothingScanned + ": " + d.Scan.Nothing
 		}
 	}
 }
+
+// nothingScanned begins the problem of a scan that has looked at nothing.
+const nothingScanned = "nothing was scanned"
 
 // filesOf are the documents of a statement: those that it names by digest, and
 // the one that it holds, byte for byte.

@@ -68,6 +68,9 @@ func (a *attached) lines(now time.Time) []string {
 			facts = append(facts, f)
 		}
 	}
+	if strings.HasPrefix(a.Problem, nothingScanned) {
+		facts = append(facts, "NOTHING WAS SCANNED")
+	}
 	facts = append(facts, a.counts()...)
 	if a.Superseded {
 		facts = append(facts, "superseded by a newer one")

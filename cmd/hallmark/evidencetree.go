@@ -102,7 +102,7 @@ func (f *evidenceTree) run(cmd *cobra.Command, env environment, image string) er
 		if isNotFound(err) {
 			return no("%w", err)
 		}
-		return err
+		return notThere(err, "the registry", "the image's name")
 	}
 	var answer evidenceAnswer
 	if answer.subjectTree, err = g.tree(cmd.Context(), artifact); err != nil {

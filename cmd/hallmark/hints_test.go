@@ -33,6 +33,7 @@ func TestHints(t *testing.T) {
 	}))
 	defer keys.Close()
 	hint := base64.StdEncoding.EncodeToString(make([]byte, 32))
+	const publicGood = "../../verifier/testdata/public-good/trusted_root.json"
 	junit := writeTemp(t, "junit.xml", "<testsuite/>")
 	identity := []string{"--certificate-identity", "a", "--certificate-oidc-issuer", "b"}
 	verify := func(args ...string) []string {
@@ -45,6 +46,9 @@ func TestHints(t *testing.T) {
 		says string
 	}{
 		"no server":        {[]string{"keys", "list"}, map[string]string{"HALLMARK_URL": gone.URL}, exitUndecided, "connection refused (hint: is it running, and is HALLMARK_URL or --server right?)"},
+		"no registry":      {verify("--trusted-root", publicGood), nil, exitUndecided, "connection refused (hint: is the registry running, and is the image's name right?)"},
+		"nobody looked":    {verify("--trusted-root", publicGood), nil, exitUndecided, "revocations were not looked at: --trusted-root knows none (hint: --tuf-url instead of it, or --revocations FILE)"},
+		"nor by variable":  {verify(), map[string]string{"TRUSTED_ROOT": publicGood, "TUF_URL": other.URL}, exitUndecided, "revocations were not looked at: --trusted-root knows none (hint: unset TRUSTED_ROOT, or --tuf-url)"},
 		"another server":   {[]string{"keys", "list", "--server", other.URL}, nil, exitUndecided, other.URL + "/hallmark/v1/keys answered 404 Not Found (hint: is --server"},
 		"a key's name":     {[]string{"keys", "public", "relase", "--server", keys.URL}, nil, exitNo, `no key "relase" for signatures (hint: it has release)`},
 		"no next key":      {[]string{"keys", "public", "release", "--next", "--server", keys.URL}, nil, exitNo, "release has no next key for signatures"},

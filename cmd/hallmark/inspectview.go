@@ -274,7 +274,7 @@ func (i *inspected) print(w io.Writer) {
 		if c.Number > 0 {
 			number = fmt.Sprintf(" %d", c.Number)
 		}
-		line("carried in", "%s%s, %d signatures, not verified", c.In, number, c.Signatures)
+		line("carried in", "%s%s, %s, not verified", c.In, number, plural(c.Signatures, "signature"))
 		line("statement", "%s", c.Type)
 		line("predicate", "%s", c.PredicateType)
 		line("subjects", "%d", c.SubjectCount)

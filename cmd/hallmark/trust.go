@@ -144,7 +144,7 @@ func (f *trustFlags) fromTUF(ctx context.Context, env environment, url string) (
 	}
 	published, err := trust.FromTUF(ctx, trust.TUF{URL: url, Root: root, Cache: tufCache()})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, notThere(err, "the service", "TUF_URL or --tuf-url")
 	}
 	if published.Unreachable != nil {
 		_, _ = fmt.Fprintf(env.stderr, "hallmark: warning: %s; going on with what it said on %s\n",
