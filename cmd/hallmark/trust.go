@@ -57,7 +57,7 @@ func (a *ageValue) Set(s string) error {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		var n uint64
 		n, err = strconv.ParseUint(days, 10, 16)
-		age = time.Duration(n) * 24 * time.Hour //nolint:gosec // 16 bits
+		age = time.Duration(n) * 24 * time.Hour
 	}
 	if err != nil || age < 0 {
 		return errors.New("want a duration such as 24h or 7d")
