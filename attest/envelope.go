@@ -5,6 +5,7 @@ package attest
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strings"
 )
 
@@ -175,6 +176,13 @@ func (c *Opened) statement(raw []byte) error {
 		return nil
 	})
 	return err
+}
+
+// HandIn says why what is carried is no evidence as it is: only the service signs
+// statements that count, so it takes documents.
+func (c Opened) HandIn() string {
+	carrier := map[string]string{"statement": "a statement", "dsse envelope": "a DSSE envelope", "bundle": "a Sigstore bundle"}[c.In]
+	return fmt.Sprintf("is %s of %s; hand in the document inside it", carrier, keep(c.PredicateType))
 }
 
 // Read reads the predicate, with types that are looked at and not judged:

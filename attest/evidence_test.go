@@ -236,7 +236,7 @@ func TestUnreadableDocuments(t *testing.T) {
 		{"null", "report.json: $: want a JSON object or list"},
 		{`{}`, "$: not a document that is known here (hint: docs/EVIDENCE.md"},
 		{deep, "nested deeper than 64"},
-		{`{"spdxVersion": "SPDX-2.3", "spdxversion": "SPDX-2.2", "packages": []}`, "report.json: $.spdxversion (byte 41): unacceptable JSON: member \"spdxversion\" appears twice"},
+		{`{"spdxVersion": "SPDX-2.3", "spdxversion": "SPDX-2.2", "packages": []}`, "report.json: $.spdxversion (line 1, byte 41): unacceptable JSON: member \"spdxversion\" appears twice"},
 		{`{"SchemaVersion": 1, "ArtifactName": ""}`, "report.json: trivy: $.SchemaVersion: 1, want 2"},
 		{`{"SchemaVersion": 2, "ArtifactName": "", "Results": {}}`, "report.json: trivy: $.Results: found an object, want a list"},
 		{`{"SchemaVersion": 2, "ArtifactName": "", "CreatedAt": "yesterday", "Results": []}`, `trivy: $.CreatedAt: "yesterday" is not a time such as`},

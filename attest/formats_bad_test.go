@@ -46,7 +46,7 @@ func TestBadReports(t *testing.T) {
 		{"sbom", spdxDocument + "\n{}", "data after the document (hint: one document"},
 		{"", "<!-- a --><html><body>Sign in</body></html>", "xml: line 1: is a web page, want a document (hint: whoever downloaded it"},
 		{"", trivyReport + "\x00", "data after the document"},
-		{"", change(trivyReport, "openssl", "open\xffssl"), "$.Results[0].Vulnerabilities[0].PkgName (byte "},
+		{"", change(trivyReport, "openssl", "open\xffssl"), "$.Results[0].Vulnerabilities[0].PkgName (line 5, byte "},
 		{"", change(trivyReport, "openssl", "open\x00ssl"), "control character 0x00 in a string"},
 		{"", trivyReport[:len(trivyReport)/2], "unexpected end of the document"},
 		{"", change(trivyReport, `"SchemaVersion": 2`, `"SchemaVersion": 2, "Results": []`), `member "Results" appears twice`},

@@ -3,6 +3,7 @@
 package attest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -26,6 +27,8 @@ type jsonReader struct {
 	i   int // next byte of buf
 	// base is how much of the document was before buf.
 	base int64
+	// lines is how many lines ended in that.
+	lines int
 	// checked: the document has been read before, so that only its shape is
 	// looked at.
 	checked bool
@@ -84,6 +87,7 @@ func (r *jsonReader) fill() bool {
 	}
 	if r.i > 0 {
 		r.base += int64(r.i)
+		r.lines += bytes.Count(r.buf[:r.i], []byte("\n"))
 		r.buf = r.buf[:copy(r.buf[:cap(r.buf)], r.buf[r.i:])]
 		r.i = 0
 	}
@@ -143,7 +147,9 @@ func (r *jsonReader) place() string {
 				break
 			}
 		}
-		if name := string(r.names[f.name:end]); isPlainName(name) {
+		if name := string(r.names[f.name:end]); name == "" && n == len(r.frames)-1 {
+			break // an object in which no member was read yet
+		} else if isPlainName(name) {
 			s.WriteString("." + name)
 		} else {
 			s.WriteString("[" + quote(name) + "]")
@@ -157,7 +163,8 @@ func (r *jsonReader) fail(format string, args ...any) error {
 	if r.err != nil {
 		return r.err
 	}
-	place := fmt.Sprintf("%s (byte %d)", r.place(), r.offset())
+	line := 1 + r.lines + bytes.Count(r.buf[:min(r.i, len(r.buf))], []byte("\n"))
+	place := fmt.Sprintf("%s (line %d, byte %d)", r.place(), line, r.offset())
 	return &FormatError{Place: place, Want: ErrJSON.Error() + ": " + fmt.Sprintf(format, args...), cause: ErrJSON}
 }
 

@@ -67,6 +67,20 @@ func ReadDocumentAs(want, name string, file []byte) (Document, error) {
 	return d, nil
 }
 
+// AskedType is the predicate type that a policy is asked about: that which the
+// document has where its statement holds it. An SBOM that is no JSON is the same
+// to a policy as one that is.
+func (d Document) AskedType() string {
+	switch sbom := d.Evidence.SBOM; {
+	case d.PredicateType != "" || sbom == nil:
+		return d.PredicateType
+	case sbom.Format == "SPDX":
+		return "https://spdx.dev/Document"
+	default:
+		return "https://cyclonedx.org/bom"
+	}
+}
+
 func otherKind(want string, ev Evidence) error {
 	return &FormatError{Format: ev.Format, Want: fmt.Sprintf("is a document of kind %s, not %s", ev.Kind, quote(want))}
 }
@@ -137,6 +151,9 @@ func recognise(top *document, file []byte) (Document, error) {
 	}
 	if len(others) > 0 {
 		return Document{}, otherKind(top.want, Evidence{Format: others[0].name, Kind: others[0].kind})
+	}
+	if c, ok, err := openEnvelope(file, top.members); ok && err == nil && !top.list {
+		return Document{}, unreadable("$", "%s", c.HandIn())
 	}
 	return Document{}, unreadable("$", "not a document that is known here (hint: docs/EVIDENCE.md lists Trivy, Grype, SARIF, SPDX, CycloneDX, OpenVEX, JUnit and others; "+
 		"--type says what a file is)")

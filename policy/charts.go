@@ -152,26 +152,48 @@ func (g *gate) insufficientImages(c *ChartImages) string {
 			" (hint: defaults that can be installed; or chartImages: {values: any} in the policy)"
 	}
 	var bad []string
-	advice := "sign the images before the chart"
+	var unsigned, revoked, unpinned bool
 	for _, image := range c.Images {
 		if image.Guessed && g.spec.ChartImages.WithoutGuesses {
 			continue
 		}
 		switch {
 		case image.Revoked != "":
-			bad = append(bad, shownBare(image.Reference)+" is revoked"+why(image.Revoked))
-			advice = "have the chart refer to others, and sign them before the chart"
+			bad = append(bad, shownBare(image.Reference)+" is revoked"+why(image.Revoked)+image.place())
+			revoked = true
 		case !image.Signed:
-			bad = append(bad, shownBare(image.Reference)+" is not signed"+why(image.Problem))
+			bad = append(bad, shownBare(image.Reference)+" is not signed"+why(image.Problem)+image.place())
+			unsigned = true
 		case g.spec.ChartImages.Pinned && !image.Pinned:
-			bad = append(bad, shownBare(image.Reference)+" is not named by its digest")
+			bad = append(bad, shownBare(image.Reference)+" is not named by its digest"+image.place())
+			unpinned = true
 		}
 	}
 	if len(bad) == 0 {
 		return ""
 	}
+	var advice []string
+	if revoked {
+		advice = append(advice, "have the chart refer to others, and sign them before the chart")
+	} else if unsigned {
+		advice = append(advice, "sign the images before the chart")
+	}
+	if unpinned {
+		advice = append(advice, "name images by digest in the chart, such as registry.example/app:1@sha256:…")
+	}
 	slices.Sort(bad)
-	return listed(bad, ", ") + "; " + advice
+	return listed(bad, ", ") + "; " + strings.Join(advice, "; ")
+}
+
+// place says where in the chart the image is, or nothing: what a template of a test or a hook refers to is not easily found.
+func (i ChartImage) place() string {
+	switch len(i.Places) {
+	case 0:
+		return ""
+	case 1:
+		return " at " + told(i.Places[0])
+	}
+	return fmt.Sprintf(" at %s and %s", told(i.Places[0]), count(len(i.Places)-1, "other place"))
 }
 
 // told repeats what somebody's template says: how it began and how it ended.

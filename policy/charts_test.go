@@ -91,6 +91,8 @@ func TestChartImages(t *testing.T) {
 	byTag := policy.ChartImage{Reference: "registry.example/acme/app:1", Signed: true}
 	unsigned := policy.ChartImage{Reference: "docker.io/library/nginx:1", Problem: "not in the central registry"}
 	revoked := policy.ChartImage{Reference: "registry.example/acme/old:1", Revoked: "on 2026-01-02: a hole", Problem: "it is revoked"}
+	tested := policy.ChartImage{Reference: "busybox:1", Problem: "elsewhere", Places: []string{"Pod/app-test spec.containers[0].image"}}
+	twice := policy.ChartImage{Reference: "busybox:1", Places: []string{"Pod/a", "Pod/b"}}
 	withoutDefaults := func(d *policy.Document) {
 		d.ChartImages.Renders[0].Failed, d.ChartImages.Renders[0].Problem = true, "say who"
 		d.ChartImages.Renders = append(d.ChartImages.Renders, policy.ChartRender{Values: "given", Digest: "sha256:00", Operation: "install", Manifests: 1})
@@ -105,7 +107,10 @@ func TestChartImages(t *testing.T) {
 		{"all signed", "{}", []policy.ChartImage{signed, byTag}, nil, ""},
 		{"no images", "{}", nil, nil, ""},
 		{"one unsigned", "{}", []policy.ChartImage{signed, unsigned}, nil, "docker.io/library/nginx:1 is not signed (not in the central registry); sign the images before the chart"},
-		{"by tag", "{pinned: true}", []policy.ChartImage{byTag}, nil, "registry.example/acme/app:1 is not named by its digest"},
+		{"by tag", "{pinned: true}", []policy.ChartImage{byTag}, nil, "registry.example/acme/app:1 is not named by its digest; name images by digest in the chart"},
+		{"both", "{pinned: true}", []policy.ChartImage{byTag, unsigned}, nil, "; sign the images before the chart; name images by digest in the chart"},
+		{"of a test pod", "{}", []policy.ChartImage{tested}, nil, "busybox:1 is not signed (elsewhere) at Pod/app-test spec.containers[0].image; sign"},
+		{"in two places", "{}", []policy.ChartImage{twice}, nil, "busybox:1 is not signed at Pod/a and 1 other place; sign"},
 		{"pinned", "{pinned: true}", []policy.ChartImage{signed}, nil, ""},
 		{"a guess", "{}", []policy.ChartImage{guess}, nil, "some/thing:1 is not signed"},
 		{"without guesses", "{withoutGuesses: true}", []policy.ChartImage{guess}, nil, ""},

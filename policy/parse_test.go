@@ -61,7 +61,7 @@ func TestSigningPolicyErrors(t *testing.T) {
 		{"list as text", replaced("name: one", "name: [one]"), "line 4: rules[0].name: must be a string"},
 		{"text as bool", replaced("predicateTypes: [https://spdx.dev/Document]", `anyPredicateType: "true"`), "line 9: rules[0].anyPredicateType: must be true or false"},
 		{"other version", replaced("v1alpha1", "v1"), "line 1: apiVersion: must be hallmark.dev/v1alpha1"},
-		{"other kind", replaced("SigningPolicy", "ImageTrustPolicy"), "line 2: kind: must be SigningPolicy"},
+		{"other kind", replaced("SigningPolicy", "ImageTrustPolicy"), "line 2: kind: is an ImageTrustPolicy; hallmark verify --policy reads it"},
 		{"no rules", "apiVersion: hallmark.dev/v1alpha1\nkind: SigningPolicy\n", "rules: must not be missing or empty"},
 		{"no name", replaced("- name: one\n  identity", "- identity"), "line 4: rules[0].name: must be lower-case"},
 		{"upper-case name", replaced("name: one", "name: One"), "line 4: rules[0].name: must be lower-case"},

@@ -82,6 +82,11 @@ type SigningPolicy struct {
 func ParseSigningPolicy(b []byte) (*SigningPolicy, error) {
 	var file signingDocument
 	doc, err := decodeStrict(b, &file)
+	if doc != nil && doc.kind != "" { // of another kind, every field is unknown
+		if err := checkHeader(APIVersion, doc.kind, KindSigningPolicy); err != nil {
+			return nil, fmt.Errorf("signing policy: %w", doc.locate(err))
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("signing policy: %w", err)
 	}

@@ -124,8 +124,17 @@ func checkConditions(path string, conditions []signingCondition) error {
 	return nil
 }
 
+// readers are the commands that read each kind, for whoever gives one to the other.
+var readers = map[string]string{
+	KindImageTrustPolicy: "is an ImageTrustPolicy; hallmark verify --policy reads it",
+	KindSigningPolicy:    "is a SigningPolicy; hallmark policy test reads it",
+}
+
 // checkHeader checks the first two lines of a policy document.
 func checkHeader(apiVersion, kind, wantKind string) error {
+	if reader := readers[kind]; kind != wantKind && apiVersion == APIVersion && reader != "" {
+		return fieldErrorf("kind", "%s", reader)
+	}
 	if apiVersion != APIVersion {
 		return fieldErrorf("apiVersion", "must be %s", APIVersion)
 	}

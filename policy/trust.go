@@ -48,6 +48,11 @@ type objectMeta struct {
 func ParseTrustPolicy(b []byte) (*TrustPolicy, error) {
 	var file trustDocument
 	doc, err := decodeStrict(b, &file)
+	if doc != nil && doc.kind != "" { // of another kind, every field is unknown
+		if err := checkHeader(APIVersion, doc.kind, KindImageTrustPolicy); err != nil {
+			return nil, fmt.Errorf("trust policy: %w", doc.locate(err))
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("trust policy: %w", err)
 	}

@@ -358,7 +358,7 @@ func TestParseTrustPolicy(t *testing.T) {
 		"signers: [ci]":         {"signers: []", "line 14: spec.require.signature.signers: must not be missing"},
 		"until: 2026-12-31T00":  {"until: 2026-12-31 00", "line 15: spec.namespaces[0].until: must be a time"},
 		"mode: Warn, until":     {"mode: Audit, until", "line 15: spec.namespaces[0].mode"},
-		"ImageTrustPolicy":      {"SigningPolicy", "line 2: kind: must be ImageTrustPolicy"},
+		"ImageTrustPolicy":      {"SigningPolicy", "line 2: kind: is a SigningPolicy; hallmark policy test reads it"},
 		"observedGeneration: 3": {"a: 1, a: 2", "line 16: status.a: duplicate key"},
 	} {
 		_, err := policy.ParseTrustPolicy([]byte(strings.Replace(goodTrust, old, by[0], 1)))

@@ -22,6 +22,7 @@ const maxDocument = 256 << 10
 // document is where the fields of a parsed document stand, so that an error found later can still name its line.
 type document struct {
 	lines map[string]int // path such as "rules[0].conditions[1].name" -> line, counted from 1
+	kind  string         // as it says itself, whatever else is wrong with it
 }
 
 // fieldError is a complaint about one field. Policies made by Go code have no lines; those read from a file get one in locate.
@@ -84,11 +85,23 @@ func decodeStrict(b []byte, out any) (*document, error) {
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is something after the first document; one file is one policy")
 	}
-	doc := &document{lines: make(map[string]int)}
+	doc := &document{lines: make(map[string]int), kind: saidKind(root.Content[0])}
 	if err := doc.decode(root.Content[0], reflect.ValueOf(out).Elem(), ""); err != nil {
-		return nil, doc.locate(err)
+		return doc, doc.locate(err)
 	}
 	return doc, nil
+}
+
+// saidKind is the kind that a document of ours says it is, or "".
+func saidKind(root *yaml.Node) string {
+	said := map[string]string{}
+	for i := 0; root.Kind == yaml.MappingNode && i+1 < len(root.Content); i += 2 {
+		said[root.Content[i].Value] = root.Content[i+1].Value
+	}
+	if said["apiVersion"] != APIVersion {
+		return ""
+	}
+	return said["kind"]
 }
 
 // decode fills value from node. It knows the few kinds of field that policies are made of; another kind is a programming error.

@@ -176,7 +176,7 @@ func (s *Service) lookUpOne(ctx context.Context, image *attest.ChartImage) error
 	case signatures.Revoked != "":
 		image.Revoked, image.Problem = clip(signatures.Revoked), "who signed it is revoked"
 	default:
-		image.Problem = "this service has not signed it"
+		image.Problem = "no signature of this service is attached to it"
 	}
 	return nil
 }

@@ -171,7 +171,7 @@ func TestChartImagesOfToday(t *testing.T) {
 			web + " is revoked (it was revoked on Monday: a hole)", `web:1 signed=false revoked="it was revoked on Monday: a hole"`, 2},
 		{"still revoked", nil, nil, "is revoked", `web:1 signed=false revoked="it was revoked on Monday: a hole"`, 2},
 		{"the revocation is withdrawn", func() { delete(w.gone, webDigest) }, nil, "", `web:1 signed=false revoked="it was revoked on Monday: a hole"`, 2},
-		{"the tag leads elsewhere", func() { w.tags[web] = movedDigest }, nil, web + " is not signed (this service has not signed it)", `web:1 signed=false revoked=""`, 3},
+		{"the tag leads elsewhere", func() { w.tags[web] = movedDigest }, nil, web + " is not signed (no signature of this service is attached to it)", `web:1 signed=false revoked=""`, 3},
 		{"and that is signed", func() { w.signed[movedDigest] = w.signed[webDigest] }, nil, "", `web:1 signed=true revoked=""`, 4},
 		{"who signed it is revoked", func() { w.signed[movedDigest] = signer.ImageSignatures{Revoked: "the runner was taken over"} }, nil,
 			web + " is revoked (the runner was taken over)", `web:1 signed=false revoked="the runner was taken over"`, 5},

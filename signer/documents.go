@@ -164,7 +164,7 @@ func (s *Service) recogniseOne(a oci.Artifact, d Document) (carried, error) {
 
 // besides makes the statement of a document that it names and does not hold.
 func (s *Service) besides(a oci.Artifact, name string, read attest.Document, from io.ReaderAt) (carried, error) {
-	c := carried{name: name, asked: embeddedType(read)}
+	c := carried{name: name, asked: read.AskedType()}
 	blob, kept := original(a, name, read.Original, from)
 	if !read.Original.Secret { // which is named, and never kept
 		c.original = blob
@@ -186,19 +186,6 @@ func (s *Service) besides(a oci.Artifact, name string, read attest.Document, fro
 	}
 	c.Document = read
 	return c, nil
-}
-
-// embeddedType is the predicate type of a document where it is embedded. SBOMs
-// that are no JSON never are; they are the same to policy as those that are.
-func embeddedType(read attest.Document) string {
-	switch sbom := read.Evidence.SBOM; {
-	case read.PredicateType != "" || sbom == nil:
-		return read.PredicateType
-	case sbom.Format == "SPDX":
-		return "https://spdx.dev/Document"
-	default:
-		return "https://cyclonedx.org/bom"
-	}
 }
 
 // recogniseLarge reads a document as a stream and makes the statement that names

@@ -5,10 +5,12 @@ package verifier
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/verifier/trust"
 )
 
 var errDecisionIsMade = errors.New("a Decision is made by a Verifier, not read (hint: verify again)")
@@ -65,16 +67,41 @@ func (r EvidenceRef) what() string {
 	return "attestation " + r.PredicateType
 }
 
-// explain sets the reasons of a denial: what a developer can do if there is nothing at all, the policy's, and why bundles do not count.
+// explain sets the reasons of a denial: what is revoked, what a developer can do if there is nothing at all, the policy's, and why bundles do
+// not count. Whatever rests on one revocation is one reason; of a revoked artifact it is the only one, since no policy could be satisfied.
 func (d *Decision) explain(fromPolicy []string) {
 	d.reasons = nil
+	revoked := make(map[string]int)
+	var order, others []string
+	itself := false
+	for _, ref := range d.Evidence {
+		switch {
+		case ref.Verified:
+		case ref.Reason == ReasonRevoked:
+			if revoked[ref.Detail]++; revoked[ref.Detail] == 1 {
+				order = append(order, ref.Detail)
+			}
+			itself = itself || ref.About == "" && strings.HasPrefix(ref.Detail, trust.RevokedDigest+" ")
+		default:
+			others = append(others, fmt.Sprintf("%s (%s) does not count: %s", ref.Origin, ref.Bundle, ref.Detail))
+		}
+	}
+	for _, what := range order {
+		d.reasons = append(d.reasons, fmt.Sprintf("%s (%s)", what, DoNotCount(revoked[what])))
+	}
+	if itself {
+		return
+	}
 	if len(d.Evidence) == 0 {
 		d.reasons = append(d.reasons, fmt.Sprintf("no signature found for %s: sign it in CI with `hallmark sign`", d.Artifact))
 	}
-	d.reasons = append(d.reasons, fromPolicy...)
-	for _, ref := range d.Evidence {
-		if !ref.Verified {
-			d.reasons = append(d.reasons, fmt.Sprintf("%s (%s) does not count: %s", ref.Origin, ref.Bundle, ref.Detail))
-		}
+	d.reasons = append(append(d.reasons, fromPolicy...), others...)
+}
+
+// DoNotCount says of how many bundles a revocation takes away what they prove.
+func DoNotCount(n int) string {
+	if n == 1 {
+		return "1 bundle does not count"
 	}
+	return fmt.Sprintf("%d bundles do not count", n)
 }

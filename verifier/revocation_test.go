@@ -78,6 +78,26 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
+// TestRevokedOnce: whatever rests on one revocation is one reason, and of a revoked artifact the only one.
+func TestRevokedOnce(t *testing.T) {
+	l := newLab(t)
+	found := evidence(l.signature(t, image), l.sbom(t, image, attestorSAN, attestorIssuer), []byte("junk"))
+	list := revocations(t, clockAtNow(), "digest", string(image), nil)
+	d, err := newVerifier(t, l, true, verifier.WithRevocations(list, 0)).VerifyDigest(context.Background(), artifact, found)
+	must(t, err)
+	want := "digest " + string(image) + " was revoked on " + clockAtNow().UTC().Format(time.RFC3339) + ": build agent was compromised ("
+	if reasons := d.Reasons(); len(reasons) != 1 || !strings.HasPrefix(reasons[0], want) || !strings.HasSuffix(reasons[0], " bundles do not count)") {
+		t.Errorf("reasons %q", reasons)
+	}
+	list = revocations(t, clockAtNow(), "identity", attestorSAN, nil)
+	d, err = newVerifier(t, l, true, verifier.WithRevocations(list, 0)).VerifyDigest(context.Background(), artifact, found)
+	must(t, err)
+	text := strings.Join(d.Reasons(), "\n")
+	if !strings.Contains(text, "(1 bundle does not count)") || !strings.Contains(text, "sbom") || !strings.Contains(text, "does not count: ") {
+		t.Errorf("of a revoked attestor all that is missing is said, too: %s", text)
+	}
+}
+
 // TestRevokedAttestor: what the attestor said does not count, signatures of others do.
 func TestRevokedAttestor(t *testing.T) {
 	l := newLab(t)

@@ -35,10 +35,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -227,7 +230,7 @@ func IsLoopback(hostport string) bool {
 func (c *Client) registry(host string) (Registry, error) {
 	r, ok := c.registries[host]
 	if !ok {
-		return Registry{}, fmt.Errorf("%w: %q (hint: only artifacts in the configured registries can be used)", ErrForeignRegistry, host)
+		return Registry{}, fmt.Errorf("%w: %q (hint: only artifacts in the configured registries can be used: %s)", ErrForeignRegistry, host, strings.Join(slices.Sorted(maps.Keys(c.registries)), ", "))
 	}
 	return r, nil
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,6 +72,9 @@ func (c *Config) openPGP(ctx context.Context, dir string, p place, password []by
 		return key, nil
 	}
 	key, err := keys.ReadEncryptedOpenPGP(p.keyIn(dir), password)
+	if errors.Is(err, fs.ErrNotExist) {
+		return key, c.missing(err, pin != nil)
+	}
 	if err != nil {
 		return key, err
 	}
@@ -283,14 +287,14 @@ func listsKey(list trustroot.Revocations, key crypto.PublicKey, now time.Time) b
 
 // openChartKeyNamed opens a key with its certificate.
 func (c *Config) openChartKeyNamed(ctx context.Context, dir, name string, password []byte) (*pgp.Key, error) {
-	hint := fmt.Sprintf("(hint: hallmark-server keys create --dir %s)", c.dir)
+	const hint = "hallmark-server keys create --dir %s"
 	certificate, err := readChartCertificate(dir, name)
 	if err != nil {
-		return nil, fmt.Errorf("OpenPGP key of charts: %w %s", err, hint)
+		return nil, hinted(fmt.Errorf("OpenPGP key of charts: %w", err), hint, c.dir)
 	}
 	private, err := c.openPGP(ctx, filepath.Join(dir, "keys"), c.place(name), password)
 	if err != nil {
-		return nil, fmt.Errorf("OpenPGP key of charts: %w %s", err, hint)
+		return nil, hinted(fmt.Errorf("OpenPGP key of charts: %w", err), hint, c.dir)
 	}
 	key, err := pgp.Open(private, certificate.Ring())
 	if err != nil {

@@ -118,11 +118,23 @@ func needDir(cmd *cobra.Command, dir string) error {
 	return nil
 }
 
+// devServer is the folder of the deployment below that of hallmark dev.
+const devServer = "server"
+
+// whereConfig says where the configuration of a folder without one may be. It does
+// not advise init: whoever has mistaken the folder would begin a second deployment.
+func whereConfig(dir string) string {
+	if below := filepath.Join(dir, devServer); exists(filepath.Join(below, configName)) {
+		return "--dir " + below + ", where hallmark dev has it"
+	}
+	return "--dir is the folder with " + configName + "; of hallmark dev --dir DIR it is DIR/" + devServer
+}
+
 // readConfig reads and checks a configuration file.
 func readConfig(path string) (*Config, error) {
 	raw, err := readBounded(path, maxConfig)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("open configuration: no file %s (hint: hallmark-server init --dir %s)", path, filepath.Dir(path))
+		return nil, fmt.Errorf("open configuration: no file %s (hint: %s)", path, whereConfig(filepath.Dir(path)))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)

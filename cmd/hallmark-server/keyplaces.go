@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/hallmark-dev/hallmark/signer/keys"
 	"github.com/hallmark-dev/hallmark/signer/keys/kms"
@@ -162,10 +163,33 @@ func (c *Config) openKey(ctx context.Context, dir string, p place, password []by
 		return key, nil
 	}
 	key, err := keys.ReadEncrypted(p.keyIn(dir), password)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, c.missing(err, pin != nil)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return key, p.checkPin(dir, key.Public(), pin)
+}
+
+// missing says what to do about a key that is not there: whether it was lost or has
+// never been made, its public half says.
+func (c *Config) missing(err error, used bool) error {
+	if used {
+		return fmt.Errorf("%w (hint: it was in use, its public half is there, and every replica needs it: bring it back from the backup, or copy it from another replica)", err)
+	}
+	if !exists(c.path("keys")) {
+		return fmt.Errorf("%w (hint: hallmark-server init --dir %s makes the keys of a new deployment; those of another are in its backup)", err, c.dir)
+	}
+	return fmt.Errorf("%w (hint: hallmark-server keys create --dir %s makes those that the configuration asks for; the others are in the backup)", err, c.dir)
+}
+
+// hinted adds a hint to an error that has none.
+func hinted(err error, hint string, args ...any) error {
+	if strings.Contains(err.Error(), "(hint: ") {
+		return err
+	}
+	return fmt.Errorf("%w (hint: %s)", err, fmt.Sprintf(hint, args...))
 }
 
 // pinOf is the pinned key; nil for a key in a file of before there were pins.

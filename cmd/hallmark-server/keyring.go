@@ -42,7 +42,7 @@ func (k *keyRing) signer(row tlog.LogRow) (crypto.Signer, error) {
 	}
 	key, err := k.cfg.openKey(context.Background(), k.cfg.path("keys"), k.cfg.place(logKey(row.Name)), k.password)
 	if err != nil {
-		return nil, fmt.Errorf("key of log %q: %w (hint: every replica needs the keys/ of all logs)", row.Name, err)
+		return nil, hinted(fmt.Errorf("key of log %q: %w", row.Name, err), "every replica needs the keys/ of all logs")
 	}
 	k.open[row.Name] = key
 	return key, nil

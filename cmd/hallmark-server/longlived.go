@@ -222,7 +222,7 @@ func (l *longLived) key(ctx context.Context, k signingKey) (crypto.Signer, error
 	}
 	key, err := l.cfg.openKey(ctx, l.cfg.path("keys"), k.place, l.password)
 	if err != nil {
-		return nil, fmt.Errorf("signing key %q for %s: %w (hint: hallmark-server keys create --dir %s)", k.name, k.use, err, l.cfg.dir)
+		return nil, hinted(fmt.Errorf("signing key %q for %s: %w", k.name, k.use, err), "hallmark-server keys create --dir %s", l.cfg.dir)
 	}
 	l.open[k.place.name] = key
 	return key, nil

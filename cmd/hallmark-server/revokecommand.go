@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -34,6 +35,9 @@ func revokeCommand() *cobra.Command {
 			"service signs it no more. The running service publishes it within seconds.\n" +
 			"The commands need nothing but the deployment's folder: there is no way over the network.",
 		RunE: program.WhichCommand,
+		// The flags are those of the commands below: an unknown word is said before an unknown flag.
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
+		Args:               cobra.ArbitraryArgs,
 	}
 	cmd.AddCommand(
 		revokeKind(trustroot.RevokedDigest, "digest --dir DIR --reason TEXT sha256:HEX", "Revoke an artifact, whoever signed it and when"),
@@ -228,6 +232,9 @@ func revokeWithdrawCommand() *cobra.Command {
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usageError{fmt.Errorf("%s takes kind and value (hint: %s)", cmd.CommandPath(), cmd.UseLine())}
+			}
+			if !slices.Contains([]string{string(trustroot.RevokedDigest), string(trustroot.RevokedIdentity), string(trustroot.RevokedKey)}, args[0]) {
+				return usageError{fmt.Errorf("%q is no kind of revocation (hint: digest, identity or key)", args[0])}
 			}
 			return nil
 		},

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"helm.sh/helm/v3/pkg/strvals"
+	"sigs.k8s.io/yaml"
 
 	"github.com/hallmark-dev/hallmark/attest/helm"
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -106,11 +108,21 @@ type imagesBody struct {
 }
 
 func (f *valueFlags) body(env environment, ref string) ([]byte, error) {
+	for _, set := range f.set {
+		if _, err := strvals.Parse(set); err != nil {
+			return nil, usage("--set %q: %w (hint: NAME=VALUE)", set, err)
+		}
+	}
 	body := imagesBody{Image: ref, Set: f.set}
 	for _, file := range f.files {
 		text, err := readBounded(env, file, maxValuesFile)
 		if err != nil {
 			return nil, err
+		}
+		// What it means is for the service; that it can be read is said here, where its name is.
+		var mapping map[string]any
+		if err := yaml.Unmarshal(text, &mapping); err != nil {
+			return nil, usage("--values %s: want a YAML mapping: %s", file, oneLine(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")))
 		}
 		body.Values = append(body.Values, string(text))
 	}
@@ -159,9 +171,21 @@ func readChart(env environment, path, folder string) (*helm.Chart, string, error
 	if err != nil {
 		return nil, "", usage("%s: %w", path, err)
 	}
-	where := strings.TrimSuffix(oci.WithoutScheme(folder), "/") + "/" + c.Name
+	folder = strings.TrimSuffix(oci.WithoutScheme(folder), "/")
+	if strings.Contains(folder, "://") {
+		return nil, "", usage("%q is no folder of a registry (hint: oci://registry.corp.example/charts)", folder)
+	}
+	if strings.HasSuffix(folder, "/"+c.Name) {
+		_, _ = fmt.Fprintf(env.stderr, "hallmark: warning: %s ends with the chart's name, so that the chart is %s/%s:%s (hint: oci://%s, the chart's name is added)\n",
+			program.Printable(folder), program.Printable(folder), c.Name, helm.Tag(c.Version), program.Printable(strings.TrimSuffix(folder, "/"+c.Name)))
+	}
+	where := folder + "/" + c.Name
 	if _, err := oci.ParseReference(where + ":" + helm.Tag(c.Version)); err != nil {
-		return nil, "", usage("%w (hint: oci://registry.corp.example/charts, without the chart's name)", err)
+		hint := ""
+		if !strings.Contains(err.Error(), "(hint: ") {
+			hint = " (hint: oci://registry.corp.example/charts, without the chart's name)"
+		}
+		return nil, "", usage("%w%s", err, hint)
 	}
 	return c, where, nil
 }

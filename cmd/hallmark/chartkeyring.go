@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,6 +22,9 @@ import (
 
 // maxKeyring bounds the public key ring, bytes.
 const maxKeyring = 64 << 10
+
+// fingerprintShape is an OpenPGP fingerprint of version 4.
+var fingerprintShape = regexp.MustCompile(`^[0-9A-F]{40}$`)
 
 // ringKey is a primary key of a key ring.
 type ringKey struct {
@@ -48,13 +52,20 @@ func chartKeyringCommand(env environment) *cobra.Command {
 	out := cmd.Flags().String("out", "", "`file` to write the key ring to (default: stdout)")
 	output := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		fingerprint := strings.ToUpper(strings.TrimPrefix(strings.Join(strings.Fields(*key), ""), "0x")) // gpg prints groups
+		if *key != "" && !fingerprintShape.MatchString(fingerprint) {
+			return usage("--key: want 40 hex digits, got %q (hint: the fingerprint, as gpg --fingerprint prints it)", *key)
+		}
+		if *out == "" && *output == program.FormatText && isTerminal(env.stdout) {
+			return usage("the key ring is binary, and stdout is a terminal (hint: --out pubring.gpg)")
+		}
 		c, err := newClient(env, *server)
 		if err != nil {
 			return err
 		}
 		path := "/hallmark/v1/charts/keyring"
 		if *key != "" {
-			path += "?key=" + url.QueryEscape(*key)
+			path += "?key=" + url.QueryEscape(fingerprint)
 		}
 		ring, err := c.read(cmd.Context(), path, maxKeyring)
 		if err != nil {

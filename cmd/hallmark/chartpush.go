@@ -82,8 +82,14 @@ func chartPushCommand(env environment) *cobra.Command {
 
 // push does it all.
 func (f *pushFlags) push(ctx context.Context, env environment, job *job, c *helm.Chart, where string) (pushed, error) {
-	// 1. The provenance file: the same one whenever the chart is pushed.
 	out := pushed{Chart: where + ":" + helm.Tag(c.Version)}
+	// 0. What is wrong with the values is wrong before anything is pushed.
+	if !f.noImages {
+		if _, err := f.body(env, where); err != nil {
+			return out, err
+		}
+	}
+	// 1. The provenance file: the same one whenever the chart is pushed.
 	var provenance []byte
 	if !f.noProvenance {
 		receipt, err := job.provenance(ctx, c, where)
@@ -196,5 +202,5 @@ func registryError(verb, ref string, err error) error {
 		host, _, _ := strings.Cut(ref, "/")
 		return no("%s %s: the registry answers %d (hint: helm registry login %s, or docker login %s)", verb, ref, status.StatusCode, host, host)
 	}
-	return fmt.Errorf("%s %s: %w", verb, ref, err)
+	return notThere(fmt.Errorf("%s %s: %w", verb, ref, err), "the registry", "its name")
 }

@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -136,7 +139,7 @@ func (c *client) call(ctx context.Context, path, token string, payload []byte, i
 func (c *client) do(req *http.Request, into any) error {
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("call the signing service: %w", err)
+		return callError(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // read to the end or given up
 	answer, err := readAnswer(resp.Body, maxAnswer)
@@ -144,12 +147,32 @@ func (c *client) do(req *http.Request, into any) error {
 		return fmt.Errorf("read the service's answer: %w (hint: it may have done what it was asked for: hallmark evidence IMAGE)", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return problemError(resp.StatusCode, resp.Header, answer)
+		return problemError(req.URL, resp.StatusCode, resp.Header, answer)
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
 		return fmt.Errorf("read the service's answer: %w", err)
 	}
 	return nil
+}
+
+// notThere adds to an error what to look at if nobody listens where it was asked.
+func notThere(err error, what, setting string) error {
+	if err == nil || !strings.Contains(err.Error(), "connection refused") || strings.Contains(err.Error(), "(hint: ") {
+		return err
+	}
+	return fmt.Errorf("%w (hint: is %s running, and is %s right?)", err, what, setting)
+}
+
+// callError says what a person can look at if the service is not there.
+func callError(err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("call the signing service: %w (hint: is it running, and is HALLMARK_URL or --server right?)", err)
+	}
+	var unknown *net.DNSError
+	if errors.As(err, &unknown) && unknown.IsNotFound {
+		return fmt.Errorf("call the signing service: %w (hint: is HALLMARK_URL or --server right?)", err)
+	}
+	return fmt.Errorf("call the signing service: %w", err)
 }
 
 // readAnswer reads a body of at most limit bytes.
@@ -163,14 +186,14 @@ func readAnswer(body io.Reader, limit int64) ([]byte, error) {
 
 // problemError gives a problem its exit code: what the service refuses is
 // "no", what it does not understand is wrong usage, the rest is undecided.
-func problemError(status int, header http.Header, body []byte) error {
+func problemError(asked *url.URL, status int, header http.Header, body []byte) error {
 	var p problem
 	if !strings.HasPrefix(header.Get("Content-Type"), "application/problem+json") || json.Unmarshal(body, &p) != nil || p.Detail == "" {
 		hint := ""
 		if status < http.StatusInternalServerError { // above it may be a proxy in front
 			hint = " (hint: is --server or HALLMARK_URL the service's origin, without a path?)"
 		}
-		return fmt.Errorf("the service answered %d %s%s", status, http.StatusText(status), hint)
+		return fmt.Errorf("%s answered %d %s%s", askedURL(asked), status, http.StatusText(status), hint)
 	}
 	p.Status, p.request = status, header.Get(requestIDHeader)
 	switch status {
@@ -183,6 +206,14 @@ func problemError(status int, header http.Header, body []byte) error {
 	}
 }
 
+// askedURL is a URL without what was asked for, for people.
+func askedURL(u *url.URL) string {
+	if u == nil {
+		return "the service"
+	}
+	return u.Scheme + "://" + u.Host + u.EscapedPath()
+}
+
 // read gets a path of the service, at most limit bytes.
 func (c *client) read(ctx context.Context, path string, limit int64) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+path, nil)
@@ -191,7 +222,7 @@ func (c *client) read(ctx context.Context, path string, limit int64) ([]byte, er
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask the service: %w", err)
+		return nil, callError(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // read to the end or given up
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
@@ -202,7 +233,7 @@ func (c *client) read(ctx context.Context, path string, limit int64) ([]byte, er
 		return nil, fmt.Errorf("the service's answer to GET %s has more than %d bytes", path, limit)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, problemError(resp.StatusCode, resp.Header, raw)
+		return nil, problemError(req.URL, resp.StatusCode, resp.Header, raw)
 	}
 	return raw, nil
 }

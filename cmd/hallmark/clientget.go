@@ -18,7 +18,7 @@ func (c *client) get(ctx context.Context, path string, limit int64, into any) (s
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("call the signing service: %w", err)
+		return 0, callError(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // read to the end or given up
 	body, err := readAnswer(resp.Body, limit)
@@ -26,7 +26,7 @@ func (c *client) get(ctx context.Context, path string, limit int64, into any) (s
 		return 0, fmt.Errorf("read the service's answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return resp.StatusCode, problemError(resp.StatusCode, resp.Header, body)
+		return resp.StatusCode, problemError(req.URL, resp.StatusCode, resp.Header, body)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return resp.StatusCode, fmt.Errorf("read the service's answer: %w", err)

@@ -139,7 +139,7 @@ var errNoText = errors.New("not a text in UTF-8")
 // service to judge; that it can be read at all is said here, where the file is.
 func (d evidenceFile) asMember(raw []byte) ([]byte, error) {
 	if _, err := attest.ReadDocumentAs(d.kind, d.name, raw); err != nil {
-		return nil, usage("%w", err)
+		return nil, usage("%w", asWhat(err, d.kind, d.name, raw))
 	}
 	switch {
 	case !utf8.Valid(raw):

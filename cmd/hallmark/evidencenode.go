@@ -35,12 +35,13 @@ const (
 // emptyConfig is the config of what is no image, and says nothing.
 const emptyConfig = "application/vnd.oci.empty.v1+json"
 
-// attached is one thing beside a digest. What follows Verified is proven if
-// Verified is true, and absent otherwise.
+// attached is one thing beside a digest. What follows Problem is proven if Verified
+// or Revoked is true, and absent otherwise.
 type attached struct {
 	What     string `json:"what"`
 	Origin   string `json:"origin"`
 	Verified bool   `json:"verified"`
+	Revoked  bool   `json:"revoked,omitempty"` // it would verify: Problem says what was revoked
 	Problem  string `json:"problem,omitempty"` // why not, or why it counts for nothing
 
 	PredicateType string         `json:"predicateType,omitempty"`
@@ -69,6 +70,7 @@ type attached struct {
 	predicate   []byte
 	certificate *x509.Certificate
 	signature   []byte
+	key         *verifier.Key // that it was made by, and not by a certificate
 	layers      []oci.Layer
 }
 
@@ -114,6 +116,9 @@ func (g *gatherer) verified(ctx context.Context, artifact oci.Artifact, bundle [
 	if errors.As(err, &refusal) && refusal.Reason == verifier.ReasonKeyMode {
 		return g.byKey(ctx, artifact, a)
 	}
+	if refusal != nil && refusal.Reason == verifier.ReasonRevoked && g.unrevoked != nil {
+		return g.revoked(ctx, artifact, bundle, refusal)
+	}
 	if err != nil {
 		a.Problem = oneLine(err.Error())
 		return a
@@ -128,6 +133,15 @@ func (g *gatherer) verified(ctx context.Context, artifact oci.Artifact, bundle [
 	return a
 }
 
+// revoked says what a bundle was, as if nothing were revoked; it counts for nothing.
+func (g *gatherer) revoked(ctx context.Context, artifact oci.Artifact, bundle []byte, why *verifier.Refusal) attached {
+	before := *g
+	before.crypto, before.unrevoked = g.unrevoked, nil
+	a := before.verified(ctx, artifact, bundle)
+	a.Revoked, a.Verified, a.evidence, a.Problem = a.Verified, false, nil, oneLine(why.Error())
+	return a
+}
+
 // byKey tries the keys that were given.
 func (g *gatherer) byKey(ctx context.Context, artifact oci.Artifact, a attached) attached {
 	a.Problem = "signed with a key and not with a certificate (hint: --key FILE, from `hallmark keys public`)"
@@ -138,13 +152,20 @@ func (g *gatherer) byKey(ctx context.Context, artifact oci.Artifact, a attached)
 	}
 	for _, key := range g.keys {
 		d, err := g.crypto.VerifyBundleWithKey(ctx, blob, verifier.Evidence{Bundle: a.bundle}, key)
+		if err == nil && len(d.Evidence) == 1 && d.Evidence[0].Reason == verifier.ReasonRevoked && g.unrevoked != nil {
+			one := *g
+			one.keys = []verifier.Key{key}
+			if was := one.revoked(ctx, artifact, a.bundle, &verifier.Refusal{Reason: verifier.ReasonRevoked, Detail: d.Evidence[0].Detail}); was.Revoked {
+				return was
+			}
+		}
 		if err != nil || len(d.Evidence) != 1 || !d.Allowed() {
 			a.Problem = "signed with a key, and by none of those that were given"
 			continue
 		}
 		e := d.Evidence[0]
 		a.Verified, a.Problem, a.PredicateType, a.Signer, a.SignedAt = true, "", e.PredicateType, "key "+e.Signer, e.SignedAt
-		a.LogIndex, a.LogID = &e.LogIndex, e.LogID
+		a.LogIndex, a.LogID, a.key = &e.LogIndex, e.LogID, &key
 		parsed, err := attest.ParseBundle(a.bundle)
 		if err != nil {
 			break
@@ -208,17 +229,25 @@ func (a *attached) read(fact policy.Fact, digest attest.Digest, relatives docume
 		for _, s := range d.VEX {
 			a.Counts[s.Status]++
 		}
+		if ev, err := attest.ReadEvidence(fact.PredicateType, fact.Predicate); err == nil && ev.VEX != nil && len(ev.VEX.Statements) > len(d.VEX) {
+			a.Problem = vexDropped(len(ev.VEX.Statements) - len(d.VEX))
+		}
 	case d.Scan != nil:
 		a.Tool, a.MadeAt, a.DatabaseAt = strings.TrimSpace(d.Scan.Tool+" "+d.Scan.Version), d.Scan.FinishedAt, d.Scan.DatabaseAt
-		a.Counts["findings"] = len(d.Scan.Findings)
+		if d.Scan.Nothing == "" { // otherwise none were found, and none were looked for
+			a.Counts["findings"] = len(d.Scan.Findings)
+		}
 		for i := range d.Scan.Findings {
 			a.Counts[d.Scan.Findings[i].Severity]++
 		}
 		if d.Scan.Nothing != "" {
-			a.Problem = "nothing was scanned: " + d.Scan.Nothing
+			a.Problem = nothingScanned + ": " + d.Scan.Nothing
 		}
 	}
 }
+
+// nothingScanned begins the problem of a scan that has looked at nothing.
+const nothingScanned = "nothing was scanned"
 
 // filesOf are the documents of a statement: those that it names by digest, and
 // the one that it holds, byte for byte.
@@ -246,8 +275,9 @@ func filesOf(predicate []byte) []namedFile {
 // legacy is what lies under a legacy tag, held against the bundles that were
 // verified. A signature there is over another document, made with the same key:
 // the certificate of a verified bundle proves it. An attestation there is the
-// same signature.
-func legacy(artifact oci.Artifact, tag oci.LegacyTag, known []attached) []attached {
+// same signature. A layer that a key has made is held against the keys that were
+// given, as a bundle is.
+func (g *gatherer) legacy(artifact oci.Artifact, tag oci.LegacyTag, known []attached) []attached {
 	origin := "tag " + tag.Tag
 	if tag.Err != nil {
 		return []attached{{What: isUnknown, Origin: origin, Problem: oneLine(tag.Err.Error())}}
@@ -259,14 +289,56 @@ func legacy(artifact oci.Artifact, tag oci.LegacyTag, known []attached) []attach
 			a.What, a.PredicateType = isAttestation, l.PredicateType
 		}
 		for i := range known {
-			if k := &known[i]; k.Verified && k.provesLayer(artifact.Digest, l) {
-				a.Verified, a.Problem, a.Signer, a.Issuer, a.SignedAt, a.PredicateType, a.Kind = true, "", k.Signer, k.Issuer, k.SignedAt, k.PredicateType, k.Kind
+			if k := &known[i]; (k.Verified || k.Revoked) && k.provesLayer(artifact.Digest, l) {
+				a.Verified, a.Revoked, a.Problem = k.Verified, k.Revoked, ""
+				if k.Revoked {
+					a.Problem = k.Problem
+				}
+				a.Signer, a.Issuer, a.SignedAt, a.PredicateType, a.Kind = k.Signer, k.Issuer, k.SignedAt, k.PredicateType, k.Kind
 				break
 			}
+		}
+		if !a.Verified && !a.Revoked && len(l.Certificate) == 0 {
+			g.layerByKey(artifact.Digest, l, known, &a)
 		}
 		all = append(all, a)
 	}
 	return all
+}
+
+// layerByKey tries the keys that were given on a layer without a certificate.
+func (g *gatherer) layerByKey(digest attest.Digest, l oci.TagLayer, known []attached, a *attached) {
+	a.Problem = "signed with a key and not with a certificate (hint: --key FILE, from `hallmark keys public`)"
+	for _, key := range g.keys {
+		var err error
+		var st attest.Statement
+		if l.Signature == nil {
+			st, err = g.crypto.LegacyAttestationByKey(digest, l.Bytes, key)
+		} else {
+			err = g.crypto.LegacySignatureByKey(digest, l.Bytes, l.Signature, key)
+		}
+		var refusal *verifier.Refusal
+		if errors.As(err, &refusal) && refusal.Reason == verifier.ReasonRevoked {
+			a.Problem = oneLine(err.Error())
+			continue
+		}
+		if err != nil {
+			a.Problem = "signed with a key, and by none of those that were given"
+			continue
+		}
+		a.Verified, a.Problem, a.Signer = true, "", "key "+key.Hint()
+		if a.What == isAttestation {
+			a.PredicateType = st.PredicateType
+			return
+		}
+		for i := range known { // made in one go with the key's bundle
+			if k := &known[i]; k.Verified && k.What == isSignature && k.key != nil && k.key.Hint() == key.Hint() {
+				a.PredicateType, a.SignedAt = k.PredicateType, k.SignedAt
+				break
+			}
+		}
+		return
+	}
 }
 
 func (a *attached) provesLayer(digest attest.Digest, l oci.TagLayer) bool {

@@ -82,12 +82,12 @@ func TestLegacyTags(t *testing.T) {
 		"the signature did not":   {good, []attached{{What: isSignature, certificate: signer.certificate}}, false},
 		"an attestation's signer": {good, []attached{{What: isAttestation, Verified: true, certificate: signer.certificate}}, false},
 	} {
-		found := legacy(oci.Artifact{Digest: digest}, oci.LegacyTag{Kind: oci.SignatureTag, Layers: []oci.TagLayer{tc.layer}}, tc.known)
+		found := (&gatherer{}).legacy(oci.Artifact{Digest: digest}, oci.LegacyTag{Kind: oci.SignatureTag, Layers: []oci.TagLayer{tc.layer}}, tc.known)
 		if len(found) != 1 || found[0].Verified != tc.proven || (found[0].Problem == "") != tc.proven || (found[0].Signer == "ci") != tc.proven {
 			t.Errorf("%s: %+v", name, found)
 		}
 	}
-	if found := legacy(oci.Artifact{Digest: digest}, oci.LegacyTag{Err: oci.ErrBadManifest}, known); len(found) != 1 || found[0].Verified || !found[0].claims() {
+	if found := (&gatherer{}).legacy(oci.Artifact{Digest: digest}, oci.LegacyTag{Err: oci.ErrBadManifest}, known); len(found) != 1 || found[0].Verified || !found[0].claims() {
 		t.Errorf("junk: %+v", found)
 	}
 }

@@ -68,6 +68,9 @@ func (a *attached) lines(now time.Time) []string {
 			facts = append(facts, f)
 		}
 	}
+	if strings.HasPrefix(a.Problem, nothingScanned) {
+		facts = append(facts, "NOTHING WAS SCANNED")
+	}
 	facts = append(facts, a.counts()...)
 	if a.Superseded {
 		facts = append(facts, "superseded by a newer one")
@@ -79,10 +82,13 @@ func (a *attached) lines(now time.Time) []string {
 		head += ": " + strings.Join(facts, ", ")
 	}
 	lines := []string{head}
-	if !a.Verified && a.claims() {
+	switch {
+	case a.Revoked:
+		lines[0] = "REVOKED " + head
+	case !a.Verified && a.claims():
 		lines[0] = "NOT VERIFIED " + head
 	}
-	if a.Verified {
+	if a.Verified || a.Revoked {
 		lines = append(lines, "by "+a.who(), "at "+a.when(now))
 	}
 	for _, d := range a.Documents {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,6 +83,9 @@ func (f *evidenceTree) run(cmd *cobra.Command, env environment, image string) er
 	if g.crypto, err = verifier.NewCrypto(trusted.root, trusted.options...); err != nil {
 		return err
 	}
+	if g.unrevoked, err = verifier.NewCrypto(trusted.root); err != nil {
+		return err
+	}
 	if g.keys, err = readKeys(env, f.keys); err != nil {
 		return err
 	}
@@ -97,7 +102,7 @@ func (f *evidenceTree) run(cmd *cobra.Command, env environment, image string) er
 		if isNotFound(err) {
 			return no("%w", err)
 		}
-		return err
+		return notThere(err, "the registry", "the image's name")
 	}
 	var answer evidenceAnswer
 	if answer.subjectTree, err = g.tree(cmd.Context(), artifact); err != nil {
@@ -148,13 +153,19 @@ func (f *evidenceTree) judge(cmd *cobra.Command, env environment, trusted truste
 func (t *subjectTree) unverified() []string {
 	var reasons []string
 	verified := 0
+	revoked := map[string]int{} // what was revoked, and how many rest on it
 	for i := range t.Attached {
 		switch a := &t.Attached[i]; {
 		case a.Verified:
 			verified++
+		case a.Revoked:
+			revoked[a.Problem]++
 		case a.claims():
 			reasons = append(reasons, a.Origin+" does not verify: "+a.Problem)
 		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(revoked)) {
+		reasons = append(reasons, fmt.Sprintf("%s (%s)", what, verifier.DoNotCount(revoked[what])))
 	}
 	for i := range t.Platforms {
 		for _, reason := range t.Platforms[i].unverified() {
@@ -163,7 +174,7 @@ func (t *subjectTree) unverified() []string {
 			}
 		}
 	}
-	if verified == 0 {
+	if verified == 0 && len(revoked) == 0 {
 		reasons = append(reasons, nothingAttached)
 	}
 	return reasons
@@ -187,8 +198,10 @@ type gatherer struct {
 	registry *oci.Client
 	service  *client // or nil
 	crypto   *verifier.Crypto
-	keys     []verifier.Key
-	now      time.Time
+	// unrevoked is crypto without revocations, to say what it is that is revoked; or nil.
+	unrevoked *verifier.Crypto
+	keys      []verifier.Key
+	now       time.Time
 }
 
 func readKeys(env environment, files []string) ([]verifier.Key, error) {
@@ -255,7 +268,7 @@ func (g *gatherer) subject(ctx context.Context, artifact oci.Artifact) (subjectT
 		}
 	}
 	for _, tag := range tags {
-		t.Attached = append(t.Attached, legacy(artifact, tag, t.Attached)...)
+		t.Attached = append(t.Attached, g.legacy(artifact, tag, t.Attached)...)
 	}
 	t.settle(g.now)
 	return t, nil

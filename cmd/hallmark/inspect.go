@@ -13,6 +13,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/internal/program"
+	"github.com/hallmark-dev/hallmark/signer"
 )
 
 // inspectFlags are those of `hallmark inspect`.
@@ -113,14 +114,30 @@ func (f *inspectFlags) inspect(env environment, path string) ([]inspected, error
 	}
 	d, err := attest.ReadFrom(name, f.kind, io.MultiReader(bytes.NewReader(head), r), attest.MaxStreamBytes)
 	if err != nil {
-		return nil, err
+		return nil, asWhat(err, f.kind, name, head)
 	}
 	one := inspected{
 		File: name, Format: d.Evidence.Format, MediaType: d.Original.MediaType, Digest: d.Original.Digest, Size: d.Original.Size,
 		AttestedAs: d.PredicateType, Secret: d.Original.Secret,
 	}
+	if d.Evidence.SBOM != nil && d.PredicateType == "" || d.Original.Size > signer.DefaultEmbed {
+		one.byReference(d)
+	}
 	one.fill(d.Evidence)
 	return []inspected{one}, nil
+}
+
+// asWhat says of a file that cannot be read as what it is said to be that it is VEX:
+// it has the format of an SBOM, of which its reader misses everything.
+func asWhat(err error, kind, name string, file []byte) error {
+	if kind == "" || !errors.Is(err, attest.ErrEvidence) || len(file) > attest.MaxEvidenceBytes {
+		return err
+	}
+	is, other := attest.ReadDocument(name, file)
+	if other != nil || is.Evidence.Kind != attest.EvidenceVEX || kind == string(attest.EvidenceVEX) || kind == is.Evidence.Format {
+		return err
+	}
+	return &attest.FormatError{File: name, Format: is.Evidence.Format, Want: "is VEX (hint: --vex, or --type vex)"}
 }
 
 // fileError says in which file it was.
@@ -142,7 +159,7 @@ func inspectOpened(name string, file []byte, opened []attest.Opened) ([]inspecte
 		}
 		one := inspected{File: name, Format: ev.Format, Digest: attest.DigestOf(file), Size: int64(len(file)), AttestedAs: c.PredicateType}
 		one.Carried = &inspectedCarried{
-			In: c.In, Signatures: c.Signatures, Type: c.Type, PredicateType: c.PredicateType, SubjectCount: c.Count, Subjects: []inspectedSubject{}, Problem: c.Problem,
+			In: c.In, Signatures: c.Signatures, Type: c.Type, PredicateType: c.PredicateType, SubjectCount: c.Count, Subjects: []inspectedSubject{}, Problem: c.Problem, handIn: c.HandIn(),
 		}
 		if len(opened) > 1 {
 			one.Carried.Number = n + 1

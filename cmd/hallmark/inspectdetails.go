@@ -11,6 +11,7 @@ import (
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/policy/document"
 	"github.com/hallmark-dev/hallmark/policy/vers"
+	"github.com/hallmark-dev/hallmark/signer"
 )
 
 // reportKinds are the kinds of reports that a gate takes a document for.
@@ -85,4 +86,30 @@ func chartImages(c *attest.ChartImages) string {
 		verb = "is"
 	}
 	return fmt.Sprintf("images of chart %s: %d, of which %d %s signed", c.Chart.Name, len(c.Images), signed, verb)
+}
+
+// vexStatements is how many statements of VEX a gate looks at.
+func vexStatements(ev attest.Evidence) int {
+	var d policy.Document
+	document.Fill(&d, ev)
+	return len(d.VEX)
+}
+
+// vexDropped says why it does not look at others.
+func vexDropped(n int) string {
+	verb := "excuse"
+	if n == 1 {
+		verb = "excuses"
+	}
+	return fmt.Sprintf("%d of not_affected or fixed %s nothing: whatever it is about has a name that only its author can resolve (hint: package URLs in bom-ref, or BOM-Links)", n, verb)
+}
+
+// byReference says what an SBOM becomes that its statement names and does not hold.
+func (i *inspected) byReference(d attest.Document) {
+	if asked := d.AskedType(); d.Evidence.SBOM != nil {
+		i.AskedAs, i.AttestedAs = asked, attest.PredicateSBOMReference
+		if d.PredicateType != "" {
+			i.Notes = append(i.Notes, fmt.Sprintf("larger than %d MiB, which is what a service embeds unless signing.embedEvidence says otherwise: the registry keeps it, and the statement names it", signer.DefaultEmbed>>20))
+		}
+	}
 }

@@ -28,6 +28,8 @@ type inspected struct {
 	Digest     attest.Digest `json:"digest"`
 	Size       int64         `json:"size"`
 	AttestedAs string        `json:"predicateType,omitempty"`
+	// AskedAs is the type that a signing policy is asked about, if it is another.
+	AskedAs string `json:"policyPredicateType,omitempty"`
 	// Secret: the file shows secrets; only what was found is attested.
 	Secret  bool              `json:"secret,omitempty"`
 	Carried *inspectedCarried `json:"carried,omitempty"`
@@ -62,6 +64,8 @@ type inspectedCarried struct {
 	SubjectCount  int                `json:"subjectCount"`
 	Subjects      []inspectedSubject `json:"subjects"`
 	Problem       string             `json:"problem,omitempty"`
+
+	handIn string
 }
 
 type inspectedSubject struct {
@@ -183,6 +187,7 @@ func (i *inspected) gate(ev attest.Evidence) []string {
 	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
 	if i.Carried != nil {
 		say("nothing is verified here; only statements of the service's attestor count")
+		say("cannot be handed in like this: it %s", i.Carried.handIn)
 		if i.Carried.Problem != "" {
 			say("the statement would be refused: %s", i.Carried.Problem)
 		}
@@ -191,7 +196,7 @@ func (i *inspected) gate(ev attest.Evidence) []string {
 	case ev.SBOM != nil && ev.SBOM.Packages == 0:
 		say("an SBOM that lists no package: refused where one is required")
 	case ev.SBOM != nil:
-		say("an SBOM with %d packages", ev.SBOM.Packages)
+		say("an SBOM with %s", plural(ev.SBOM.Packages, "package"))
 	case ev.Scan != nil && ev.Scan.Nothing != "":
 		say("nothing was scanned: refused where a scan is required, and never clean")
 	case ev.Scan != nil:
@@ -215,7 +220,14 @@ func (i *inspected) gate(ev attest.Evidence) []string {
 			say("no time of the run: refused where reports[].maxAge is set")
 		}
 	case ev.VEX != nil:
-		say("VEX statements: %d; not_affected and fixed excuse findings if the policy accepts who attested them", len(ev.VEX.Statements))
+		if all, left := len(ev.VEX.Statements), vexStatements(ev); left < all {
+			say("VEX statements: %d of %d; %s", left, all, vexDropped(all-left))
+		} else {
+			say("VEX statements: %d", all)
+		}
+		say("not_affected and fixed excuse findings if the policy accepts who attested them")
+	case ev.Test != nil && ev.Test.Passed+ev.Test.Warned+ev.Test.Failed == 0:
+		say("tests %s: no test passed", ev.Test.Result)
 	case ev.Test != nil:
 		say("tests %s", ev.Test.Result)
 	case ev.Provenance != nil:
@@ -225,8 +237,8 @@ func (i *inspected) gate(ev attest.Evidence) []string {
 	default:
 		say("no evidence: no gate looks at statements of this type")
 	}
-	if i.Named != "" {
-		say("about %s only", i.Named)
+	if names, _ := ev.Names(); len(names) > 0 { // what the service holds against the artifact
+		say("about %s only", strings.Join(names, " or "))
 	}
 	return said
 }
@@ -262,7 +274,7 @@ func (i *inspected) print(w io.Writer) {
 		if c.Number > 0 {
 			number = fmt.Sprintf(" %d", c.Number)
 		}
-		line("carried in", "%s%s, %d signatures, not verified", c.In, number, c.Signatures)
+		line("carried in", "%s%s, %s, not verified", c.In, number, plural(c.Signatures, "signature"))
 		line("statement", "%s", c.Type)
 		line("predicate", "%s", c.PredicateType)
 		line("subjects", "%d", c.SubjectCount)
@@ -325,6 +337,9 @@ func (i *inspected) print(w io.Writer) {
 	line("original", "%s, %d bytes", i.Digest, i.Size)
 	if i.Carried == nil {
 		line("attested as", "%s", i.AttestedAs)
+		if i.AskedAs != "" {
+			line("policy asked for", "%s", i.AskedAs)
+		}
 	}
 	if i.Secret {
 		line("note", "the file shows secrets: only what was found, and where, is attested and kept")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -106,7 +107,7 @@ func keysPublicCommand(env environment) *cobra.Command {
 			return k.inUse()
 		})
 		if at < 0 {
-			return no("the service has no such key %q for %s (hint: hallmark keys list)", args[0], use)
+			return noSuchKey(all, args[0], use, *next, *hint)
 		}
 		// What a server sends is a key before it is printed.
 		block, rest := pem.Decode([]byte(all[at].PEM))
@@ -116,6 +117,32 @@ func keysPublicCommand(env environment) *cobra.Command {
 		return pem.Encode(env.stdout, block)
 	}
 	return cmd
+}
+
+// noSuchKey says what it is that there is not.
+func noSuchKey(all []publishedKey, name, use string, next bool, hint string) error {
+	var names []string
+	known := false
+	for _, k := range all {
+		if k.Use != use {
+			continue
+		}
+		known = known || k.Name == name
+		if shown := program.Printable(k.Name); !slices.Contains(names, shown) {
+			names = append(names, shown)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return no("the service has no key for %s (hint: hallmark keys list)", use)
+	case !known:
+		return no("the service has no key %q for %s (hint: it has %s)", name, use, strings.Join(names, ", "))
+	case hint != "":
+		return no("%s has no key for %s with this hint (hint: hallmark keys list has them all)", name, use)
+	case next:
+		return no("%s has no next key for %s: none is being rotated", name, use)
+	}
+	return no("%s has no key for %s that is in use (hint: hallmark keys list)", name, use)
 }
 
 func publishedKeys(ctx context.Context, env environment, server string) ([]publishedKey, error) {

@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,8 +27,8 @@ func logSearchCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "search TERM...", Short: "Find entries by artifact, signer or source",
 		Long: "Find entries of all logs: by any of the terms, or with --all by every one of them, oldest first. Terms:\n" +
-			"  sha256:HEX                 what was signed, or what a statement is about\n" +
-			"  image:REGISTRY/REPOSITORY  identity:URI  email:ADDRESS  issuer:URL\n" +
+			"  sha256:HEX                 what was signed, or what a statement is about (sha1:, sha384: and sha512: likewise)\n" +
+			"  image:REGISTRY/REPOSITORY  identity:URI  email:ADDRESS  subject:NAME  issuer:URL\n" +
 			"  repository:URI  commit:HEX  workflow:URI  publickey:HEX\n" +
 			"Listed are place, time, kind, what the entry is about (if the search names it, by digest or image) and who signed; -o json has all.\n" +
 			"What is found is what the service's index says; `hallmark log get` and `hallmark log prove` check it.",
@@ -70,11 +72,41 @@ func logSearchCommand(env environment) *cobra.Command {
 			return err
 		}
 		if len(found) == 0 {
-			return no("nothing is found under these terms (hint: values are whole and as certificates have them, such as repository:https://github.com/acme/app)")
+			return no("nothing is found under these terms (hint: %s)", nothingFound(args))
 		}
 		return nil
 	}
 	return cmd
+}
+
+// nothingFound says, by the kinds of the terms, what they may lack.
+func nothingFound(terms []string) string {
+	var hints []string
+	say := func(hint string) {
+		if !slices.Contains(hints, hint) {
+			hints = append(hints, hint)
+		}
+	}
+	for _, term := range terms {
+		kind, value, _ := strings.Cut(strings.TrimSpace(term), ":")
+		kind = strings.ToLower(kind)
+		first, _, _ := strings.Cut(value, "/")
+		switch {
+		case strings.ContainsAny(value, "*?"):
+			say("values are whole: * stands for nothing else here")
+		case kind == "hash", kind == "digest", strings.HasPrefix(kind, "sha"), value == "" && !strings.Contains(term, "@"):
+			say("the digest is that of the manifest, as the registry has it; of an index, its images have others")
+		case kind == "image" && !strings.ContainsAny(first, ".:") && first != "localhost":
+			say("image: names the registry, too, such as image:registry.example/" + value)
+		case kind == "image":
+			say("image: is registry and repository as they were when it was signed, without tag")
+		case kind == "publickey", kind == "key":
+			say("publickey: is the SHA-256 of the DER SubjectPublicKeyInfo")
+		default:
+			say("values are whole and as certificates have them, such as repository:https://github.com/acme/app")
+		}
+	}
+	return program.Printable(strings.Join(hints, "; "))
 }
 
 // searchAll reads pages until there are as many entries as the query wants, or

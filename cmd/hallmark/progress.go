@@ -120,6 +120,15 @@ func widthOf(to io.Writer) int {
 	return width
 }
 
+// isTerminal tells a terminal from a file or a pipe.
+func isTerminal(w io.Writer) bool {
+	if watched, ok := w.(*program.Watched); ok {
+		w = watched.Writer
+	}
+	file, ok := w.(interface{ Fd() uintptr })
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
 // working says on a terminal what takes a while. done removes it.
 func working(to io.Writer, what string) (done func()) {
 	if to == nil {

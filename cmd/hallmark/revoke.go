@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os/exec"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,8 +34,8 @@ func revokeCommand(env environment) *cobra.Command {
 			if len(args) > 0 && slices.Contains([]string{"-h", "--help", "help"}, args[0]) {
 				return cmd.Help()
 			}
-			if len(args) == 0 {
-				return program.WhichCommand(cmd, args)
+			if len(args) == 0 || !slices.Contains(revokeWords, args[0]) {
+				return unknownRevoke(cmd, args)
 			}
 			if _, err := serverBinary(); err != nil && slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "--help" }) {
 				return cmd.Help()
@@ -44,6 +45,18 @@ func revokeCommand(env environment) *cobra.Command {
 	}
 	cmd.AddCommand(revokeListCommand(env))
 	return cmd
+}
+
+// revokeWords are the commands of hallmark-server revoke.
+var revokeWords = []string{"digest", "identity", "key", "withdraw", "list"}
+
+// unknownRevoke says which word may be meant: no flag of it is known here, so that
+// the server's complaint would be about a flag.
+func unknownRevoke(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return program.WhichCommand(cmd, args)
+	}
+	return usage("unknown command %q (hint: %s %s; all are in %s --help)", args[0], cmd.CommandPath(), strings.Join(revokeWords, ", "), cmd.CommandPath())
 }
 
 func runRevoke(ctx context.Context, env environment, args ...string) error {
@@ -56,7 +69,7 @@ func runRevoke(ctx context.Context, env environment, args ...string) error {
 	err = run.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() > 0 {
-		return &program.Answer{Code: exit.ExitCode(), Err: errors.New("hallmark-server revoke did not succeed")}
+		return &program.Answer{Code: exit.ExitCode(), Said: true, Err: errors.New("hallmark-server revoke did not succeed")}
 	}
 	return err
 }

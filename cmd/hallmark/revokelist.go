@@ -4,11 +4,14 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"text/tabwriter"
 	"time"
 
@@ -35,6 +38,9 @@ type revocationsAnswer struct {
 	Revocations []trust.Revocation `json:"revocations"`
 	Next        string             `json:"next,omitempty"`
 }
+
+// keyIDShape is a SHA-256.
+var keyIDShape = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 // errListChanged says that the list has another version than the pages before.
 var errListChanged = errors.New("the list has changed")
@@ -93,6 +99,14 @@ func (q listQuery) check() error {
 	}
 	if given > 1 {
 		return usage("--digest, --identity and --key exclude each other")
+	}
+	if q.key != "" && !keyIDShape.MatchString(q.key) {
+		if raw, err := base64.StdEncoding.DecodeString(q.key); err != nil || len(raw) != sha256.Size {
+			return usage("--key %q is no key (hint: sha256: and 64 hexadecimal digits of the public key, or the hint of a bundle, 44 characters of base64)", q.key)
+		}
+	}
+	if q.digest != "" && !keyIDShape.MatchString(q.digest) {
+		return usage("--digest %q is no digest (hint: sha256: and 64 hexadecimal digits in lower case)", q.digest)
 	}
 	return nil
 }

@@ -4,11 +4,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +33,7 @@ func (f *trustFlags) register(cmd *cobra.Command) {
 	f.registerRoot(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.revocations, "revocations", "", "revocations.json `file` (default: with --tuf-url that of the repository)")
-	flags.DurationVar(&f.maxAge, "revocations-max-age", 0, "refuse to decide by revocations that are older, or without any (default: use what there is)")
+	flags.Var((*ageValue)(&f.maxAge), "revocations-max-age", "refuse to decide by revocations that are older, such as 24h or 7d, or without any (default: use what there is)")
 }
 
 // registerRoot adds the flags that say whom to trust, for commands to which a
@@ -40,6 +43,34 @@ func (f *trustFlags) registerRoot(cmd *cobra.Command) {
 	flags.StringVar(&f.trustedRoot, "trusted-root", "", "trusted_root.json `file` (default: TRUSTED_ROOT)")
 	flags.StringVar(&f.tufURL, "tuf-url", "", "`URL` of the trust repository, instead of --trusted-root (default without TRUSTED_ROOT: TUF_URL)")
 	flags.StringVar(&f.tufRoot, "tuf-root", "", "root.json `file` of the repository (default: TUF_ROOT_JSON)")
+}
+
+// ageValue is a duration as policies write it: Go's, or a number of days.
+type ageValue time.Duration
+
+func (a *ageValue) String() string {
+	if *a == 0 {
+		return "" // no default to show
+	}
+	return time.Duration(*a).String()
+}
+
+// Type implements pflag.Value.
+func (a *ageValue) Type() string { return "duration" }
+
+// Set implements pflag.Value.
+func (a *ageValue) Set(s string) error {
+	age, err := time.ParseDuration(s)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		var n uint64
+		n, err = strconv.ParseUint(days, 10, 16)
+		age = time.Duration(n) * 24 * time.Hour
+	}
+	if err != nil || age < 0 {
+		return errors.New("want a duration such as 24h or 7d")
+	}
+	*a = ageValue(age)
+	return nil
 }
 
 // trusted is what the flags lead to.
@@ -87,6 +118,13 @@ func (f *trustFlags) read(ctx context.Context, env environment) (trusted, error)
 			return t, usage("%w", err)
 		}
 	}
+	if path != "" && f.revocations == "" && f.maxAge == 0 {
+		hint := "--tuf-url instead of it, or --revocations FILE"
+		if f.trustedRoot == "" {
+			hint = "unset TRUSTED_ROOT, or --tuf-url"
+		}
+		_, _ = fmt.Fprintf(env.stderr, "hallmark: revocations were not looked at: --trusted-root knows none (hint: %s)\n", hint)
+	}
 	t.options = []verifier.Option{verifier.WithRevocations(list, f.maxAge)}
 	return t, nil
 }
@@ -103,9 +141,17 @@ func (f *trustFlags) fromTUF(ctx context.Context, env environment, url string) (
 	if err != nil {
 		return nil, nil, err
 	}
+	var metadata struct {
+		Signed struct {
+			Type string `json:"_type"`
+		} `json:"signed"`
+	}
+	if json.Unmarshal(root, &metadata) != nil || metadata.Signed.Type != "root" {
+		return nil, nil, usage("%s is not the root.json of a trust repository (hint: --tuf-root 1.root.json, obtained once over a channel that you trust)", path)
+	}
 	published, err := trust.FromTUF(ctx, trust.TUF{URL: url, Root: root, Cache: tufCache()})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, notThere(err, "the service", "TUF_URL or --tuf-url")
 	}
 	if published.Unreachable != nil {
 		_, _ = fmt.Fprintf(env.stderr, "hallmark: warning: %s; going on with what it said on %s\n",

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/policy"
@@ -94,7 +95,7 @@ func verifyCommand(env environment) *cobra.Command {
 			decision, err = f.verifyImage(cmd, env, trusted, args[0])
 		}
 		if err != nil {
-			return err
+			return notThere(err, "the registry", "the image's name")
 		}
 		if err := program.Print(*f.output, env.stdout, decision, func(w io.Writer) { printDecision(w, decision) }); err != nil {
 			return err
@@ -230,7 +231,32 @@ func printDecision(w io.Writer, d verifier.Decision) {
 		verdict = "verified"
 	}
 	_, _ = fmt.Fprintf(w, "%s\t%s\n", verdict, d.Artifact)
-	for _, e := range d.Evidence {
+	revoked := map[string]int{}
+	// What was asked for comes first, what does not count last.
+	rank := func(e verifier.EvidenceRef) int {
+		switch {
+		case !e.Verified:
+			return 2
+		case e.PredicateType == attest.PredicateSignature && e.About == "":
+			return 0
+		}
+		return 1
+	}
+	found := slices.Clone(d.Evidence)
+	slices.SortStableFunc(found, func(a, b verifier.EvidenceRef) int { return rank(a) - rank(b) })
+	for _, e := range found {
+		if e.Reason == verifier.ReasonRevoked {
+			revoked[e.Detail]++
+		}
+	}
+	for _, e := range found {
+		if n := revoked[e.Detail]; e.Reason == verifier.ReasonRevoked && n > 1 {
+			_, _ = fmt.Fprintf(w, "ignored\t%d bundles: %s\n", n, oneLine(e.Detail))
+			revoked[e.Detail] = 0
+			continue
+		} else if e.Reason == verifier.ReasonRevoked && n == 0 {
+			continue
+		}
 		if e.Verified {
 			_, _ = fmt.Fprintf(w, "%s\tby %s, log entry %d, %s\n", e.PredicateType, signerOf(e), e.LogIndex, timeOf(e))
 		} else {

@@ -39,7 +39,7 @@ func TestCharts(t *testing.T) {
 	// Not before its images are signed.
 	signImages(t, l, token, []string{"app"}, []string{"cache"})
 	r := l.Hallmark(t, token, "chart", "push", archive, folder)
-	wantLab(t, "an image is not signed", r, 1, "refused", l.Registry+"/acme/cache:v1 is not signed (this service has not signed it); sign the images before the chart")
+	wantLab(t, "an image is not signed", r, 1, "refused", l.Registry+"/acme/cache:v1 is not signed (no signature of this service is attached to it) at StatefulSet/release-name-cache spec.template.spec.containers[0].image; sign the images before the chart")
 	wantLab(t, "sign cache", l.Hallmark(t, token, "sign", l.Registry+"/acme/cache:v1"), 0)
 
 	// Once they are, and once more: the same manifest, provenance and entries.

@@ -30,7 +30,7 @@ func TestImagesOfToday(t *testing.T) {
 
 	// The tag leads elsewhere; that is signed, too; then it is revoked.
 	moved := l.PushSmall(t, "acme/app", "v1")
-	sign("a moved tag", "2", 1, app+" is not signed (this service has not signed it)")
+	sign("a moved tag", "2", 1, app+" is not signed (no signature of this service is attached to it)")
 	wantLab(t, "sign what it leads to", l.Hallmark(t, token, "sign", app), 0)
 	sign("a moved tag that is signed", "3", 0, "signed")
 	digest := moved[strings.LastIndex(moved, "@")+1:]
@@ -42,7 +42,7 @@ func TestImagesOfToday(t *testing.T) {
 			t.Fatal("the service does not know the revocation")
 		}
 	}
-	sign("a revoked image", "4", 1, app+" is revoked (digest "+digest+" was revoked on ", "ships a miner); have the chart refer to others")
+	sign("a revoked image", "4", 1, app+" is revoked (digest "+digest+" was revoked on ", "ships a miner) at CronJob/release-name-tidy spec.jobTemplate.spec.template.spec.containers[0].image and 2 other places; have the chart refer to others")
 	sign("the run that has a signature already", "3", 1, app+" is revoked")
 	wantLab(t, "provenance", l.Hallmark(t, token, "chart", "push", archive, "oci://"+l.Registry+"/acme/charts"), 1, app+" is revoked", "ships a miner")
 	wantLab(t, "chart images", l.Hallmark(t, token, "chart", "images", chart), 0, "image\t"+app, "revoked", "ships a miner")

@@ -136,6 +136,12 @@ func TestByKey(t *testing.T) {
 			sigOnly := onlyTags(t, l, signed, "acme/sig-only", "sig")
 			attOnly := onlyTags(t, l, signed, "acme/att-only", "att")
 			sigPub, attPub := publicKeys(t, l)
+			for _, image := range []string{signed, sigOnly, attOnly} { // there, the layers of certificates have no bundle beside them
+				r := l.Hallmark(t, "", "evidence", image, "--trusted-root", l.TrustedRoot(), "--key", sigPub, "--key", attPub)
+				if image == signed && r.Code != 0 || !strings.Contains(r.Stdout, "by key ") {
+					t.Errorf("hallmark evidence of what the service has signed with its keys: %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+				}
+			}
 
 			issuer := l.Issuer.URL(devissuer.GitHub)
 			root := []string{"--trusted-root", l.TrustedRoot()}

@@ -36,6 +36,10 @@ func TestRevocation(t *testing.T) {
 	u.wants(t, l, 1, "ships a miner", bad)
 	u.wants(t, l, 1, "was revoked on "+time.Now().UTC().Format("2006-01-02"), bad)
 	u.wants(t, l, 0, "verified", good)
+	shown := l.Hallmark(t, "", "evidence", bad, "--trusted-root", l.TrustedRoot(), "--revocations", filepath.Join(l.Dir, "trust", "revocations.json"))
+	if shown.Code != 1 || !strings.Contains(shown.Stdout, "REVOKED signature\n") || strings.Contains(shown.Stdout, "unknown") || !strings.Contains(shown.Stderr, "ships a miner (1 bundle does not count)") {
+		t.Errorf("evidence of a revoked image: %d\n%s%s", shown.Code, shown.Stdout, shown.Stderr)
+	}
 	refused := func(code int, says string) {
 		t.Helper()
 		var r lab.Result

@@ -33,6 +33,8 @@ const (
 type Answer struct {
 	Code int
 	Err  error
+	// Said is true if another program, which was run, has said on stderr what is wrong.
+	Said bool
 }
 
 func (a *Answer) Error() string { return a.Err.Error() }
@@ -43,7 +45,7 @@ func (a *Answer) AnswerCode() int { return a.Code }
 
 // Misuse is an answer of Usage.
 func Misuse(format string, args ...any) error {
-	return &Answer{Usage, fmt.Errorf(format, args...)}
+	return &Answer{Code: Usage, Err: fmt.Errorf(format, args...)}
 }
 
 // Streams are those of the process.
@@ -90,8 +92,11 @@ func Run(ctx context.Context, root *cobra.Command, args []string, std Streams) i
 		return Yes
 	}
 	// Errors repeat what services answer, line by line if there are reasons.
-	for line := range strings.Lines(root.Name() + ": " + err.Error()) {
-		_, _ = fmt.Fprintln(std.Err, Printable(strings.TrimSuffix(line, "\n")))
+	var said *Answer
+	if !errors.As(err, &said) || !said.Said {
+		for line := range strings.Lines(root.Name() + ": " + err.Error()) {
+			_, _ = fmt.Fprintln(std.Err, Printable(strings.TrimSuffix(line, "\n")))
+		}
 	}
 	code := Undecided
 	var answer interface{ AnswerCode() int }

@@ -95,7 +95,7 @@ func readKey(path string, password []byte) (crypto.Signer, error) {
 	block, err := readSecret(path, maxKeyFile)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("read key: no file %s: %w (hint: `hallmark-server init` creates the keys; check the configured folder)", path, fs.ErrNotExist)
+			return nil, fmt.Errorf("read key: no file %s: %w", path, fs.ErrNotExist)
 		}
 		return nil, fmt.Errorf("read key %s: %w", path, err)
 	}

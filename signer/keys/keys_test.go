@@ -157,7 +157,7 @@ func TestReadEncryptedRefuses(t *testing.T) {
 		want     error
 		hint     string
 	}{
-		{"no file", nil, 0, password, fs.ErrNotExist, "hallmark-server init"},
+		{"no file", nil, 0, password, fs.ErrNotExist, "no file "},
 		{"wrong password", content, 0o600, []byte("guess"), ErrWrongPassword, "damaged"},
 		{"empty password", content, 0o600, nil, ErrNoPassword, "hint"},
 		{"group may read", content, 0o640, password, ErrTooOpen, "chmod 600"},

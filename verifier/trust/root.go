@@ -21,10 +21,12 @@ package trust
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
@@ -89,7 +91,7 @@ func Parse(b []byte) (*Root, error) {
 	}
 	var pb prototrustroot.TrustedRoot
 	if err := protojson.Unmarshal(b, &pb); err != nil {
-		return nil, fmt.Errorf("%w: %w (hint: this must be a trusted_root.json, not a signing configuration, a bundle or TUF metadata)", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %s (hint: this must be a trusted_root.json, not a signing configuration, a bundle or TUF metadata)", ErrInvalid, said(b, err))
 	}
 	if err := check(&pb); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -104,6 +106,15 @@ func Parse(b []byte) (*Root, error) {
 		r.logs[id] = Log{ID: id, BaseURL: l.BaseURL, Window: Window{Start: l.ValidityPeriodStart, End: l.ValidityPeriodEnd}}
 	}
 	return r, nil
+}
+
+// said is what the reader of protobuf says, in plain words.
+func said(b []byte, err error) string {
+	if !json.Valid(b) {
+		return "it is not JSON"
+	}
+	text := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "proto:")), " ") // it separates with a space that does not break, to be unstable
+	return strings.TrimPrefix(text, "syntax error ")
 }
 
 // Material returns what sigstore-go verifies against. It must not be modified.

@@ -12,7 +12,7 @@ import (
 )
 
 // termKinds is what errors tell about terms.
-const termKinds = "hash:, image:, identity: (or email:, subject:), issuer:, repository:, commit:, workflow:, publickey:"
+const termKinds = "sha256: (or sha1:, sha384:, sha512:), image:, identity: (or email:, subject:), issuer:, repository:, commit:, workflow:, publickey:"
 
 // ParseTerm returns the key of what people type into a search: "kind:value",
 // for example "image:registry.example/acme/app", "email:a@b.example" or
