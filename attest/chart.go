@@ -44,6 +44,9 @@ type ChartQuestion struct {
 	// Release and Namespace are what the chart is told of where it will run.
 	Release   string `json:"release,omitempty"`
 	Namespace string `json:"namespace,omitempty"`
+	// Tenant is whose question it is, to share out turns; the reader's process is
+	// not told. "": nobody's.
+	Tenant string `json:"-"`
 }
 
 // HasValues tells whether values were given.

@@ -5,6 +5,7 @@ package attest_test
 import (
 	"errors"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -62,6 +63,23 @@ func TestCycloneDXXMLErrors(t *testing.T) {
 		}
 		if _, err := attest.ReadDocumentAs(tc.want, "bom.xml", []byte(file)); !errors.Is(err, attest.ErrEvidence) || !strings.HasPrefix(err.Error(), "bom.xml: cyclonedx-xml: ") || !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s as %s: %v\nwant %s", tc.to, tc.want, err, tc.says)
+		}
+	}
+}
+
+// TestXMLNamesCost: an element with a long name costs once, and not for each that is in it.
+func TestXMLNamesCost(t *testing.T) {
+	name := strings.Repeat("A", 100_000)
+	for _, root := range []string{`<bom xmlns="http://cyclonedx.org/schema/bom/1.5">%</bom>`, `<testsuites>%</testsuites>`} {
+		file := []byte(strings.ReplaceAll(root, "%", "<"+name+">"+strings.Repeat("<a/>", 5000)+"</"+name+">"))
+		for _, want := range []string{"", "scan", "vex", "sbom", "test"} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _ = attest.ReadDocumentAs(want, "f.xml", file) // is nothing of that kind
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+				t.Errorf("%.12s as %q: %d bytes of XML made %d MB", root, want, len(file), took>>20)
+			}
 		}
 	}
 }

@@ -115,9 +115,13 @@ func (v *cyclonedxXMLVulns) startOf(path string) error {
 	return nil
 }
 
-// path is where the innermost element is, below the document.
+// maxCycloneDXPath is how deep the elements are that are known by their path.
+const maxCycloneDXPath = 8
+
+// path is where the innermost element is, below the document; "" if it is deeper
+// than any that is known by it.
 func (v *cyclonedxXMLVulns) path() string {
-	if len(v.x.names) < 2 {
+	if len(v.x.names) < 2 || len(v.x.names) > maxCycloneDXPath {
 		return ""
 	}
 	return strings.Join(v.x.names[1:], "/")

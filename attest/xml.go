@@ -18,6 +18,11 @@ const (
 	// maxXMLToken bounds one tag with its attributes, one text, one comment,
 	// bytes: what cannot be read piece by piece.
 	maxXMLToken = 1 << 20
+	// maxXMLName is how much of an element's name is remembered, bytes: of a longer
+	// one, which is in no format, nothing but that. Names are joined to paths for each
+	// element, so that one of a megabyte would cost that for each that is in it.
+	maxXMLName   = 64
+	otherXMLName = "…"
 	// maxXMLAttributes bounds the attributes of one element.
 	maxXMLAttributes = 256
 )
@@ -130,7 +135,11 @@ func (x *xmlReader) open(e xml.StartElement) error {
 		}
 		seen[a.Name] = true
 	}
-	x.names = append(x.names, e.Name.Local)
+	name := e.Name.Local
+	if len(name) > maxXMLName {
+		name = otherXMLName
+	}
+	x.names = append(x.names, name)
 	return nil
 }
 

@@ -14,6 +14,9 @@ import (
 // of its own: aarch64 is arm64, arm64 is arm64/v8, and a machine for arm64 runs what is for arm64/v9 if nothing else is there. So a name
 // without a variant is every variant, both sides are put into one form first, and an image of which the index does not say what it is for is
 // always asked about: it may run anywhere. Whoever builds an index must not be able to escape a gate by another word for the same platform.
+//
+// A machine takes more than what is called like it: containerd runs linux/386 on amd64, and linux/arm on arm64, where an index has nothing nearer.
+// So these are asked about as well, unless the index has an image that every such machine takes before them.
 
 // maxPlatforms bounds the platforms that a requirement names.
 const maxPlatforms = 32
@@ -24,6 +27,7 @@ type platform struct{ os, architecture, variant string }
 // readPlatform puts a platform into that form, as container runtimes do (github.com/containerd/platforms).
 func readPlatform(name string) platform {
 	os, rest, _ := strings.Cut(strings.ToLower(name), "/")
+	os, _, _ = strings.Cut(os, "(") // features of the system that it needs: some machine has them
 	architecture, variant, _ := strings.Cut(rest, "/")
 	if os == "macos" {
 		os = "darwin"
@@ -67,6 +71,25 @@ func (n namedPlatform) covers(p platform) bool {
 	return n.os == p.os && n.architecture == p.architecture && (n.every || n.variant == p.variant)
 }
 
+// stoops reports whether a machine of the named platform runs what is for another one, if it finds nothing nearer.
+func (n namedPlatform) stoops(p platform) bool {
+	lower := map[string]string{"amd64": "386", "arm64": "arm"}[n.architecture]
+	return n.os == p.os && (n.architecture == p.architecture || lower != "" && lower == p.architecture)
+}
+
+// isNearest reports whether every machine of the named platform takes an image that is called so before any for which it stoops. Only the plainest
+// names are: runtimes differ in what else they take for the same. Of Windows' images it depends on the version, too.
+func (n namedPlatform) isNearest(name string) bool {
+	plain := n.os + "/" + n.architecture
+	if n.os == "windows" {
+		return false
+	}
+	if n.variant == "" {
+		return name == plain || n.architecture == "arm64" && name == plain+"/v8"
+	}
+	return name == plain+"/"+n.variant
+}
+
 // checkPlatforms reads the platforms that a requirement names.
 func (g *gate) checkPlatforms(path string, spec *EvidenceRequirement) error {
 	if len(spec.Platforms) == 0 {
@@ -97,21 +120,27 @@ func (g *gate) checkPlatforms(path string, spec *EvidenceRequirement) error {
 }
 
 // asks reports whether evidence has to be about an image of an index. names are what the index says that it is for: several, if the index
-// lists the same image more than once.
-func (g *gate) asks(names []string) bool {
+// lists the same image more than once. all are those of each of its images.
+func (g *gate) asks(names []string, all [][]string) bool {
 	if len(g.platforms) == 0 || len(names) == 0 {
 		return true
 	}
 	return slices.ContainsFunc(names, func(name string) bool {
 		p := readPlatform(name)
-		return p.isNowhere() || slices.ContainsFunc(g.platforms, func(n namedPlatform) bool { return n.covers(p) })
+		return p.isNowhere() || slices.ContainsFunc(g.platforms, func(n namedPlatform) bool {
+			return n.covers(p) || n.stoops(p) && !slices.ContainsFunc(all, func(names []string) bool { return slices.ContainsFunc(names, n.isNearest) })
+		})
 	})
 }
 
 // asked are the images of an index that evidence has to be about, and what the others are for.
 func (g *gate) asked(s gateSubject) (asked, others []string) {
-	for _, digest := range s.platforms {
-		if g.asks(s.names[digest]) {
+	all := make([][]string, len(s.platforms))
+	for i, digest := range s.platforms {
+		all[i] = s.names[digest]
+	}
+	for i, digest := range s.platforms {
+		if g.asks(all[i], all) {
 			asked = append(asked, digest)
 		} else {
 			others = append(others, s.platformName(digest))

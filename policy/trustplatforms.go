@@ -30,9 +30,11 @@ func (p *TrustPolicy) ReadsPlatforms() bool {
 	return p.ReadsEvidence() && p.spec.Require.Evidence.ofPlatforms()
 }
 
-// AsksAbout reports whether evidence about an image of an index matters, by what the index says that it is for: a caller need not look for
-// any about the others.
-func (p *TrustPolicy) AsksAbout(names []string) bool { return p.ReadsPlatforms() && p.gate.asks(names) }
+// AsksAbout reports whether evidence about an image of an index matters, by what the index says that it is for, and all its images are: a caller need
+// not look for any about the others.
+func (p *TrustPolicy) AsksAbout(names []string, all [][]string) bool {
+	return p.ReadsPlatforms() && p.gate.asks(names, all)
+}
 
 // maxParts bounds the images of one index.
 const maxParts = 64

@@ -108,7 +108,7 @@ func TestTrustPlatforms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.ReadsPlatforms() != (tc.asks != "index: index") || p.AsksAbout([]string{"linux/arm64"}) != (tc.asks == "index: platforms" || tc.asks == "index: either" || strings.Contains(tc.asks, "arm64")) {
+		if p.ReadsPlatforms() != (tc.asks != "index: index") || p.AsksAbout([]string{"linux/arm64"}, [][]string{{"linux/arm64"}}) != (tc.asks == "index: platforms" || tc.asks == "index: either" || strings.Contains(tc.asks, "arm64")) {
 			t.Errorf("%s: the policy does not say what it reads", name)
 		}
 		verdict := p.EvaluateParts(image, append([]policy.Fact{signature}, tc.facts...), tc.parts, judgedAt)
@@ -121,7 +121,7 @@ func TestTrustPlatforms(t *testing.T) {
 		}
 	}
 	var none *policy.TrustPolicy
-	if none.ReadsPlatforms() || none.AsksAbout(nil) || none.EvaluateParts(image, nil, index(one), judgedAt).Allowed() {
+	if none.ReadsPlatforms() || none.AsksAbout(nil, nil) || none.EvaluateParts(image, nil, index(one), judgedAt).Allowed() {
 		t.Error("no policy reads, or allows, something")
 	}
 	p, err := policy.ParseTrustPolicy([]byte(strings.Replace(workedPlatforms, "INDEX", "platforms: [linux/amd64]", 1)))

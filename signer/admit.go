@@ -19,15 +19,6 @@ type Admission struct {
 	artifact oci.Artifact
 }
 
-// Who names the identity that was admitted, to share out what is scarce among
-// all; "" if nobody was.
-func (a *Admission) Who() string {
-	if a == nil {
-		return ""
-	}
-	return a.principal.Provider + " " + a.principal.Identity
-}
-
 // Tenant names the project that was admitted, as quotas count it, to share out
 // among all what one request can take much of; "" if nobody was.
 func (a *Admission) Tenant() string {

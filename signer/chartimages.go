@@ -55,6 +55,7 @@ func (s *Service) ChartImages(ctx context.Context, req Request, q attest.ChartQu
 	if decision := s.cfg.Policy.Decide(s.policyInput(principal, artifact, req)); decision.Refusal() != nil {
 		return Receipt{}, s.refuse(ctx, ev, stagePolicy, refusedBy(decision))
 	}
+	q.Tenant = tenantOf(principal)
 	images, err := s.registryImages(ctx, artifact, q)
 	if err != nil {
 		return Receipt{}, s.refuse(ctx, ev, stageEvidence, err)

@@ -23,7 +23,7 @@ import (
 // withChartImages is the evidence of a chart that is about to be signed, with
 // what is true of its images now, if a rule asks for that.
 func (s *Service) withChartImages(ctx context.Context, p Principal, a oci.Artifact, req Request, in policy.Input) ([]policy.Document, error) {
-	others, made, images, err := s.chartImagesNow(ctx, a, in)
+	others, made, images, err := s.chartImagesNow(ctx, tenantOf(p), a, in)
 	if err != nil || images == nil {
 		return others, err
 	}
@@ -36,8 +36,8 @@ func (s *Service) withChartImages(ctx context.Context, p Principal, a oci.Artifa
 }
 
 // asIfChartImages is withChartImages without any effect.
-func (s *Service) asIfChartImages(ctx context.Context, a oci.Artifact, in policy.Input) ([]policy.Document, error) {
-	others, made, images, err := s.chartImagesNow(ctx, a, in)
+func (s *Service) asIfChartImages(ctx context.Context, p Principal, a oci.Artifact, in policy.Input) ([]policy.Document, error) {
+	others, made, images, err := s.chartImagesNow(ctx, tenantOf(p), a, in)
 	if err != nil || images == nil {
 		return others, err
 	}
@@ -48,12 +48,12 @@ func (s *Service) asIfChartImages(ctx context.Context, a oci.Artifact, in policy
 // still true, or nobody asks, evidence is as it was, and images is nil. Otherwise
 // evidence is without the statements that have become untrue, and made is what
 // is to be attested.
-func (s *Service) chartImagesNow(ctx context.Context, a oci.Artifact, in policy.Input) (evidence []policy.Document, made policy.Document, images *carried, err error) {
+func (s *Service) chartImagesNow(ctx context.Context, tenant string, a oci.Artifact, in policy.Input) (evidence []policy.Document, made policy.Document, images *carried, err error) {
 	if !s.cfg.Policy.Needs(in).ChartImages {
 		return in.Evidence, made, nil, nil
 	}
 	known := newestChartImages(in.Evidence, in.Digest)
-	found, err := s.lookAgain(ctx, a, known)
+	found, err := s.lookAgain(ctx, tenant, a, known)
 	if err != nil {
 		return nil, made, nil, err
 	}
@@ -68,8 +68,8 @@ func (s *Service) chartImagesNow(ctx context.Context, a oci.Artifact, in policy.
 // lookAgain renders the chart with its defaults, adds what was found before with
 // values that a job has given, and looks all images up. Those values are not
 // known any more, because they may be secret: they are the job's to give again.
-func (s *Service) lookAgain(ctx context.Context, a oci.Artifact, known *policy.ChartImages) (carried, error) {
-	q := attest.ChartQuestion{}
+func (s *Service) lookAgain(ctx context.Context, tenant string, a oci.Artifact, known *policy.ChartImages) (carried, error) {
+	q := attest.ChartQuestion{Tenant: tenant}
 	if known == nil || !known.Given() {
 		return s.registryImages(ctx, a, q)
 	}

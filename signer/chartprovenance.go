@@ -85,7 +85,7 @@ func (s *Service) ChartProvenance(ctx context.Context, req ChartRequest) (ChartR
 
 	// 2. About what? The archive is read in a process of its own. From here on its
 	// digest counts, and what was read in it.
-	d, err := s.readChart(ctx, req)
+	d, err := s.readChart(ctx, tenantOf(principal), req)
 	if err != nil {
 		return ChartReceipt{}, s.refuse(ctx, ev, stageResolve, err)
 	}
@@ -152,7 +152,7 @@ func (s *Service) ChartProvenance(ctx context.Context, req ChartRequest) (ChartR
 func chartName(a oci.Artifact) string { return a.Registry + "/" + a.Repository + ":" + a.Tag }
 
 // readChart reads the archive and says what would be signed.
-func (s *Service) readChart(ctx context.Context, req ChartRequest) (chartDraft, error) {
+func (s *Service) readChart(ctx context.Context, tenant string, req ChartRequest) (chartDraft, error) {
 	ref, err := oci.ParseReference(oci.WithoutScheme(req.Repository) + ":any") // it has no tag yet
 	if err != nil {
 		return chartDraft{}, err
@@ -166,7 +166,7 @@ func (s *Service) readChart(ctx context.Context, req ChartRequest) (chartDraft, 
 	case len(req.Archive) > MaxChartBytes:
 		return chartDraft{}, fmt.Errorf("%w: the archive has %d bytes, the limit is %d", attest.ErrChart, len(req.Archive), MaxChartBytes)
 	}
-	report, err := s.cfg.Charts.Reader.Read(ctx, req.Archive, attest.ChartQuestion{FileName: req.FileName})
+	report, err := s.cfg.Charts.Reader.Read(ctx, req.Archive, attest.ChartQuestion{FileName: req.FileName, Tenant: tenant})
 	if err != nil {
 		return chartDraft{}, err
 	}
@@ -185,7 +185,7 @@ func (s *Service) readChart(ctx context.Context, req ChartRequest) (chartDraft, 
 func (s *Service) decideProvenance(ctx context.Context, p Principal, d chartDraft, req ChartRequest) (policy.Terms, error) {
 	in := s.policyInput(p, d.artifact, Request{Action: ActionChartProvenance})
 	if s.cfg.Policy.Needs(in).ChartImages {
-		report, err := s.readImages(ctx, d.artifact, req.Archive, attest.ChartQuestion{Render: true})
+		report, err := s.readImages(ctx, d.artifact, req.Archive, attest.ChartQuestion{Render: true, Tenant: tenantOf(p)})
 		if err != nil {
 			return policy.Terms{}, err
 		}

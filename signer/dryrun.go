@@ -126,7 +126,7 @@ func (s *Service) explain(ctx context.Context, x *Explanation, p Principal, a oc
 			}
 			defer found.release()
 			in.Evidence, in.Platforms, in.PlatformNames = withoutProvenance(found.Documents), found.Platforms, found.PlatformNames
-			if in.Evidence, err = s.asIfChartImages(ctx, a, in); err != nil {
+			if in.Evidence, err = s.asIfChartImages(ctx, p, a, in); err != nil {
 				return err
 			}
 		}

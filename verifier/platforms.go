@@ -32,9 +32,9 @@ type Part struct {
 func HasParts(artifact oci.Artifact) bool { return artifact.Kind == oci.KindIndex }
 
 // Parts reads an index and looks for evidence about those of its images that asks wants, in all sources; asks gets what the index says that an
-// image is for. Of the others it says that they are there. The bundles of all images together may have limit bytes; those of one image are fetched
+// image is for, and that of all its images. Of the others it says that they are there. The bundles of all images together may have limit bytes; those of one image are fetched
 // before they are counted.
-func Parts(ctx context.Context, registry Registry, sources []Source, artifact oci.Artifact, limit int64, asks func(names []string) bool) ([]Part, error) {
+func Parts(ctx context.Context, registry Registry, sources []Source, artifact oci.Artifact, limit int64, asks func(names []string, all [][]string) bool) ([]Part, error) {
 	if !HasParts(artifact) {
 		return nil, nil
 	}
@@ -48,9 +48,13 @@ func Parts(ctx context.Context, registry Registry, sources []Source, artifact oc
 	}
 	parts := make([]Part, len(images))
 	var total int64
+	all := make([][]string, len(images))
+	for i, image := range images {
+		all[i] = image.Platforms()
+	}
 	for i, image := range images {
 		parts[i].Image = image
-		if !asks(image.Platforms()) {
+		if !asks(all[i], all) {
 			continue
 		}
 		for _, source := range sources {

@@ -146,7 +146,7 @@ func TestVerifyPlatforms(t *testing.T) {
 		t.Errorf("a registry that cannot list: %v", err)
 	}
 	if _, err := verifier.Parts(t.Context(), indexRegistry{images: images, asked: &asked, bundles: map[attest.Digest][][]byte{amd64.Digest: {make([]byte, 11)}}}, []verifier.Source{verifier.Referrers(indexRegistry{asked: &asked, bundles: map[attest.Digest][][]byte{amd64.Digest: {make([]byte, 11)}}})},
-		index, 10, func([]string) bool { return true }); !errors.Is(err, verifier.ErrTooMuchEvidence) {
+		index, 10, func([]string, [][]string) bool { return true }); !errors.Is(err, verifier.ErrTooMuchEvidence) {
 		t.Errorf("more than the limit: %v", err)
 	}
 }

@@ -14,10 +14,11 @@ func TestHiddenImages(t *testing.T) {
 		"a key twice":             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {labels: {a: b, a: c}}\n" + spec,
 		"a key that is no text":   "apiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {1: 2, containers: [{3: 4, image: \"hidden:1\"}]}}}",
 		"after a broken manifest": "a: [\n---\napiVersion: apps/v1\nkind: Deployment\n" + spec,
+		"an empty group":          "apiVersion: /v1\nkind: Pod\nspec: {containers: [{image: \"hidden:1\"}]}",
 		"a comment behind dashes": "--- # a\napiVersion: apps/v1\nkind: Deployment\n" + spec,
 	} {
 		images, _, _, err := FindImages(map[string]string{"x": text})
-		if err != nil || len(images) != 1 || images[0].Reference != "hidden:1" {
+		if err != nil || len(images) != 1 || images[0].Reference != "hidden:1" || images[0].Guessed {
 			t.Errorf("%s: %+v, %v", name, images, err)
 		}
 	}

@@ -168,7 +168,8 @@ func (f *finder) object(file string, document any, kind, version string, depth i
 			return nil
 		}
 	}
-	group, _, grouped := strings.Cut(version, "/")
+	// To Kubernetes "/v1" is "v1".
+	group, _, grouped := strings.Cut(strings.TrimPrefix(version, "/"), "/")
 	at := kind + "/" + nameOf(o)
 	where, pods := podSpecs[group+"/"+kind]
 	switch {

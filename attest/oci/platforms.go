@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest"
 )
@@ -14,14 +15,11 @@ import (
 // maxPlatforms bounds the images of one index. Go itself has some 50 platforms.
 const maxPlatforms = 64
 
-// annotationReference marks entries of an index that are about another entry,
-// as BuildKit writes its own attestations.
-const annotationReference = "vnd.docker.reference.type"
-
 // platformEntry is an entry of an index with what tells images from others.
 type platformEntry struct {
 	descriptor
 	os, architecture, variant string
+	features                  []string
 }
 
 // PlatformImage is an image of an index and the platform that the index says it
@@ -49,22 +47,24 @@ func (e *platformEntry) UnmarshalJSON(b []byte) error {
 	}
 	var rest struct {
 		Platform struct {
-			OS           string `json:"os"`
-			Architecture string `json:"architecture"`
-			Variant      string `json:"variant"`
+			OS           string   `json:"os"`
+			Architecture string   `json:"architecture"`
+			Variant      string   `json:"variant"`
+			Features     []string `json:"os.features"`
 		} `json:"platform"`
 	}
 	if err := json.Unmarshal(b, &rest); err != nil {
 		return err
 	}
-	e.os, e.architecture, e.variant = rest.Platform.OS, rest.Platform.Architecture, rest.Platform.Variant
+	e.os, e.architecture, e.variant, e.features = rest.Platform.OS, rest.Platform.Architecture, rest.Platform.Variant, rest.Platform.Features
 	return nil
 }
 
 // Images returns the images of an index, in its order, each once. Entries
-// that are no images (attestations of a build tool, an unknown platform) are
-// left out; an index in an index is refused, since nobody can say which of its
-// images run. The images' manifests are not read: their digests are the
+// for an unknown platform run nowhere (attestations of a build tool) and are
+// left out. Nothing else is, whatever it says of itself: runtimes pick by
+// platform alone, not by annotations, and some not by media type. So an index in
+// an index, and entries of another type, are refused: nobody can say what runs. The images' manifests are not read: their digests are the
 // index's, whose bytes were hashed. Errors are those of Resolve, and
 // ErrTooMany.
 func (c *Client) Images(ctx context.Context, index Artifact) ([]PlatformImage, error) {
@@ -102,8 +102,12 @@ func (c *Client) images(ctx context.Context, t target, index Artifact) ([]Platfo
 		switch {
 		case isIndexType(e.MediaType):
 			return nil, fmt.Errorf("platforms of %s: %w: it holds another index (hint: push one index with all images)", index, ErrBadManifest)
-		case !e.isImage():
+		case e.os == "unknown":
 			continue
+		case !slices.Contains([]string{ociManifest, dockerManifest}, e.MediaType):
+			return nil, fmt.Errorf("platforms of %s: %w: it holds %s, which some runtimes would take for an image (hint: push an index of images only)", index, ErrBadManifest, quote(e.MediaType))
+		case !e.isNamed():
+			return nil, fmt.Errorf("platforms of %s: %w: %s is no platform", index, ErrBadManifest, quote(e.platform()))
 		case seen[e.Digest]:
 			again := &images[slices.IndexFunc(images, func(i PlatformImage) bool { return string(i.Digest) == e.Digest })]
 			if named := e.platform(); !slices.Contains(again.Platforms(), named) {
@@ -127,14 +131,28 @@ func (c *Client) images(ctx context.Context, t target, index Artifact) ([]Platfo
 	return images, nil
 }
 
-// isImage reports whether an entry is something that runs.
-func (e platformEntry) isImage() bool {
-	return slices.Contains([]string{ociManifest, dockerManifest}, e.MediaType) && e.os != "unknown" && e.Annotations[annotationReference] == ""
+// maxPlatformWord bounds each word of a platform, bytes.
+const maxPlatformWord = 64
+
+// isNamed reports whether the words of a platform are such. They are shown to
+// people, in logs of CI systems too, which take commands from them.
+func (e *platformEntry) isNamed() bool {
+	return !slices.ContainsFunc(append([]string{e.os, e.architecture, e.variant}, e.features...), func(word string) bool {
+		return len(word) > maxPlatformWord || strings.ContainsFunc(word, func(c rune) bool {
+			return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-", c))
+		})
+	})
 }
 
-// platform is os/architecture[/variant].
+// platform is os/architecture[/variant]. Features of a system that not every
+// machine has are written as container runtimes write them, "linux(+x)/amd64".
+// Those of Windows' images mean nothing.
 func (e *platformEntry) platform() string {
-	name := e.os + "/" + e.architecture
+	name := e.os
+	if len(e.features) > 0 && e.os != "windows" {
+		name += "(+" + strings.Join(e.features, "+") + ")"
+	}
+	name += "/" + e.architecture
 	if e.variant != "" {
 		name += "/" + e.variant
 	}

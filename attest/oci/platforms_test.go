@@ -41,7 +41,13 @@ func TestPlatforms(t *testing.T) {
 		"twice":                  {[]string{arm, arm}, []string{"arm"}, nil},
 		"a build tool's":         {[]string{attestation, arm}, []string{"arm"}, nil},
 		"only its platform":      {[]string{listed("x", ociManifest, `,"platform":{"os":"unknown"}`)}, nil, nil},
-		"something else":         {[]string{listed("x", "application/x", ""), arm}, []string{"arm"}, nil},
+		"something else":         {[]string{listed("x", "application/x", ""), arm}, nil, oci.ErrBadManifest},
+		"an image of no type":    {[]string{listed("x", "", `,"platform":{"os":"linux","architecture":"amd64"}`), amd}, nil, oci.ErrBadManifest},
+		"nowhere, of any type":   {[]string{listed("x", "application/x", `,"platform":{"os":"unknown","architecture":"unknown"}`), arm}, []string{"arm"}, nil},
+		"no words":               {[]string{listed("x", ociManifest, `,"platform":{"os":"linux","architecture":"\u001b[2J\n::error::"}`)}, nil, oci.ErrBadManifest},
+		"words with a path":      {[]string{listed("x", ociManifest, `,"platform":{"os":"linux","architecture":"../amd64"}`)}, nil, oci.ErrBadManifest},
+		"long words":             {[]string{listed("x", ociManifest, `,"platform":{"os":"linux","architecture":"amd64","variant":"`+strings.Repeat("v", 65)+`"}`)}, nil, oci.ErrBadManifest},
+		"called an attestation":  {[]string{listed("x", ociManifest, `,"platform":{"os":"linux","architecture":"amd64"},"annotations":{"vnd.docker.reference.type":"attestation-manifest"}`), amd}, []string{"x", "amd"}, nil},
 		"an index in it":         {[]string{arm, listed("x", ociIndex, "")}, nil, oci.ErrBadManifest},
 		"no digest":              {[]string{`{"mediaType":"` + ociManifest + `","digest":"md5:1","size":1}`}, nil, oci.ErrBadManifest},
 		"a platform of no shape": {[]string{listed("x", ociManifest, `,"platform":[]`)}, nil, oci.ErrBadManifest},
@@ -86,7 +92,7 @@ func TestPlatformNames(t *testing.T) {
 	f := newFake(t, true)
 	body := `{"schemaVersion":2,"mediaType":"` + ociIndex + `","manifests":[` + strings.Join([]string{
 		listed("a", ociManifest, `,"platform":{"os":"plan9","architecture":"mips"}`), listed("a", ociManifest, `,"platform":{"os":"linux","architecture":"arm","variant":"v7"}`),
-		listed("a", ociManifest, `,"platform":{"os":"plan9","architecture":"mips"}`), listed("b", ociManifest, ""),
+		listed("a", ociManifest, `,"platform":{"os":"plan9","architecture":"mips"}`), listed("b", ociManifest, `,"platform":{"os":"linux","architecture":"amd64","os.features":["x","y"]}`),
 	}, ",") + `]}`
 	f.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Content-Type", ociIndex)
@@ -103,6 +109,9 @@ func TestPlatformNames(t *testing.T) {
 		t.Fatalf("%v, %v", images, err)
 	}
 	if got := strings.Join(images[0].Platforms(), " "); got != "plan9/mips linux/arm/v7" {
+		t.Errorf("names %q", got)
+	}
+	if got := strings.Join(images[1].Platforms(), " "); got != "linux(+x+y)/amd64" {
 		t.Errorf("names %q", got)
 	}
 	for named, is := range map[string]bool{"plan9/mips": true, "linux/arm/v7": true, "linux/arm": false, string(images[0].Digest): true, string(images[1].Digest): false} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"syscall"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 )
@@ -15,7 +16,7 @@ import (
 // is opened, no connection made, no program started. They are what Go's runtime
 // needs; which ones it makes can be looked up with strace.
 var calls = []string{
-	"read", "write", "close", "fcntl", "fstat", "lseek",
+	"read", "write", "close", "fstat", "lseek",
 	"mmap", "munmap", "mremap", "mprotect", "madvise", "mincore", "brk",
 	"futex", "sched_yield", "sched_getaffinity", "nanosleep", "clock_nanosleep", "clock_gettime", "gettimeofday", "getrandom",
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "gettid", "getpid",
@@ -33,6 +34,9 @@ func confine() error {
 	self := uint64(os.Getpid()) //nolint:gosec // never negative
 	only := []seccomp.NameWithConditions{
 		{Name: "clone", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.BitsSet, Value: cloneThread}}},
+		// No owner of a descriptor, to whom the kernel would send signals of our choice: the service, which is of the same user.
+		{Name: "fcntl", Conditions: seccomp.ArgumentConditions{{Argument: 1, Operation: seccomp.Equal, Value: syscall.F_GETFL}}},
+		{Name: "fcntl", Conditions: seccomp.ArgumentConditions{{Argument: 1, Operation: seccomp.Equal, Value: syscall.F_SETFL}}},
 		// The runtime interrupts its own threads.
 		{Name: "tgkill", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: self}}},
 	}

@@ -90,6 +90,11 @@ func attack(address string) (code int) {
 			_, _, no := syscall.RawSyscall(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0)
 			return failed(no)
 		},
+		// The kernel sends a signal to who owns a pipe, whenever it is written to.
+		"to have its parent signalled": func() error {
+			_, _, no := syscall.RawSyscall(syscall.SYS_FCNTL, 0, syscall.F_SETOWN, uintptr(os.Getppid()))
+			return failed(no)
+		},
 		"a debugger":   func() error { return syscall.PtraceAttach(os.Getppid()) },
 		"other limits": func() error { return syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}) },
 	} {

@@ -33,7 +33,7 @@ const (
 	// maxReceiving is how many requests are received at a time. Each holds a file,
 	// two buffers and the headers of a part.
 	maxReceiving = 32
-	// maxReceivingOfOne is how many of them are one identity's: documents may come
+	// maxReceivingOfOne is how many of them are one project's: documents may come
 	// slowly, and nobody's keep those of all others out.
 	maxReceivingOfOne = maxReceiving / 4
 	// workTimeout bounds what is done with the documents of a request: pushing them
@@ -108,7 +108,7 @@ func (p *parts) answerTo(ctx context.Context, w http.ResponseWriter, r *http.Req
 	case r.ContentLength > p.mostOf():
 		return nil, fmt.Errorf("%w: %d bytes, the limit of one request is %d (hint: attest the documents in several calls)", ErrTooLarge, r.ContentLength, p.mostOf())
 	}
-	done, err := p.each.take(admission.Who())
+	done, err := p.each.take(admission.Tenant())
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
-// shares count what each identity has of the places where documents are
+// shares count what each project has of the places where documents are
 // received. The zero value is ready.
 type shares struct {
 	mu    sync.Mutex
@@ -21,7 +21,7 @@ func (s *shares) take(who string) (giveBack func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.taken[who] == maxReceivingOfOne {
-		return nil, fmt.Errorf("%w with %d other requests with documents of the same identity", signer.ErrBusy, maxReceivingOfOne)
+		return nil, fmt.Errorf("%w with %d other requests with documents of the same project", signer.ErrBusy, maxReceivingOfOne)
 	}
 	if s.taken == nil {
 		s.taken = make(map[string]int)

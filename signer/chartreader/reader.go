@@ -41,6 +41,10 @@ const (
 	// maxWaiting is how many others wait. Each has a turn of the service, and
 	// charts that never end must not take them all.
 	maxWaiting = 24
+	// readingOfOne and hereOfOne are how many of one tenant are read, and are read
+	// or wait: charts that never end must not take all turns of other tenants.
+	readingOfOne = maxReading / 2
+	hereOfOne    = (maxReading + maxWaiting) / 2
 	// maxReport bounds an answer, bytes: 256 images with 16 places each.
 	maxReport = 4 << 20
 	// maxRefusal bounds the words of a refusal.
@@ -61,6 +65,7 @@ type Reader struct {
 	missing []string
 	turns   *semaphore.Weighted
 	here    atomic.Int64 // charts that are read or wait
+	tenants tenants
 }
 
 // New returns a Reader that runs the program at this path; a timeout of 0 is
@@ -97,6 +102,11 @@ func (r *Reader) Read(ctx context.Context, archive []byte, q attest.ChartQuestio
 	if r.here.Add(1) > maxReading+maxWaiting {
 		return attest.ChartReport{}, fmt.Errorf("%w with %d other charts", signer.ErrBusy, maxReading+maxWaiting)
 	}
+	done, err := r.tenants.take(ctx, q.Tenant)
+	if err != nil {
+		return attest.ChartReport{}, err
+	}
+	defer done()
 	if err := r.turns.Acquire(ctx, 1); err != nil {
 		return attest.ChartReport{}, fmt.Errorf("%w with other charts: %w", signer.ErrBusy, err)
 	}

@@ -39,3 +39,37 @@ func TestWaitingIsBounded(t *testing.T) {
 		t.Errorf("%d are still here", r.here.Load())
 	}
 }
+
+// TestOneTenant: charts of one tenant that never end leave a turn to everybody else.
+func TestOneTenant(t *testing.T) {
+	r, err := newReader(program(t, `read q; case $q in *endless*) exec sleep 600;; esac; echo '{}'`), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.way = ways[len(ways)-1]
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for range hereOfOne {
+		all.Go(func() { _, _ = r.Read(ctx, nil, attest.ChartQuestion{FileName: "endless", Tenant: "globex"}) })
+	}
+	for here := 0; here < hereOfOne; runtime.Gosched() {
+		r.tenants.mu.Lock()
+		if one := r.tenants.all["globex"]; one != nil {
+			here = one.here
+		}
+		r.tenants.mu.Unlock()
+	}
+	soon, giveUp := context.WithTimeout(ctx, DefaultTimeout/2) // before one that is read is killed
+	defer giveUp()
+	if _, err := r.Read(soon, nil, attest.ChartQuestion{Tenant: "globex"}); !errors.Is(err, signer.ErrBusy) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("more than its share: %v", err)
+	}
+	if _, err := r.Read(soon, nil, attest.ChartQuestion{Tenant: "acme"}); err != nil {
+		t.Errorf("another tenant: %v", err)
+	}
+	cancel()
+	all.Wait()
+	if r.here.Load() != 0 || len(r.tenants.all) != 0 {
+		t.Errorf("%d are still here, of %d tenants", r.here.Load(), len(r.tenants.all))
+	}
+}

@@ -67,3 +67,42 @@ func TestShares(t *testing.T) {
 		}
 	}
 }
+
+// TestShareOfSmall: documents of one byte take a tenant's room as well, so that none
+// fills the area with them.
+func TestShareOfSmall(t *testing.T) {
+	a, err := spool.Open(filepath.Join(t.TempDir(), "spool"), 64<<20, 32<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var over *signer.OverQuota
+	var held []*spool.File
+	for len(held) < 64 {
+		f, err := a.Receive("globex", strings.NewReader("x"), 4<<20)
+		if errors.As(err, &over) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("document %d: %v", len(held), err)
+		}
+		held = append(held, f)
+	}
+	if len(held) < 16 || len(held) > 32 {
+		t.Errorf("one tenant holds %d small documents", len(held))
+	}
+	other, err := a.Receive("acme", strings.NewReader(strings.Repeat("x", 32<<20)), 32<<20)
+	if err != nil {
+		t.Fatalf("another tenant: %v", err)
+	}
+	for _, f := range append(held, other) {
+		f.Close()
+	}
+	if again, err := a.Receive("globex", strings.NewReader("x"), 4<<20); err != nil {
+		t.Errorf("what was given back: %v", err)
+	} else {
+		again.Close()
+	}
+	if a.Used() != 0 {
+		t.Errorf("%d bytes used in the end", a.Used())
+	}
+}

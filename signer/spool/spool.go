@@ -35,6 +35,8 @@ const (
 	// step is how much room is taken at a time, bytes: a document says nothing of
 	// its size before it has come.
 	step = 1 << 20
+	// documents is how many a request has.
+	documents = 16
 	// buffer is what receiving a document takes of memory, bytes.
 	buffer = 64 << 10
 	// prefix begins the names of files.
@@ -48,8 +50,12 @@ type Area struct {
 
 	mu      sync.Mutex       // guards what follows
 	used    int64            // room
-	tenants map[string]int64 // bytes; only of who has any
+	tenants map[string]taken // only of who has any
 }
+
+// taken is what a tenant has: the bytes of its documents, and what room they take
+// besides, which is most of that of small ones.
+type taken struct{ bytes, besides int64 }
 
 // comeAgain is when somebody whose share is taken is told to come again: large
 // documents are worked on for seconds.
@@ -78,7 +84,7 @@ func Open(dir string, limit, share int64) (*Area, error) {
 			}
 		}
 	}
-	return &Area{dir: dir, limit: limit, share: share, tenants: map[string]int64{}}, nil
+	return &Area{dir: dir, limit: limit, share: share, tenants: map[string]taken{}}, nil
 }
 
 // held is a document in the area, until it is forgotten.
@@ -88,7 +94,7 @@ type held struct {
 	area   *Area
 	tenant string
 	room   int64  // that it takes
-	counts int64  // bytes that count for its tenant
+	counts taken  // what counts for its tenant
 	name   string // until it is lost
 }
 
@@ -166,12 +172,16 @@ func (f *held) take() error {
 		f.area.used += step
 		f.room += step
 	}
-	more := f.Size - f.counts
-	if taken := f.area.tenants[f.tenant]; taken+more > f.area.share {
-		return &signer.OverQuota{Of: fmt.Sprintf("room for documents of one project, of which %d of %d bytes are being worked on,", taken, f.area.share), RetryAfter: comeAgain}
+	has, counts := f.area.tenants[f.tenant], taken{f.Size, f.room - f.Size}
+	if has.bytes-f.counts.bytes+counts.bytes > f.area.share {
+		return &signer.OverQuota{Of: fmt.Sprintf("room for documents of one project, of which %d of %d bytes are being worked on,", has.bytes, f.area.share), RetryAfter: comeAgain}
 	}
-	f.area.tenants[f.tenant] += more
-	f.counts = f.Size
+	// What has begun to come may grow into its room, so that only a new one is refused.
+	if f.counts == (taken{}) && has.besides+counts.besides > f.area.besides() {
+		return &signer.OverQuota{Of: "room for small documents of one project", RetryAfter: comeAgain}
+	}
+	has.bytes, has.besides = has.bytes-f.counts.bytes+counts.bytes, has.besides-f.counts.besides+counts.besides
+	f.area.tenants[f.tenant], f.counts = has, counts
 	return nil
 }
 
@@ -184,11 +194,17 @@ func (f *held) forget() {
 	f.area.mu.Lock()
 	defer f.area.mu.Unlock()
 	f.area.used -= f.room
-	if f.area.tenants[f.tenant] -= f.counts; f.area.tenants[f.tenant] <= 0 {
+	has := f.area.tenants[f.tenant]
+	has.bytes, has.besides = has.bytes-f.counts.bytes, has.besides-f.counts.besides
+	if f.area.tenants[f.tenant] = has; has == (taken{}) {
 		delete(f.area.tenants, f.tenant)
 	}
-	f.room, f.counts = 0, 0
+	f.room, f.counts = 0, taken{}
 }
+
+// besides is how much room one tenant's documents may take beyond their bytes: an
+// eighth of all, or what those of one request do.
+func (a *Area) besides() int64 { return max(a.limit/8, documents*step) }
 
 // Share is how many bytes of documents one tenant may have here at a time: no
 // request can have more.

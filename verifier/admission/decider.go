@@ -63,8 +63,8 @@ func (d *Decider) Decide(ctx context.Context, image policy.Image, policies []*po
 		}
 		size = sizeOf(evidence)
 		if platforms {
-			parts, err = verifier.Parts(ctx, d.registry, []verifier.Source{source}, artifact, MaxImageBytes-size, func(names []string) bool {
-				return slices.ContainsFunc(policies, func(p *policy.TrustPolicy) bool { return p.AsksAbout(names) })
+			parts, err = verifier.Parts(ctx, d.registry, []verifier.Source{source}, artifact, MaxImageBytes-size, func(names []string, all [][]string) bool {
+				return slices.ContainsFunc(policies, func(p *policy.TrustPolicy) bool { return p.AsksAbout(names, all) })
 			})
 		}
 		for _, part := range parts {

@@ -110,7 +110,9 @@ func one(archive []byte, q attest.ChartQuestion, r attest.ChartRender, v variant
 	}
 	count, problems, err := images.add(rendered)
 	if err != nil {
+		// It was rendered, as it will be for who installs it, and images are in that.
 		r.Failed, r.Problem = true, clip(strings.TrimPrefix(err.Error(), helm.ErrChart.Error()+": "))
+		r.Unread = r.Problem
 		return r
 	}
 	r.Manifests, r.Unread = count, clip(strings.Join(problems, "; "))
@@ -133,7 +135,13 @@ func render(archive []byte, q attest.ChartQuestion, v variant, values map[string
 		return nil, "", fmt.Errorf("it is a library chart, which nobody can install")
 	}
 	values = copied(values)
+	if err := checkChoice(c); err != nil {
+		return nil, "", fmt.Errorf("dependencies: %w", err)
+	}
 	if err := chartutil.ProcessDependenciesWithMerge(c, values); err != nil {
+		return nil, "", fmt.Errorf("dependencies: %w", err)
+	}
+	if err := checkTwins(c); err != nil {
 		return nil, "", fmt.Errorf("dependencies: %w", err)
 	}
 	// Loading a schema would ask whoever it names.

@@ -233,3 +233,50 @@ func TestFoundInAll(t *testing.T) {
 		t.Errorf("300 images in two renderings: %v", err)
 	}
 }
+
+// TestTwins: of two dependencies of one name Helm installs the one or the other, as its loader happens to find them.
+func TestTwins(t *testing.T) {
+	sub := func(folder, version, rest string) map[string]string {
+		return map[string]string{"charts/" + folder + "/Chart.yaml": "apiVersion: v2\nname: sub\nversion: " + version + "\n", "charts/" + folder + "/" + rest: "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'of-" + folder + ":1'}]}\n"}
+	}
+	both := func(listed, first, second, file string) map[string]string {
+		all := sub("a", first, file)
+		maps.Copy(all, sub("b", second, file))
+		all["Chart.yaml"] = "apiVersion: v2\nname: app\nversion: 1.0.0\n" + listed
+		return files(all)
+	}
+	for name, tc := range map[string]struct {
+		files map[string]string
+		says  string // of a refusal
+		finds string
+	}{
+		"the same version":      {both("", "1.0.0", "1.0.0", "templates/x.yaml"), "charts/sub is there twice", ""},
+		"other versions":        {both("", "1.0.0", "2.0.0", "templates/x.yaml"), "charts/sub is there twice", ""},
+		"resource definitions":  {both("", "1.0.0", "2.0.0", "crds/x.yaml"), "charts/sub is there twice", ""},
+		"either will do":        {both("dependencies: [{name: sub, version: '*', alias: x}]\n", "1.0.0", "2.0.0", "templates/x.yaml"), "two charts in charts/ are sub", ""},
+		"told apart by aliases": {both("dependencies: [{name: sub, version: 1.x, alias: x}, {name: sub, version: 2.x, alias: y}]\n", "1.0.0", "2.0.0", "templates/x.yaml"), "", "app:1 debug:1 of-a:1 of-b:1"},
+		"one, by two aliases": {files(func() map[string]string {
+			all := sub("a", "1.0.0", "templates/x.yaml")
+			all["Chart.yaml"] = "apiVersion: v2\nname: app\nversion: 1.0.0\ndependencies: [{name: sub, version: 1.x, alias: x}, {name: sub, version: 1.x, alias: y}]\n"
+			return all
+		}()), "", "app:1 debug:1 of-a:1"},
+	} {
+		r, err := Report(chartOf(t, tc.files), attest.ChartQuestion{Render: true})
+		if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) || references(r) != tc.finds {
+			t.Errorf("%s: %v, %q", name, err, references(r))
+		}
+	}
+}
+
+// TestTooManyForUpgrade: what is rendered for an upgrade and is more than is read hides images, and an upgrade would have them.
+func TestTooManyForUpgrade(t *testing.T) {
+	r, err := Report(chartOf(t, files(map[string]string{
+		"templates/x.yaml": "{{ if .Release.IsUpgrade }}apiVersion: v1\nkind: Pod\nspec:\n  containers:\n{{ range $i := until 300 }}  - image: more:{{ $i }}\n{{ end }}{{ end }}",
+	})), attest.ChartQuestion{Render: true})
+	if err != nil || r.Renders[0].Unread != "" {
+		t.Fatalf("%v, %+v", err, r.Renders)
+	}
+	if !slices.ContainsFunc(r.Renders, func(one attest.ChartRender) bool { return strings.Contains(one.Unread, "more than 256 images") }) {
+		t.Errorf("%+v", r.Renders)
+	}
+}
