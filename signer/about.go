@@ -24,7 +24,7 @@ func (s *Service) about(ctx context.Context, a oci.Artifact, req Request) (map[s
 	for by, platform := range named {
 		switch {
 		case platform == platformIndex && a.Kind != oci.KindIndex:
-			return nil, fmt.Errorf("%w: %s is no index", ErrBadRequest, a)
+			return nil, noIndex(a, platform)
 		case platform == "" || platform == platformIndex:
 			about[by] = []oci.Artifact{a}
 			continue
@@ -35,11 +35,18 @@ func (s *Service) about(ctx context.Context, a oci.Artifact, req Request) (map[s
 				return nil, err
 			}
 		}
+		if a.Kind != oci.KindIndex && len(images) == 0 {
+			return nil, noIndex(a, platform)
+		}
 		if about[by], err = subjects(a, images, platform); err != nil {
 			return nil, err
 		}
 	}
 	return about, nil
+}
+
+func noIndex(a oci.Artifact, platform string) error {
+	return fmt.Errorf("%w: platform %q: %s is no index (hint: leave the platform out)", ErrBadRequest, clip(platform), a)
 }
 
 // kindAbout is the kind of what a document is about, before the index is read.

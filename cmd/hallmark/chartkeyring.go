@@ -48,6 +48,9 @@ func chartKeyringCommand(env environment) *cobra.Command {
 	out := cmd.Flags().String("out", "", "`file` to write the key ring to (default: stdout)")
 	output := program.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := canWrite("--out", *out); err != nil {
+			return err
+		}
 		c, err := newClient(env, *server)
 		if err != nil {
 			return err

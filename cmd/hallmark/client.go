@@ -15,6 +15,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/signer"
 )
 
 const (
@@ -172,6 +173,10 @@ func problemError(status int, header http.Header, body []byte) error {
 		}
 		return fmt.Errorf("the service answered %d %s%s", status, http.StatusText(status), hint)
 	}
+	p.Detail = withoutStatus(p.Detail)
+	for i := range p.Errors {
+		p.Errors[i].Message = withoutStatus(p.Errors[i].Message)
+	}
 	p.Status, p.request = status, header.Get(requestIDHeader)
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict:
@@ -181,6 +186,11 @@ func problemError(status int, header http.Header, body []byte) error {
 	default:
 		return p
 	}
+}
+
+// withoutStatus leaves out what the status, or the exit code, says already.
+func withoutStatus(said string) string {
+	return strings.Replace(said, signer.ErrBadRequest.Error()+": ", "", 1)
 }
 
 // read gets a path of the service, at most limit bytes.

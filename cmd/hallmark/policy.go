@@ -3,7 +3,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/policy/document"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -54,7 +57,7 @@ func policyTestCommand(env environment) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.token, "token", "", "`file` with a CI token or its claims as JSON, or - for stdin (default: HALLMARK_ID_TOKEN)")
 	flags.StringVar(&f.image, "image", "", "`reference` with a digest (compulsory)")
-	flags.StringVar(&f.kind, "kind", policy.KindImage, "what the reference names: image, index, chart or artifact")
+	flags.StringVar(&f.kind, "kind", "", "what the reference names: image (the default), index (with --has-platforms the default), chart or artifact")
 	flags.StringVar(&f.predicateType, "predicate-type", "", "decide about attesting this predicate `type` instead of signing")
 	flags.StringVar(&f.identity, "identity", "", "`name` of the identity source (default: the policy's rule for such tokens)")
 	flags.StringVar(&f.san, "san", "", "`URI` that the certificate would name (default: that of the public CI services)")
@@ -147,6 +150,9 @@ func (f *policyTest) policy(env environment, file string) (*policy.SigningPolicy
 	if err != nil {
 		return nil, usage("%s: %w", file, err)
 	}
+	for _, strange := range document.StrangeTools(p) {
+		_, _ = fmt.Fprintf(env.stderr, "hallmark: warning: %s: %s\n", file, strange)
+	}
 	return p, nil
 }
 
@@ -162,9 +168,14 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	if ref.Digest == "" {
 		return policy.Input{}, usage("--image %s: nothing is asked over a network, so it needs its digest (hint: %s@sha256:…)", f.image, f.image)
 	}
-	if len(f.platforms) > 0 {
+	switch {
+	case len(f.platforms) == 0:
+	case f.kind != "" && f.kind != policy.KindIndex:
+		return policy.Input{}, usage("--kind %s: an image has no platforms, and --has-platforms says which (hint: leave --kind out, or --kind index)", f.kind)
+	default:
 		f.kind = policy.KindIndex
 	}
+	f.kind = cmp.Or(f.kind, policy.KindImage)
 	if !slices.Contains([]string{policy.KindImage, policy.KindIndex, policy.KindChart, policy.KindArtifact}, f.kind) {
 		return policy.Input{}, usage("--kind %q: want image, index, chart or artifact", f.kind)
 	}
@@ -181,6 +192,11 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	}
 	in.Issuer, _ = claims["iss"].(string)
 	in.Subject, _ = claims["sub"].(string)
+	for _, uri := range []struct{ flag, value string }{{"--san", f.san}, {"--evidence-author", f.author}} {
+		if uri.value != "" && !isURI(uri.value) {
+			return policy.Input{}, usage("%s %s: identities are URIs (hint: https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main)", uri.flag, uri.value)
+		}
+	}
 	if f.predicateType != "" {
 		in.Action = policy.ActionAttest
 		if in.PredicateType, err = attest.CanonicalPredicateType(f.predicateType); err != nil {
@@ -197,8 +213,19 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	if in.SAN == "" {
 		in.SAN = san
 	}
-	in.Identity, err = f.source(p, provider)
-	return in, err
+	if in.Identity, err = f.source(p, provider); err != nil {
+		return in, err
+	}
+	if in.Kind == policy.KindIndex && len(f.platforms) == 0 && p.Needs(in).Platforms {
+		return in, usage("--kind index: the policy asks about its images, and no registry is asked which there are (hint: --has-platforms linux/amd64,linux/arm64)")
+	}
+	return in, nil
+}
+
+// isURI reports whether a certificate could name it.
+func isURI(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
 // source is the identity source whose rules are asked.

@@ -27,7 +27,7 @@ func rooms() []room {
 		{"policy", []string{"attest/platform", "policy/vers", "internal/near"}, pure},
 		{"policy/vers", nil, pure},
 		{"policy/document", []string{"attest", "policy"}, "the one place that knows both the formats of evidence and what policies see of them; " + pure},
-		{"attest", nil, pure},
+		{"attest", []string{"internal/near"}, pure},
 		{"attest/platform", []string{"internal/near"}, "policies and whoever picks images of an index have one meaning of a platform's name; " + pure},
 		{"attest/oci", []string{"attest", "attest/platform"}, "the registry client carries statements, whoever made them and whatever they are for"},
 		{"attest/helm", []string{"attest"}, "charts are parsed, not judged"},
