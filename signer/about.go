@@ -35,7 +35,7 @@ func (s *Service) about(ctx context.Context, a oci.Artifact, req Request) (map[s
 				return nil, err
 			}
 		}
-		if a.Kind != oci.KindIndex && len(images) == 0 {
+		if a.Kind != oci.KindIndex {
 			return nil, noIndex(a, platform)
 		}
 		if about[by], err = subjects(a, images, platform); err != nil {

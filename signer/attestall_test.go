@@ -389,6 +389,9 @@ func TestPlatforms(t *testing.T) {
 	} {
 		w := newDocuments(t)
 		w.images = []oci.PlatformImage{amd64, arm64}
+		if platform != "index" {
+			w.kind = oci.KindIndex
+		}
 		req := documents(signer.Document{Name: "a", Content: []byte(sbomFile)}, signer.Document{Name: "b", Content: []byte(scanFile("LOW"))})
 		req.Platform = platform
 		receipts, err := w.start().AttestDocuments(t.Context(), req)

@@ -77,6 +77,9 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 			if c.kin, err = s.isAbout(ctx, a, subject, ev); err != nil {
 				return nil, fmt.Errorf("%s: %w", d.name, err)
 			}
+			if err := s.ofSibling(ctx, a, subject, ev); err != nil {
+				return nil, fmt.Errorf("%s: %w", d.name, err)
+			}
 			all = append(all, c)
 		}
 	}

@@ -121,6 +121,9 @@ func (f *policyTest) run(env environment, file string) error {
 		x.Allowed, x.Rule, x.Reasons = false, "", append(documents.reasons, x.Reasons...)
 		x.Checks = append(documents.checks, x.Checks...)
 	}
+	if !x.Allowed && in.Kind == policy.KindIndex && len(index) == 0 && p.Needs(in).Platforms {
+		_, _ = fmt.Fprintln(env.stderr, "hallmark: the policy asks about the images of the index, and none are known here (hint: --has-platforms linux/amd64,linux/arm64)")
+	}
 	return f.print(env, x, documents.shown)
 }
 
@@ -213,13 +216,8 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	if in.SAN == "" {
 		in.SAN = san
 	}
-	if in.Identity, err = f.source(p, provider); err != nil {
-		return in, err
-	}
-	if in.Kind == policy.KindIndex && len(f.platforms) == 0 && p.Needs(in).Platforms {
-		return in, usage("--kind index: the policy asks about its images, and no registry is asked which there are (hint: --has-platforms linux/amd64,linux/arm64)")
-	}
-	return in, nil
+	in.Identity, err = f.source(p, provider)
+	return in, err
 }
 
 // isURI reports whether a certificate could name it.

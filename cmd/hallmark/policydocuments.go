@@ -283,7 +283,7 @@ func (x testedIndex) about(in policy.Input, file evidenceFile, all string) ([]te
 	picked, err := oci.Pick(oci.Artifact{}, images, name)
 	switch {
 	case errors.Is(err, oci.ErrNoPlatform):
-		return nil, usage("%s %s: the index has no such image here (hint: nothing is asked over a network; --has-platforms says what it has: %s)", flag, name, cmp.Or(strings.Join(x.platforms(), ","), "nothing"))
+		return nil, usage("%s %s: the index has no such image here (hint: nothing is asked over a network; it has what --has-platforms says: %s)", flag, name, cmp.Or(strings.Join(x.platforms(), ","), "--has-platforms linux/amd64,linux/arm64"))
 	case err != nil:
 		return nil, usage("%s %s: %w", flag, name, err)
 	}

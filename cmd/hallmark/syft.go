@@ -130,7 +130,7 @@ func syftEnv(inherited []string, plainHTTP bool) []string {
 	kept := slices.DeleteFunc(slices.Clone(inherited), func(v string) bool {
 		return strings.HasPrefix(v, "SYFT_") && !strings.HasPrefix(v, "SYFT_REGISTRY_") || strings.HasPrefix(v, "HALLMARK_")
 	})
-	kept = append(kept, "SYFT_CHECK_FOR_APP_UPDATE=false")
+	kept = append(kept, "SYFT_CHECK_FOR_APP_UPDATE=false", "NO_COLOR=1")
 	if plainHTTP {
 		kept = append(kept, "SYFT_REGISTRY_INSECURE_USE_HTTP=true")
 	}
