@@ -56,7 +56,7 @@ func TestBadReports(t *testing.T) {
 		{"scan", spdxDocument, "spdx: is a document of kind sbom, not \"scan\""},
 		{"sbom", trivyReport, "trivy: is a document of kind scan, not \"sbom\""},
 		{"test", hadolintReport, "hadolint: is a document of kind check, not \"test\""},
-		{"grype", trivyReport, "trivy: is a document of kind scan, not \"grype\""},
+		{"grype", trivyReport, "is trivy, not grype"},
 		{"sarif", "[]", "$: an empty list, which says nothing of who wrote it"},
 		{"frobnicate", trivyReport, `no kind or format of evidence is called "frobnicate" (kinds: scan, sbom, vex, check, test, provenance, chart-images; formats: cosign-vuln`},
 		// Scans.

@@ -82,6 +82,9 @@ func (d Document) AskedType() string {
 }
 
 func otherKind(want string, ev Evidence) error {
+	if slices.Contains(formatNames(func(format) bool { return true }), want) {
+		return &FormatError{Want: fmt.Sprintf("is %s, not %s", ev.Format, want)}
+	}
 	return &FormatError{Format: ev.Format, Want: fmt.Sprintf("is a document of kind %s, not %s", ev.Kind, quote(want))}
 }
 

@@ -5,6 +5,8 @@ package attest
 import (
 	"slices"
 	"strings"
+
+	"github.com/hallmark-dev/hallmark/internal/near"
 )
 
 // Programs that are known, by what their reports are about. A report without
@@ -89,4 +91,21 @@ func scanners() string {
 	names := programsFor(reportPackages)
 	slices.Sort(names)
 	return strings.Join(names, ", ")
+}
+
+// selfNamed are names that this package gives programs by their format, or that
+// formats name and whose reports are about several things.
+var selfNamed = []string{"gitlab", "cyclonedx", "in-toto", "codeql", "semgrep", "opengrep", "bandit", "gosec", "brakeman", "eslint", "terrascan", "conftest", "kubesec", "polaris", "scancode", "fossa", "blackduck", "veracode", "sonarqube", "dependabot", "npm-audit", "syft"}
+
+// KnownTool reports whether a program's name is one that is known here, and if
+// not, which known one is near.
+func KnownTool(name string) (known bool, nearest string) {
+	names := slices.Clone(selfNamed)
+	for _, p := range programs {
+		names = append(names, p.name)
+	}
+	if reportOf(name) != "" || slices.Contains(names, name) {
+		return true, ""
+	}
+	return false, near.Word(name, names)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hallmark-dev/hallmark/attest/platform"
 )
 
 // Which images of an index evidence has to be about.
@@ -21,73 +23,26 @@ import (
 // maxPlatforms bounds the platforms that a requirement names.
 const maxPlatforms = 32
 
-// platform is os/architecture[/variant] in the form in which platforms are compared.
-type platform struct{ os, architecture, variant string }
-
-// readPlatform puts a platform into that form, as container runtimes do (github.com/containerd/platforms).
-func readPlatform(name string) platform {
-	os, rest, _ := strings.Cut(strings.ToLower(name), "/")
-	os, _, _ = strings.Cut(os, "(") // features of the system that it needs: some machine has them
-	architecture, variant, _ := strings.Cut(rest, "/")
-	if os == "macos" {
-		os = "darwin"
-	}
-	switch architecture {
-	case "i386":
-		architecture, variant = "386", ""
-	case "x86_64", "x86-64":
-		architecture = "amd64"
-	case "aarch64":
-		architecture = "arm64"
-	case "armhf":
-		architecture, variant = "arm", "v7"
-	case "armel":
-		architecture, variant = "arm", "v6"
-	}
-	if variant != "" && !strings.HasPrefix(variant, "v") {
-		variant = "v" + variant
-	}
-	switch variant = strings.TrimSuffix(variant, ".0"); {
-	case architecture == "amd64" && variant == "v1", architecture == "arm64" && variant == "v8":
-		variant = ""
-	case architecture == "arm" && variant == "":
-		variant = "v7"
-	}
-	return platform{os, architecture, variant}
-}
-
-// isNowhere reports whether nobody can tell where an image of this platform runs.
-func (p platform) isNowhere() bool {
-	return p.os == "" || p.architecture == "" || p.os == "unknown" || p.architecture == "unknown"
-}
-
 // namedPlatform is a platform of a requirement. Without a variant it is every variant.
-type namedPlatform struct {
-	platform
-	every bool
-}
-
-func (n namedPlatform) covers(p platform) bool {
-	return n.os == p.os && n.architecture == p.architecture && (n.every || n.variant == p.variant)
-}
+type namedPlatform struct{ platform.Wanted }
 
 // stoops reports whether a machine of the named platform runs what is for another one, if it finds nothing nearer.
-func (n namedPlatform) stoops(p platform) bool {
-	lower := map[string]string{"amd64": "386", "arm64": "arm"}[n.architecture]
-	return n.os == p.os && (n.architecture == p.architecture || lower != "" && lower == p.architecture)
+func (n namedPlatform) stoops(p platform.Name) bool {
+	lower := map[string]string{"amd64": "386", "arm64": "arm"}[n.Architecture]
+	return n.OS == p.OS && (n.Architecture == p.Architecture || lower != "" && lower == p.Architecture)
 }
 
 // isNearest reports whether every machine of the named platform takes an image that is called so before any for which it stoops. Only the plainest
 // names are: runtimes differ in what else they take for the same. Of Windows' images it depends on the version, too.
 func (n namedPlatform) isNearest(name string) bool {
-	plain := n.os + "/" + n.architecture
-	if n.os == "windows" {
+	plain := n.OS + "/" + n.Architecture
+	if n.OS == "windows" {
 		return false
 	}
-	if n.variant == "" {
-		return name == plain || n.architecture == "arm64" && name == plain+"/v8"
+	if n.Variant == "" {
+		return name == plain || n.Architecture == "arm64" && name == plain+"/v8"
 	}
-	return name == plain+"/"+n.variant
+	return name == plain+"/"+n.Variant
 }
 
 // checkPlatforms reads the platforms that a requirement names.
@@ -103,15 +58,12 @@ func (g *gate) checkPlatforms(path string, spec *EvidenceRequirement) error {
 	}
 	for i, name := range spec.Platforms {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		parts := strings.Split(name, "/")
-		if len(parts) < 2 || len(parts) > 3 || slices.ContainsFunc(parts, func(s string) bool { return !isWords(s, "._-") || len(s) > maxName }) {
-			return fieldErrorf(at, "must be a platform such as linux/amd64 or linux/arm/v7")
+		wanted, err := platform.Parse(name)
+		if err != nil {
+			return fieldErrorf(at, "%v", err)
 		}
-		named := namedPlatform{platform: readPlatform(name), every: len(parts) == 2}
-		switch {
-		case named.isNowhere():
-			return fieldErrorf(at, "is no platform: entries of an index with unknown/unknown are no images")
-		case slices.Contains(g.platforms, named):
+		named := namedPlatform{wanted}
+		if slices.Contains(g.platforms, named) {
 			return fieldErrorf(at, "%s is there already", shown(name))
 		}
 		g.platforms = append(g.platforms, named)
@@ -126,9 +78,9 @@ func (g *gate) asks(names []string, all [][]string) bool {
 		return true
 	}
 	return slices.ContainsFunc(names, func(name string) bool {
-		p := readPlatform(name)
-		return p.isNowhere() || slices.ContainsFunc(g.platforms, func(n namedPlatform) bool {
-			return n.covers(p) || n.stoops(p) && !slices.ContainsFunc(all, func(names []string) bool { return slices.ContainsFunc(names, n.isNearest) })
+		p := platform.Read(name)
+		return p.IsNowhere() || slices.ContainsFunc(g.platforms, func(n namedPlatform) bool {
+			return n.Covers(p) || n.stoops(p) && !slices.ContainsFunc(all, func(names []string) bool { return slices.ContainsFunc(names, n.isNearest) })
 		})
 	})
 }
@@ -160,7 +112,7 @@ func (s gateSubject) platformName(digest string) string {
 
 // platformWord is by which word a document can be said to be about an image of the index; "" for the artifact itself, or where there is none.
 func (s gateSubject) platformWord(digest string) string {
-	if names := s.names[digest]; digest != s.digest && len(names) > 0 && !readPlatform(names[0]).isNowhere() {
+	if names := s.names[digest]; digest != s.digest && len(names) > 0 && !platform.Read(names[0]).IsNowhere() {
 		return names[0]
 	}
 	return ""

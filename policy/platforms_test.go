@@ -112,7 +112,7 @@ func TestPlatformNews(t *testing.T) {
 func TestPlatformsParse(t *testing.T) {
 	var many []string
 	for i := range 33 {
-		many = append(many, fmt.Sprintf("linux/a%d", i))
+		many = append(many, fmt.Sprintf("linux/arm/v%d", i))
 	}
 	for require, says := range map[string]string{
 		"platforms: [linux/amd64]\nindex: index":        "index: index asks for none of them",
@@ -122,6 +122,10 @@ func TestPlatformsParse(t *testing.T) {
 		`platforms: ["linux/"]`:                         "must be a platform such as",
 		`platforms: ["linux/*"]`:                        "must be a platform such as",
 		"platforms: [unknown/unknown]":                  "is no platform",
+		"platforms: [linux/amd64, linux/amr64]":         `platforms[1]: "linux/amr64": no architecture is called "amr64" (hint: arm64)`,
+		"platforms: [linus/amd64]":                      `"linus/amd64": no operating system is called "linus" (hint: linux)`,
+		"platforms: [amd64/linux]":                      `no operating system is called "amd64" (hint: such as linux/amd64)`,
+		"platforms: [linux/sparkle]":                    `no architecture is called "sparkle" (hint: `,
 		"platforms: [linux/arm64, linux/aarch64]":       "is there already",
 		"platforms: [linux/arm/v7, linux/armhf/v7]":     "is there already",
 		"platforms: [" + strings.Join(many, ", ") + "]": "more than 32",
@@ -129,6 +133,12 @@ func TestPlatformsParse(t *testing.T) {
 	} {
 		if _, err := policy.ParseSigningPolicy([]byte(gated("sbom: true\n" + require))); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "platforms") {
 			t.Errorf("%.60s: %v", require, err)
+		}
+	}
+	// Other words for the same, and what Go has few images for, are names.
+	for _, name := range []string{"linux/aarch64", "linux/x86_64", "linux/i386", "linux/armhf", "macos/arm64", "wasi/wasm", "linux/riscv64", "linux/loong64", "windows/amd64", "linux/ppc64le/power9", "freebsd/amd64"} {
+		if _, err := policy.ParseSigningPolicy([]byte(gated("sbom: true\nplatforms: [" + name + "]"))); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if _, err := policy.ParseSigningPolicy([]byte(gated("platforms: [linux/amd64]"))); err == nil {

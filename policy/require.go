@@ -209,6 +209,9 @@ func (g *gate) checkScan(path string, spec *ScanRequirement) (err error) {
 		if isEverybody(pattern) {
 			return fieldErrorf(at, "stands for everybody; name those who may excuse findings")
 		}
+		if err := checkScheme(at, author); err != nil {
+			return err
+		}
 		known := vexAuthor{exact: author.Author, pattern: pattern}
 		if author.MaxAge != "" {
 			if known.maxAge, err = parseAge(at+".maxAge", author.MaxAge); err != nil {

@@ -23,7 +23,7 @@ func (s *Service) about(ctx context.Context, a oci.Artifact, req Request) (about
 	for by, platform := range named {
 		switch {
 		case platform == platformIndex && a.Kind != oci.KindIndex:
-			return nil, nil, fmt.Errorf("%w: %s is no index", ErrBadRequest, a)
+			return nil, nil, noIndex(a, platform)
 		case platform == "" || platform == platformIndex:
 			about[by] = []oci.Artifact{a}
 			continue
@@ -33,11 +33,18 @@ func (s *Service) about(ctx context.Context, a oci.Artifact, req Request) (about
 				return nil, nil, err
 			}
 		}
+		if a.Kind != oci.KindIndex {
+			return nil, nil, noIndex(a, platform)
+		}
 		if about[by], err = subjects(a, images, platform); err != nil {
 			return nil, nil, err
 		}
 	}
 	return about, images, nil
+}
+
+func noIndex(a oci.Artifact, platform string) error {
+	return fmt.Errorf("%w: platform %q: %s is no index (hint: leave the platform out)", ErrBadRequest, clip(platform), a)
 }
 
 // kindAbout is the kind of what a document is about, before the index is read.

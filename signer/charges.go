@@ -4,8 +4,8 @@ package signer
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/hallmark-dev/hallmark/attest"
 	"github.com/hallmark-dev/hallmark/attest/oci"
@@ -84,6 +84,9 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 			if c.kin, err = s.isAbout(ctx, a, subject, ev); err != nil {
 				return nil, fmt.Errorf("%s: %w", d.name, err)
 			}
+			if err := s.ofSibling(ctx, a, subject, ev); err != nil {
+				return nil, fmt.Errorf("%s: %w", d.name, err)
+			}
 			all = append(all, c)
 		}
 	}
@@ -95,23 +98,19 @@ const maxCharges = 64
 
 // subjects are what the statements of a request are about.
 func subjects(a oci.Artifact, images []oci.PlatformImage, platform string) ([]oci.Artifact, error) {
-	var names []string
-	var all []oci.Artifact
-	for _, i := range images {
-		names = append(names, i.Platform)
-		if platform == platformAll || i.Is(platform) {
-			all = append(all, i.Artifact)
-		}
+	picked, err := oci.Pick(a, images, platform)
+	switch {
+	case errors.Is(err, oci.ErrAmbiguous):
+		return nil, fmt.Errorf("%w: platform %q: %w", ErrBadRequest, clip(platform), err)
+	case err != nil:
+		return nil, fmt.Errorf("platform %q: %w", clip(platform), err)
 	}
-	if len(all) == 0 {
-		slices.Sort(names)
-		return nil, fmt.Errorf("%w: %s has no image for platform %q, it has %q", ErrBadRequest, a, clip(platform), names)
+	var all []oci.Artifact
+	for _, i := range picked {
+		all = append(all, i.Artifact)
 	}
 	return all, nil
 }
 
-// What Platform says besides the name of a platform.
-const (
-	platformIndex = "index"
-	platformAll   = "all"
-)
+// platformIndex is what Platform says for the index itself.
+const platformIndex = "index"

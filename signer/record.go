@@ -84,7 +84,7 @@ func stageOf(err error, otherwise string) string {
 // isNo tells a request that cannot succeed from a registry that did not
 // answer.
 func isNo(err error) bool {
-	for _, no := range []error{ErrBadRequest, attest.ErrChart, ErrNoCharts, ErrNoProvenance, oci.ErrForeignRegistry, oci.ErrBadReference, oci.ErrNotFound, oci.ErrDigestMismatch, oci.ErrBadManifest, oci.ErrTooLarge, oci.ErrTooMany} {
+	for _, no := range []error{ErrBadRequest, attest.ErrChart, ErrNoCharts, ErrNoProvenance, oci.ErrForeignRegistry, oci.ErrBadReference, oci.ErrNotFound, oci.ErrNoPlatform, oci.ErrDigestMismatch, oci.ErrBadManifest, oci.ErrTooLarge, oci.ErrTooMany} {
 		if errors.Is(err, no) {
 			return true
 		}

@@ -39,6 +39,7 @@ func (f forgetful) Finish(ctx context.Context, id string, r signer.Receipt, ev s
 
 // withPlatforms gives the world an index of so many images.
 func (w *world) withPlatforms(n int) {
+	w.kind = oci.KindIndex
 	for i := range n {
 		name := fmt.Sprintf("linux/p%d", i)
 		w.images = append(w.images, oci.PlatformImage{Platform: name, Artifact: oci.Artifact{

@@ -35,11 +35,6 @@ type PlatformImage struct {
 // Platforms are all that the index says that the image is for.
 func (p PlatformImage) Platforms() []string { return append([]string{p.Platform}, p.Others...) }
 
-// Is reports whether a platform's name, or the image's digest, names this image.
-func (p PlatformImage) Is(platform string) bool {
-	return platform == string(p.Digest) || slices.Contains(p.Platforms(), platform)
-}
-
 // UnmarshalJSON implements json.Unmarshaler.
 func (e *platformEntry) UnmarshalJSON(b []byte) error {
 	if err := e.descriptor.UnmarshalJSON(b); err != nil {

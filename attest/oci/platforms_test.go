@@ -114,9 +114,13 @@ func TestPlatformNames(t *testing.T) {
 	if got := strings.Join(images[1].Platforms(), " "); got != "linux(+x+y)/amd64" {
 		t.Errorf("names %q", got)
 	}
-	for named, is := range map[string]bool{"plan9/mips": true, "linux/arm/v7": true, "linux/arm": false, string(images[0].Digest): true, string(images[1].Digest): false} {
-		if images[0].Is(named) != is {
-			t.Errorf("%s: %t", named, !is)
+	for named, want := range map[string]string{
+		"plan9/mips": "plan9/mips", "linux/arm/v7": "plan9/mips", "linux/arm": "plan9/mips", "linux/armhf": "plan9/mips", "linux/arm/v6": "", "linux": "", "": "",
+		string(images[0].Digest): "plan9/mips", string(images[1].Digest): "linux(+x+y)/amd64", "linux/amd64": "linux(+x+y)/amd64",
+	} {
+		got, err := oci.Pick(index, images, named)
+		if (want == "") != errors.Is(err, oci.ErrNoPlatform) || err == nil && (len(got) != 1 || got[0].Platform != want) {
+			t.Errorf("%s: %v, %v", named, got, err)
 		}
 	}
 }

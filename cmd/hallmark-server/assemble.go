@@ -97,6 +97,7 @@ func assemble(ctx context.Context, cfg *Config, logger *slog.Logger) (_ *service
 		}
 	}
 	warnAboutIdentities(ctx, logger, signingPolicy, sources)
+	warnAboutTools(ctx, logger, signingPolicy)
 	authenticator, err := identity.New(identity.Config{Audience: cfg.Audience, Sources: sources, Logger: logger})
 	if err != nil {
 		return nil, usageError{err}

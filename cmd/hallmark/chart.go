@@ -57,6 +57,9 @@ func chartProvenanceCommand(env environment) *cobra.Command {
 	flags := addSignFlags(cmd)
 	out := cmd.Flags().String("out", "", "`file` to write the provenance file to, such as CHART.tgz.prov (default: stdout)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := canWrite("--out", *out); err != nil {
+			return err
+		}
 		c, where, err := readChart(env, args[0], args[1])
 		if err != nil {
 			return err

@@ -59,6 +59,9 @@ func chartKeyringCommand(env environment) *cobra.Command {
 		if *out == "" && *output == program.FormatText && isTerminal(env.stdout) {
 			return usage("the key ring is binary, and stdout is a terminal (hint: --out pubring.gpg)")
 		}
+		if err := canWrite("--out", *out); err != nil {
+			return err
+		}
 		c, err := newClient(env, *server)
 		if err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/signer"
 )
 
 const (
@@ -195,6 +196,10 @@ func problemError(asked *url.URL, status int, header http.Header, body []byte) e
 		}
 		return fmt.Errorf("%s answered %d %s%s", askedURL(asked), status, http.StatusText(status), hint)
 	}
+	p.Detail = withoutStatus(p.Detail)
+	for i := range p.Errors {
+		p.Errors[i].Message = withoutStatus(p.Errors[i].Message)
+	}
 	p.Status, p.request = status, header.Get(requestIDHeader)
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict:
@@ -212,6 +217,11 @@ func askedURL(u *url.URL) string {
 		return "the service"
 	}
 	return u.Scheme + "://" + u.Host + u.EscapedPath()
+}
+
+// withoutStatus leaves out what the status, or the exit code, says already.
+func withoutStatus(said string) string {
+	return strings.Replace(said, signer.ErrBadRequest.Error()+": ", "", 1)
 }
 
 // read gets a path of the service, at most limit bytes.

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
@@ -102,11 +101,7 @@ func readTrustedRoot(env environment, path string) (*trust.Root, error) {
 	if path == "" {
 		return nil, usage("whom to trust? (hint: --trusted-root FILE, from https://<service>/hallmark/v1/trusted_root.json)")
 	}
-	root, err := trust.FromFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usage("%w", err)
-	}
-	return root, err
+	return trustedRootFrom(path)
 }
 
 // wrongAnswer gives an error its exit code: what a log contradicts itself with

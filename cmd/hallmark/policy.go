@@ -3,7 +3,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/hallmark-dev/hallmark/attest/oci"
 	"github.com/hallmark-dev/hallmark/internal/program"
 	"github.com/hallmark-dev/hallmark/policy"
+	"github.com/hallmark-dev/hallmark/policy/document"
 	"github.com/hallmark-dev/hallmark/signer"
 )
 
@@ -54,7 +57,7 @@ func policyTestCommand(env environment) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.token, "token", "", "`file` with a CI token or its claims as JSON, or - for stdin (default: HALLMARK_ID_TOKEN)")
 	flags.StringVar(&f.image, "image", "", "`reference` with a digest (compulsory)")
-	flags.StringVar(&f.kind, "kind", policy.KindImage, "what the reference names: image, index, chart or artifact")
+	flags.StringVar(&f.kind, "kind", "", "what the reference names: image (the default), index (with --has-platforms the default), chart or artifact")
 	flags.StringVar(&f.predicateType, "predicate-type", "", "decide about attesting this predicate `type` instead of signing")
 	flags.StringVar(&f.identity, "identity", "", "`name` of the identity source (default: the policy's rule for such tokens)")
 	flags.StringVar(&f.san, "san", "", "`URI` that the certificate would name (default: that of the public CI services)")
@@ -118,6 +121,9 @@ func (f *policyTest) run(env environment, file string) error {
 		x.Allowed, x.Rule, x.Reasons = false, "", append(documents.reasons, x.Reasons...)
 		x.Checks = append(documents.checks, x.Checks...)
 	}
+	if !x.Allowed && in.Kind == policy.KindIndex && len(index) == 0 && p.Needs(in).Platforms {
+		_, _ = fmt.Fprintln(env.stderr, "hallmark: the policy asks about the images of the index, and none are known here (hint: --has-platforms linux/amd64,linux/arm64)")
+	}
 	return f.print(env, x, documents.shown)
 }
 
@@ -147,6 +153,9 @@ func (f *policyTest) policy(env environment, file string) (*policy.SigningPolicy
 	if err != nil {
 		return nil, usage("%s: %w", file, err)
 	}
+	for _, strange := range document.StrangeTools(p) {
+		_, _ = fmt.Fprintf(env.stderr, "hallmark: warning: %s: %s\n", file, strange)
+	}
 	return p, nil
 }
 
@@ -162,9 +171,14 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	if ref.Digest == "" {
 		return policy.Input{}, usage("--image %s: nothing is asked over a network, so it needs its digest (hint: %s@sha256:…)", f.image, f.image)
 	}
-	if len(f.platforms) > 0 {
+	switch {
+	case len(f.platforms) == 0:
+	case f.kind != "" && f.kind != policy.KindIndex:
+		return policy.Input{}, usage("--kind %s: an image has no platforms, and --has-platforms says which (hint: leave --kind out, or --kind index)", f.kind)
+	default:
 		f.kind = policy.KindIndex
 	}
+	f.kind = cmp.Or(f.kind, policy.KindImage)
 	if !slices.Contains([]string{policy.KindImage, policy.KindIndex, policy.KindChart, policy.KindArtifact}, f.kind) {
 		return policy.Input{}, usage("--kind %q: want image, index, chart or artifact", f.kind)
 	}
@@ -181,6 +195,11 @@ func (f *policyTest) input(env environment, p *policy.SigningPolicy) (policy.Inp
 	}
 	in.Issuer, _ = claims["iss"].(string)
 	in.Subject, _ = claims["sub"].(string)
+	for _, uri := range []struct{ flag, value string }{{"--san", f.san}, {"--evidence-author", f.author}} {
+		if uri.value != "" && !isURI(uri.value) {
+			return policy.Input{}, usage("%s %s: identities are URIs (hint: https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main)", uri.flag, uri.value)
+		}
+	}
 	if f.predicateType != "" {
 		in.Action = policy.ActionAttest
 		if in.PredicateType, err = attest.CanonicalPredicateType(f.predicateType); err != nil {
@@ -213,6 +232,12 @@ func assumed(identity, provider string) string {
 		return program.Printable(identity)
 	}
 	return fmt.Sprintf("%s, for a token of %s (hint: rules for a source that the service's configuration does not name never hold; --identity NAME)", program.Printable(identity), provider)
+}
+
+// isURI reports whether a certificate could name it.
+func isURI(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
 // source is the identity source whose rules are asked.

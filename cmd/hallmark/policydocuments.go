@@ -4,14 +4,19 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/hallmark-dev/hallmark/attest"
+	"github.com/hallmark-dev/hallmark/attest/oci"
+	"github.com/hallmark-dev/hallmark/attest/platform"
 	"github.com/hallmark-dev/hallmark/policy"
 	"github.com/hallmark-dev/hallmark/policy/document"
 	"github.com/hallmark-dev/hallmark/signer"
@@ -74,7 +79,7 @@ func (f *policyTest) handIn(env environment, p *policy.SigningPolicy, in policy.
 	}
 	h := &handed{}
 	for i, file := range files {
-		about, err := index.about(in, file.platform, f.documents.extras.platform)
+		about, err := index.about(in, file, f.documents.extras.platform)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +133,7 @@ func (f *policyTest) hand(env environment, p *policy.SigningPolicy, in policy.In
 	}
 	read, err := signer.PreviewDocument(d)
 	if err != nil {
-		return usage("%w", err)
+		return usage("%s", withoutStatus(err.Error()))
 	}
 	for _, image := range about {
 		made := f.asAttested(in, read, image.digest, number)
@@ -222,50 +227,69 @@ type testedImage struct{ platform, digest string }
 // their digests are made up, unless they are given.
 type testedIndex []testedImage
 
+// features are what a platform's name says of machines besides: linux(+x)/amd64.
+var features = regexp.MustCompile(`\(\+[a-z0-9+._-]+\)`)
+
 // newTestedIndex reads --has-platforms: PLATFORM or PLATFORM@sha256:HEX.
 func newTestedIndex(in policy.Input, list []string) (testedIndex, error) {
 	var index testedIndex
 	for _, one := range list {
-		platform, digest, found := strings.Cut(one, "@")
+		one = strings.TrimSpace(one)
+		name, digest, found := strings.Cut(one, "@")
 		if _, err := attest.ParseDigest(digest); found && err != nil {
 			return nil, usage("--has-platforms %s: %w", one, err)
 		}
 		if !found {
-			digest = string(attest.DigestOf([]byte(in.Digest + " " + platform)))
+			digest = string(attest.DigestOf([]byte(in.Digest + " " + name)))
 		}
-		if !strings.Contains(platform, "/") {
-			return nil, usage("--has-platforms %s: want a platform such as linux/amd64, or linux/amd64@sha256:…", one)
+		if _, err := platform.Parse(features.ReplaceAllString(name, "")); err != nil {
+			return nil, usage("--has-platforms %s: %w", one, err)
 		}
 		if slices.ContainsFunc(index, func(i testedImage) bool { return i.digest == digest }) {
 			return nil, usage("--has-platforms %s: it is there twice", one)
 		}
-		index = append(index, testedImage{platform, digest})
+		index = append(index, testedImage{name, digest})
 	}
 	return index, nil
 }
 
 // about is what a document is about: as its own platform says, or else the
 // request's.
-func (x testedIndex) about(in policy.Input, own, all string) ([]testedImage, error) {
-	platform := own
-	if platform == "" {
-		platform = all
+func (x testedIndex) about(in policy.Input, file evidenceFile, all string) ([]testedImage, error) {
+	flag, name := file.flag, file.platform
+	if name == "" {
+		flag, name = "--platform", all
 	}
-	if platform == "" || platform == platformIndex {
+	if name == "" || name == platformIndex && in.Kind == policy.KindIndex {
 		return []testedImage{{digest: in.Digest}}, nil
 	}
-	var found []testedImage
-	var names []string
-	for _, i := range x {
-		names = append(names, i.platform)
-		if platform == platformAll || platform == i.platform || platform == i.digest {
-			found = append(found, i)
-		}
+	if in.Kind != policy.KindIndex {
+		return nil, usage("%s %s: the image is no index here (hint: --has-platforms linux/amd64,linux/arm64 says that it is one, and what it has)", flag, name)
 	}
-	if len(found) == 0 {
-		return nil, usage("--platform %s: the index has no such image here; it has %q (hint: nothing is asked over a network, --has-platforms linux/amd64,linux/arm64 says what the index has)", platform, names)
+	var images []oci.PlatformImage
+	for _, i := range x {
+		images = append(images, oci.PlatformImage{Platform: i.platform, Artifact: oci.Artifact{Digest: attest.Digest(i.digest)}})
+	}
+	picked, err := oci.Pick(oci.Artifact{}, images, name)
+	switch {
+	case errors.Is(err, oci.ErrNoPlatform):
+		return nil, usage("%s %s: the index has no such image here (hint: nothing is asked over a network; it has what --has-platforms says: %s)", flag, name, cmp.Or(strings.Join(x.platforms(), ","), "--has-platforms linux/amd64,linux/arm64"))
+	case err != nil:
+		return nil, usage("%s %s: %w", flag, name, err)
+	}
+	var found []testedImage
+	for _, p := range picked {
+		found = append(found, testedImage{p.Platform, string(p.Digest)})
 	}
 	return found, nil
+}
+
+func (x testedIndex) platforms() []string {
+	var all []string
+	for _, i := range x {
+		all = append(all, i.platform)
+	}
+	return all
 }
 
 // names are what the images are for, by digest.

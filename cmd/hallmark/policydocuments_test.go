@@ -81,24 +81,41 @@ func TestPolicyTestDocuments(t *testing.T) {
 			[]string{"--has-platforms", has, "--platform", "all", "--sbom", sbom, "--scan", "linux/amd64=" + scan, "--scan", "linux/arm64=" + bad, "--test", tests, "--check", lint},
 			exitNo, "fails\tno-high\t", nil,
 		},
-		"no scan":             {[]string{"--has-platforms", has, "--platform", "all", "--sbom", sbom, "--test", tests, "--check", lint}, exitNo, "missing\tscan\t", []string{"scan"}},
-		"about the index":     {[]string{"--has-platforms", has, "--sbom", sbom, "--scan", scan, "--test", tests, "--check", lint}, exitNo, "would be refused", []string{"sbom", "scan", "lint", "test"}},
-		"an image":            {[]string{"--sbom", sbom, "--scan", scan, "--test", tests, "--check", lint}, exitYes, "gate\tacme\tis open", nil},
-		"not allowed":         {[]string{"--sbom", sbom, "--scan", scan, "--test", tests, "--check", lint, "--vex", vex}, exitNo, "vex.json: rule \"acme\": predicate-type is", nil},
-		"another kind":        {[]string{"--scan", sbom}, exitUsage, "scan", nil},
-		"unknown platform":    {[]string{"--has-platforms", has, "--scan", "linux/s390x=" + scan}, exitUsage, "has no such image here", nil},
-		"platforms unknown":   {[]string{"--kind", "index", "--platform", "all", "--scan", scan}, exitUsage, "--has-platforms linux/amd64,linux/arm64 says", nil},
-		"no platform":         {[]string{"--has-platforms", "amd64"}, exitUsage, "want a platform", nil},
-		"a platform twice":    {[]string{"--has-platforms", "linux/amd64,linux/amd64"}, exitUsage, "twice", nil},
-		"auto":                {[]string{"--sbom", "auto"}, exitUsage, "hallmark sbom IMAGE", nil},
-		"a file that is none": {[]string{"--scan", filepath.Join(dir, "none")}, exitUsage, "none", nil},
-		"a claim":             {[]string{"--dependency", "https://x.example/a"}, exitUsage, "want URI@sha256:HEX", nil},
-		"type of evidence":    {[]string{"--evidence", lint, "--type", "scan"}, exitUsage, "hadolint", nil},
+		"no scan":              {[]string{"--has-platforms", has, "--platform", "all", "--sbom", sbom, "--test", tests, "--check", lint}, exitNo, "missing\tscan\t", []string{"scan"}},
+		"about the index":      {[]string{"--has-platforms", has, "--sbom", sbom, "--scan", scan, "--test", tests, "--check", lint}, exitNo, "would be refused", []string{"sbom", "scan", "lint", "test"}},
+		"an image":             {[]string{"--sbom", sbom, "--scan", scan, "--test", tests, "--check", lint}, exitYes, "gate\tacme\tis open", nil},
+		"not allowed":          {[]string{"--sbom", sbom, "--scan", scan, "--test", tests, "--check", lint, "--vex", vex}, exitNo, "vex.json: rule \"acme\": predicate-type is", nil},
+		"another kind":         {[]string{"--scan", sbom}, exitUsage, "scan", nil},
+		"unknown platform":     {[]string{"--has-platforms", has, "--scan", "linux/s390x=" + scan}, exitUsage, "has no such image here", nil},
+		"a name of a variant":  {[]string{"--has-platforms", "linux/amd64, linux/arm64/v8", "--sbom", "linux/aarch64=" + sbom, "--sbom", "linux/amd64=" + sbom}, exitNo, "about linux/arm64/v8\tcould be attested", []string{"scan", "lint", "test"}},
+		"two of that name":     {[]string{"--has-platforms", "linux/arm64/v9,linux/arm64/v8", "--scan", "linux/arm64=" + scan}, exitUsage, "--scan linux/arm64: two images match, linux/arm64/v8 and linux/arm64/v9; name one", nil},
+		"what it has":          {[]string{"--has-platforms", has, "--platform", "linux/riscv64", "--scan", scan}, exitUsage, "--platform linux/riscv64: the index has no such image here (hint: nothing is asked over a network; it has what --has-platforms says: linux/amd64,linux/arm64)", nil},
+		"a platform misspelt":  {[]string{"--has-platforms", "linux/amd46"}, exitUsage, `no architecture is called "amd46" (hint: amd64)`, nil},
+		"image and platforms":  {[]string{"--kind", "image", "--has-platforms", has}, exitUsage, "--kind image: an image has no platforms", nil},
+		"a chart's platforms":  {[]string{"--kind", "chart", "--has-platforms", has}, exitUsage, "--kind chart", nil},
+		"no index":             {[]string{"--scan", "linux/amd64=" + scan}, exitUsage, "--scan linux/amd64: the image is no index here", nil},
+		"a SAN":                {[]string{"--san", "foo"}, exitUsage, "--san foo: identities are URIs", nil},
+		"an author":            {[]string{"--evidence-author", "github.com/acme"}, exitUsage, "--evidence-author github.com/acme: identities are URIs", nil},
+		"no name":              {[]string{"--sbom", ""}, exitUsage, "--sbom: no file name (is the variable set?)", nil},
+		"a platform's no name": {[]string{"--scan", "linux/amd64="}, exitUsage, "--scan linux/amd64=: no file name (is the variable set?)", nil},
+		"half a platform":      {[]string{"--scan", "amd64=" + scan}, exitUsage, "(hint: --scan linux/amd64=FILE)", nil},
+		"a colon":              {[]string{"--scan", "linux/amd64:" + scan}, exitUsage, "(hint: --scan linux/amd64=FILE)", nil},
+		"a type of nothing":    {[]string{"--sbom", sbom, "--type", "spdx"}, exitUsage, "--type spdx says what the files of --evidence are, and there are none", nil},
+		"a type misspelt":      {[]string{"--evidence", lint, "--type", "chek"}, exitUsage, "hallmark: --type: no kind or format of evidence is called \"chek\"", nil},
+		"another format":       {[]string{"--evidence", lint, "--type", "dockle"}, exitUsage, "hadolint.json: is hadolint, not dockle", nil},
+		"platforms unknown":    {[]string{"--kind", "index", "--platform", "all", "--scan", scan}, exitUsage, "says: --has-platforms linux/amd64,linux/arm64)", nil},
+		"an index alone":       {[]string{"--kind", "index", "--scan", scan}, exitNo, "none are known here (hint: --has-platforms linux/amd64,linux/arm64)", []string{"sbom", "scan", "lint", "test"}},
+		"no platform":          {[]string{"--has-platforms", "amd64"}, exitUsage, "must be a platform such as", nil},
+		"a platform twice":     {[]string{"--has-platforms", "linux/amd64,linux/amd64"}, exitUsage, "twice", nil},
+		"auto":                 {[]string{"--sbom", "auto"}, exitUsage, "hallmark sbom IMAGE", nil},
+		"a file that is none":  {[]string{"--scan", filepath.Join(dir, "none")}, exitUsage, "none", nil},
+		"a claim":              {[]string{"--dependency", "https://x.example/a"}, exitUsage, "want URI@sha256:HEX", nil},
+		"type of evidence":     {[]string{"--evidence", lint, "--type", "scan"}, exitUsage, "hadolint", nil},
 	} {
 		t.Run(strings.ReplaceAll(what, " ", "-"), func(t *testing.T) {
 			args := append([]string{"policy", "test", file, "--token", claims, "--image", "r.example/acme/app@sha256:" + strings.Repeat("a", 64), "--now", "2027-01-15T08:00:00Z"}, tc.args...)
 			code, said := runWith(t.Context(), t, nil, args...)
-			if code != tc.code || !strings.Contains(said, tc.says) {
+			if code != tc.code || !strings.Contains(said, tc.says) || strings.Contains(said, "bad request") {
 				t.Fatalf("exit %d, want %q:\n%s", code, tc.says, said)
 			}
 			if tc.code == exitUsage {
@@ -151,7 +168,8 @@ func TestCutPlatform(t *testing.T) {
 	for value, want := range map[string][2]string{
 		"a.json": {"", "a.json"}, "linux/arm64=a.json": {"linux/arm64", "a.json"}, "linux/arm/v7=/x/a=b": {"linux/arm/v7", "/x/a=b"}, "all=a": {"all", "a"}, "index=-": {"index", "-"},
 		"linux/amd64=a.json": {"", "linux/amd64=a.json"}, "a=b": {"", "a=b"}, "/tmp/x=y": {"", "/tmp/x=y"}, "./linux/arm64=y": {"", "./linux/arm64=y"},
-		"sha256:" + strings.Repeat("a", 64) + "=x": {"sha256:" + strings.Repeat("a", 64), "x"}, "sha256:a=x": {"", "sha256:a=x"}, "linux/arm64=": {"", "linux/arm64="},
+		"sha256:" + strings.Repeat("a", 64) + "=x": {"sha256:" + strings.Repeat("a", 64), "x"}, "sha256:a=x": {"", "sha256:a=x"}, "linux/arm64=": {"linux/arm64", ""},
+		"Linux/x86_64=a": {"Linux/x86_64", "a"}, "linux/x86-64=a": {"linux/x86-64", "a"}, "linux(+x)/amd64=a": {"linux(+x)/amd64", "a"},
 	} {
 		if platform, path := cutPlatform(value); platform != want[0] || path != want[1] {
 			t.Errorf("%s: %q, %q", value, platform, path)
@@ -169,5 +187,23 @@ func TestOfThisSource(t *testing.T) {
 	}
 	if mine, others = ofThisSource(checks[2:]); len(mine) != 2 || others != nil {
 		t.Errorf("no rule is for it: %v, %v", mine, others)
+	}
+}
+
+// TestPolicyTestTools: a tool that nobody knows is said.
+func TestPolicyTestTools(t *testing.T) {
+	dir := t.TempDir()
+	file, claims := filepath.Join(dir, "policy.yaml"), filepath.Join(dir, "claims.json")
+	for path, content := range map[string]string{
+		file:   strings.Replace(testedPolicy, "{maxAge: 24h}", "{maxAge: 24h, tools: [trivvy]}", 1),
+		claims: `{"iss": "https://token.actions.githubusercontent.com", "repository_owner_id": "1001", "job_workflow_ref": "acme/app/.github/workflows/release.yml@refs/heads/main"}`,
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, said := runWith(t.Context(), t, nil, "policy", "test", file, "--token", claims, "--image", "r.example/acme/app@sha256:"+strings.Repeat("a", 64))
+	if code != exitNo || !strings.Contains(said, `hallmark: warning: `+file+`: rule "acme" asks for a scan report of "trivvy"`) || !strings.Contains(said, "(hint: trivy?)") {
+		t.Errorf("exit %d: %s", code, said)
 	}
 }

@@ -37,7 +37,7 @@ func sbomCommand(env environment) *cobra.Command {
 	flags.StringVarP(&f.output, "output", "o", "-", "`file` to write, or - for stdout")
 	flags.StringVar(&f.format, "format", "cyclonedx-json", "cyclonedx-json or spdx-json")
 	flags.StringVar(&f.syft, "syft", "", "the syft `program` (default: HALLMARK_SYFT, then syft in PATH)")
-	flags.StringVar(&f.platform, "platform", "", "of an index, the `platform` to describe, such as linux/arm64 (default: syft's own)")
+	flags.StringVar(&f.platform, "platform", "", "of an index, the `platform` to describe, such as linux/arm64, or the digest of one of its images (default: syft's own)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return f.run(cmd.Context(), env, oci.WithoutScheme(args[0]))
 	}
@@ -47,6 +47,9 @@ func sbomCommand(env environment) *cobra.Command {
 func (f *sbomRun) run(ctx context.Context, env environment, image string) error {
 	if err := f.checkFormat("--format"); err != nil {
 		return err
+	}
+	if f.output == "" {
+		return noFile("--output")
 	}
 	if f.output == "json" || f.output == "text" {
 		return usage("--output is the file to write here (hint: -o sbom.json, or -o ./%s; --format says which kind of SBOM)", f.output)
@@ -70,12 +73,16 @@ func (f *sbomRun) run(ctx context.Context, env environment, image string) error 
 	if err != nil {
 		return err
 	}
+	about, err := f.pick(ctx, client, artifact)
+	if err != nil {
+		return err
+	}
 	folder := filepath.Dir(f.output)
 	if f.output == "-" {
 		folder = ""
 	}
-	done := working(progressBar(env, ""), "making the SBOM of "+artifact.String()+" with syft")
-	file, packages, err := f.make(ctx, program, artifact, f.platform, folder)
+	done := working(progressBar(env, ""), "making the SBOM of "+about.String()+" with syft")
+	file, packages, err := f.make(ctx, program, about.Artifact, folder)
 	done()
 	if err != nil {
 		return err
@@ -83,14 +90,35 @@ func (f *sbomRun) run(ctx context.Context, env environment, image string) error 
 	if err := deliver(env, file, f.output); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(env.stderr, "hallmark: %s of %s, %s\n", sbomFormats[f.format], artifact, plural(packages, "package"))
+	_, _ = fmt.Fprintf(env.stderr, "hallmark: %s of %s, %s\n", sbomFormats[f.format], strings.TrimSpace(about.Platform+" "+about.String()), plural(packages, "package"))
 	switch {
 	case packages == 0:
 		_, _ = fmt.Fprintln(env.stderr, emptySBOM)
-	case artifact.Kind == oci.KindIndex:
+	case about.Kind == oci.KindIndex:
 		_, _ = fmt.Fprintln(env.stderr, "hallmark: the image is an index; the SBOM describes one of its platforms (hint: --platform)")
 	}
 	return nil
+}
+
+// pick is what syft is given: the image of an index that --platform names, so that
+// the SBOM names it and cannot be attested about another one.
+func (f *sbomRun) pick(ctx context.Context, client *oci.Client, artifact oci.Artifact) (oci.PlatformImage, error) {
+	itself := oci.PlatformImage{Artifact: artifact}
+	switch f.platform {
+	case "":
+		return itself, nil
+	case oci.AllImages, platformIndex:
+		return itself, usage("--platform %s: an SBOM is of one image (hint: a platform such as linux/arm64; hallmark attest %s --sbom auto --platform all makes one for each)", f.platform, artifact)
+	}
+	images, err := client.Images(ctx, artifact)
+	if err != nil {
+		return itself, err
+	}
+	picked, err := imagesFor("--platform", artifact, images, f.platform)
+	if err != nil {
+		return itself, err
+	}
+	return picked[0], nil
 }
 
 // emptySBOM warns of what no policy takes for an inventory.

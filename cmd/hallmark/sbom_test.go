@@ -51,7 +51,7 @@ func TestSBOMTooLarge(t *testing.T) {
 	maker := sbomMaker{format: "cyclonedx-json", limit: 1 << 20}
 	folder := t.TempDir()
 	artifact := oci.Artifact{Registry: "127.0.0.1:1", Repository: "acme/app", Digest: attest.DigestOf(nil)}
-	path, _, err := maker.make(t.Context(), stubProgram(t, "cat /dev/zero"), artifact, "", folder)
+	path, _, err := maker.make(t.Context(), stubProgram(t, "cat /dev/zero"), artifact, folder)
 	if path != "" || !isNo(err) || !strings.Contains(err.Error(), "has more than 1048576 bytes") {
 		t.Errorf("%q, %v", path, err)
 	}
@@ -118,7 +118,7 @@ func TestSBOM(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	if want := "scan registry:" + strings.TrimSuffix(image, ":v1") + "@" + digest + " --output cyclonedx-json --quiet"; seen[0] != want {
+	if want := "scan registry:" + strings.TrimSuffix(image, ":v1") + "@" + digest + " --output cyclonedx-json"; seen[0] != want {
 		t.Errorf("arguments %q, want %q", seen[0], want)
 	}
 	if !strings.Contains(seen[1], "hallmark-sbom-") {
@@ -177,7 +177,39 @@ func TestSBOM(t *testing.T) {
 	if code, _, stderr := runSBOM(t, nil, image, "--syft", good, "-o", "json"); code != exitUsage || !strings.Contains(stderr, "-o sbom.json") {
 		t.Errorf("a format for a file: exit %d, %s", code, stderr)
 	}
+	if code, _, stderr := runSBOM(t, nil, image, "--syft", good, "-o", ""); code != exitUsage || !strings.Contains(stderr, "--output: no file name (is the variable set?)") {
+		t.Errorf("a variable that is not set: exit %d, %s", code, stderr)
+	}
+	if code, _, stderr := runSBOM(t, nil, image, "--syft", good, "--platform", "linux/amd64"); code != exitUsage || !strings.Contains(stderr, "is no index (hint: leave the platform out)") {
+		t.Errorf("a platform of an image: exit %d, %s", code, stderr)
+	}
 	if code, _, stderr := runSBOM(t, nil, image, "--syft", good, "--platform", "--file=x"); code != exitUsage || !strings.Contains(stderr, "is no platform") {
 		t.Errorf("a flag for a platform: exit %d, %s", code, stderr)
+	}
+}
+
+// TestSBOMPlatform: syft is given the image of the platform, so that the SBOM names
+// it and no other.
+func TestSBOMPlatform(t *testing.T) {
+	r := newMovingRegistry(t)
+	vars := map[string]string{"HALLMARK_SYFT": stubProgram(t, writesSBOM)}
+	for platform, tc := range map[string]struct {
+		code  int
+		about string // that it names
+		says  string
+	}{
+		"linux/arm64":    {exitYes, r.arm64, "CycloneDX of linux/arm64 " + r.host},
+		"linux/arm64/v8": {exitYes, r.arm64, "CycloneDX of linux/arm64 " + r.host},
+		"linux/x86_64":   {exitYes, r.amd64, "CycloneDX of linux/amd64 " + r.host},
+		r.amd64:          {exitYes, r.amd64, "CycloneDX of linux/amd64 " + r.host},
+		"":               {exitYes, r.index, "the SBOM describes one of its platforms (hint: --platform)"},
+		"linux/amd46":    {exitNo, "", "--platform linux/amd46: " + r.host + "/acme/app@" + r.index + " has no such image (hint: it has linux/amd64, linux/arm64)"},
+		"all":            {exitUsage, "", "--sbom auto --platform all"},
+	} {
+		r.restore()
+		code, stdout, stderr := runSBOM(t, vars, r.host+"/acme/app:v1", "--platform", platform)
+		if code != tc.code || !strings.Contains(stdout, tc.about) || !strings.Contains(stderr, tc.says) || platform != "" && strings.Contains(stderr, "describes one") {
+			t.Errorf("%s: exit %d\n%s\n%s", platform, code, stdout, stderr)
+		}
 	}
 }

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -27,9 +29,8 @@ const (
 	autoSBOM = "auto"
 	// maxRequestDocuments is how many documents the service takes in one request.
 	maxRequestDocuments = 16
-	// What --platform says besides the name of a platform.
+	// platformIndex is what --platform says for the index itself.
 	platformIndex = "index"
-	platformAll   = "all"
 )
 
 // addAutoSBOM adds the flags that say how.
@@ -40,14 +41,39 @@ func (f *evidenceFlags) addAutoSBOM(cmd *cobra.Command) {
 }
 
 // wantsAuto reports whether an SBOM is to be made.
-func (f *evidenceFlags) wantsAuto() bool {
-	return slices.Contains(*f.files[attest.EvidenceSBOM], autoSBOM)
+func (f *evidenceFlags) wantsAuto() bool { return len(f.autoAbout()) > 0 }
+
+// autoAbout is what SBOMs are to be made of: the platform of each, or "" for what
+// --platform says.
+func (f *evidenceFlags) autoAbout() (about []string) {
+	for _, value := range *f.files[attest.EvidenceSBOM] {
+		if platform, path := cutPlatform(value); path == autoSBOM && !slices.Contains(about, platform) {
+			about = append(about, platform)
+		}
+	}
+	return about
+}
+
+// checkAuto refuses flags that would change nothing.
+func (f *evidenceFlags) checkAuto(cmd *cobra.Command) error {
+	if f.wantsAuto() {
+		return nil
+	}
+	for _, flag := range []string{"sbom-format", "syft"} {
+		if cmd.Flags().Changed(flag) {
+			return usage("--%s goes with --sbom auto: a file is in the format that it is in", flag)
+		}
+	}
+	return nil
 }
 
 // gather returns the documents of a request and what image it has to name; done
 // removes what was made for it.
 func (f *evidenceFlags) gather(cmd *cobra.Command, env environment, image string, stdinTaken bool) (name string, documents []evidenceFile, done func(), err error) {
 	done = func() {}
+	if err := f.checkAuto(cmd); err != nil {
+		return "", nil, done, err
+	}
 	if documents, err = f.list(env, stdinTaken); err != nil || !f.wantsAuto() {
 		return image, documents, done, err
 	}
@@ -86,15 +112,9 @@ func (f *evidenceFlags) makeSBOMs(cmd *cobra.Command, env environment, image, fo
 	if err != nil {
 		return "", nil, err
 	}
-	about := []oci.PlatformImage{{Artifact: artifact}}
-	if platform := f.extras.platform; platform != "" && platform != platformIndex {
-		images, err := client.Images(ctx, artifact)
-		if err != nil {
-			return "", nil, err
-		}
-		if about, err = imagesFor(artifact, images, platform); err != nil {
-			return "", nil, err
-		}
+	about, err := f.sbomsOf(ctx, client, artifact)
+	if err != nil {
+		return "", nil, err
 	}
 	if len(about) > room {
 		return "", nil, usage("%d SBOMs and the other documents are more than the %d that one request takes (hint: hallmark attest %s --sbom auto --platform PLATFORM, one by one)",
@@ -107,15 +127,46 @@ func (f *evidenceFlags) makeSBOMs(cmd *cobra.Command, env environment, image, fo
 		}
 		made = append(made, d)
 	}
-	if artifact.Kind == oci.KindIndex && about[0].Digest == artifact.Digest {
+	if artifact.Kind == oci.KindIndex && slices.ContainsFunc(about, func(i oci.PlatformImage) bool { return i.Digest == artifact.Digest }) {
 		_, _ = fmt.Fprintln(env.stderr, "hallmark: the image is an index; the SBOM describes one of its platforms and is about the index (hint: --platform all makes one for each)")
 	}
 	return artifact.String(), made, nil
 }
 
+// sbomsOf are what SBOMs are made of: each image once.
+func (f *evidenceFlags) sbomsOf(ctx context.Context, client *oci.Client, artifact oci.Artifact) (about []oci.PlatformImage, err error) {
+	var images []oci.PlatformImage
+	for _, own := range f.autoAbout() {
+		flag, platform := "--sbom", own
+		if own == "" {
+			flag, platform = "--platform", f.extras.platform
+		}
+		one := []oci.PlatformImage{{Artifact: artifact}}
+		if platform == platformIndex && artifact.Kind != oci.KindIndex {
+			return nil, usage("%s %s: %s is no index (hint: leave the platform out)", flag, platform, artifact)
+		}
+		if platform != "" && platform != platformIndex {
+			if images == nil {
+				if images, err = client.Images(ctx, artifact); err != nil {
+					return nil, err
+				}
+			}
+			if one, err = imagesFor(flag, artifact, images, platform); err != nil {
+				return nil, err
+			}
+		}
+		for _, image := range one {
+			if !slices.ContainsFunc(about, func(i oci.PlatformImage) bool { return i.Digest == image.Digest }) {
+				about = append(about, image)
+			}
+		}
+	}
+	return about, nil
+}
+
 func (f *evidenceFlags) makeSBOM(cmd *cobra.Command, env environment, program string, about oci.PlatformImage, folder string) (evidenceFile, error) {
 	done := working(uploadProgress(cmd, env), "making the SBOM of "+about.String()+" with syft")
-	path, packages, err := f.auto.make(cmd.Context(), program, about.Artifact, "", folder)
+	path, packages, err := f.auto.make(cmd.Context(), program, about.Artifact, folder)
 	done()
 	if err != nil {
 		return evidenceFile{}, err
@@ -141,21 +192,17 @@ func (f *evidenceFlags) makeSBOM(cmd *cobra.Command, env environment, program st
 	return d, nil
 }
 
-// imagesFor are the images of an index that --platform names.
-func imagesFor(index oci.Artifact, images []oci.PlatformImage, platform string) ([]oci.PlatformImage, error) {
-	var found []oci.PlatformImage
-	var names []string
-	for _, i := range images {
-		names = append(names, i.Platform)
-		if platform == platformAll || i.Is(platform) {
-			found = append(found, i)
-		}
+// imagesFor are the images of an index that a flag names.
+func imagesFor(flag string, index oci.Artifact, images []oci.PlatformImage, platform string) ([]oci.PlatformImage, error) {
+	if index.Kind != oci.KindIndex {
+		return nil, usage("%s %s: %s is no index (hint: leave the platform out)", flag, platform, index)
 	}
+	found, err := oci.Pick(index, images, platform)
 	switch {
-	case index.Kind != oci.KindIndex:
-		return nil, usage("--platform %s: %s is no index (hint: leave --platform out)", platform, index)
-	case len(found) == 0:
-		return nil, no("--platform %s: %s has no such image (hint: it has %s)", platform, index, strings.Join(names, ", "))
+	case errors.Is(err, oci.ErrNoPlatform):
+		return nil, no("%s %s: %w", flag, platform, err)
+	case err != nil:
+		return nil, usage("%s %s: %w", flag, platform, err)
 	}
 	return found, nil
 }

@@ -64,7 +64,7 @@ func (f *sbomMaker) find(env environment) (string, error) {
 
 // make runs syft and leaves a file in the folder that only the user can read,
 // read and found good. An empty folder is the system's for such files.
-func (f *sbomMaker) make(ctx context.Context, program string, artifact oci.Artifact, platform, folder string) (path string, packages int, err error) {
+func (f *sbomMaker) make(ctx context.Context, program string, artifact oci.Artifact, folder string) (path string, packages int, err error) {
 	out, err := os.CreateTemp(folder, ".hallmark-sbom-*") // mode 0600
 	if err != nil {
 		return "", 0, usage("make a file for the SBOM: %w", err)
@@ -75,7 +75,7 @@ func (f *sbomMaker) make(ctx context.Context, program string, artifact oci.Artif
 			path = ""
 		}
 	}()
-	if err := f.runSyft(ctx, program, artifact, platform, out); err != nil {
+	if err := f.runSyft(ctx, program, artifact, out); err != nil {
 		return "", 0, err
 	}
 	packages, err = f.check(artifact, out)
@@ -84,7 +84,7 @@ func (f *sbomMaker) make(ctx context.Context, program string, artifact oci.Artif
 
 // runSyft runs syft with a fixed list of arguments, in an empty folder: a
 // configuration file that lies in the source would decide what is looked at.
-func (f *sbomMaker) runSyft(ctx context.Context, program string, artifact oci.Artifact, platform string, to io.Writer) error {
+func (f *sbomMaker) runSyft(ctx context.Context, program string, artifact oci.Artifact, to io.Writer) error {
 	dir, err := os.MkdirTemp("", "hallmark-sbom-")
 	if err != nil {
 		return fmt.Errorf("make a folder for syft: %w", err)
@@ -92,10 +92,7 @@ func (f *sbomMaker) runSyft(ctx context.Context, program string, artifact oci.Ar
 	defer func() { _ = os.RemoveAll(dir) }() // nothing of ours is in it
 	ctx, cancel := context.WithTimeout(ctx, syftTimeout)
 	defer cancel()
-	args := []string{"scan", "registry:" + artifact.String(), "--output", f.format, "--quiet"}
-	if platform != "" {
-		args = append(args, "--platform", platform)
-	}
+	args := []string{"scan", "registry:" + artifact.String(), "--output", f.format} // not --quiet: it would not say why it fails
 	out := &boundedOutput{to: to, left: f.most(), full: cancel}
 	complaints := &tail{limit: maxSyftWords}
 	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // the user names the program
@@ -133,7 +130,7 @@ func syftEnv(inherited []string, plainHTTP bool) []string {
 	kept := slices.DeleteFunc(slices.Clone(inherited), func(v string) bool {
 		return strings.HasPrefix(v, "SYFT_") && !strings.HasPrefix(v, "SYFT_REGISTRY_") || strings.HasPrefix(v, "HALLMARK_")
 	})
-	kept = append(kept, "SYFT_CHECK_FOR_APP_UPDATE=false")
+	kept = append(kept, "SYFT_CHECK_FOR_APP_UPDATE=false", "NO_COLOR=1")
 	if plainHTTP {
 		kept = append(kept, "SYFT_REGISTRY_INSECURE_USE_HTTP=true")
 	}

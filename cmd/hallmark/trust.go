@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -101,14 +102,11 @@ func (f *trustFlags) read(ctx context.Context, env environment) (trusted, error)
 	var err error
 	switch {
 	case path != "":
-		t.root, err = trust.FromFile(path)
+		t.root, err = trustedRootFrom(path)
 	case url != "":
 		t.root, list, err = f.fromTUF(ctx, env, url)
 	default:
 		return t, usage("whom to trust? (hint: --trusted-root FILE, from https://<service>/hallmark/v1/trusted_root.json; or --tuf-url https://<service>/tuf --tuf-root 1.root.json)")
-	}
-	if path != "" && errors.Is(err, fs.ErrNotExist) {
-		return t, usage("%w", err)
 	}
 	if err != nil {
 		return t, err
@@ -127,6 +125,18 @@ func (f *trustFlags) read(ctx context.Context, env environment) (trusted, error)
 	}
 	t.options = []verifier.Option{verifier.WithRevocations(list, f.maxAge)}
 	return t, nil
+}
+
+// trustedRootFrom reads a trusted root. A file that is not there, or is none, is
+// wrong usage, as of any flag that names a file.
+func trustedRootFrom(path string) (*trust.Root, error) {
+	root, err := trust.FromFile(path)
+	for _, wrong := range []error{fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR, trust.ErrInvalid} {
+		if errors.Is(err, wrong) {
+			return nil, usage("%w", err)
+		}
+	}
+	return root, err
 }
 
 func (f *trustFlags) fromTUF(ctx context.Context, env environment, url string) (*trust.Root, *trust.Revocations, error) {

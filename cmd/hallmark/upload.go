@@ -109,6 +109,7 @@ func hashFile(path string) (size int64, digest attest.Digest, err error) {
 type evidenceFile struct {
 	path, name, kind string
 	platform         string // in place of the request's
+	flag, value      string // that named it
 	content          []byte // of standard input, or of a pipe
 	size             int64
 	digest           attest.Digest
@@ -119,23 +120,29 @@ func (f *evidenceFlags) list(env environment, stdinTaken bool) ([]evidenceFile, 
 	var all []evidenceFile
 	for _, k := range evidenceKinds {
 		for _, path := range *f.files[k.kind] {
-			if k.kind == attest.EvidenceSBOM && path == autoSBOM {
+			about, cut := cutPlatform(path)
+			if k.kind == attest.EvidenceSBOM && cut == autoSBOM {
 				continue // it is made
 			}
-			about, path := cutPlatform(path)
-			all = append(all, evidenceFile{path: path, name: nameOf(path), kind: string(k.kind), platform: about})
+			all = append(all, evidenceFile{path: cut, name: nameOf(cut), kind: string(k.kind), platform: about, flag: "--" + string(k.kind), value: path})
 		}
 	}
 	for _, path := range f.extras.evidence {
-		about, path := cutPlatform(path)
-		all = append(all, evidenceFile{path: path, name: nameOf(path), kind: f.extras.kind, platform: about})
+		about, cut := cutPlatform(path)
+		all = append(all, evidenceFile{path: cut, name: nameOf(cut), kind: f.extras.kind, platform: about, flag: "--evidence", value: path})
+	}
+	if err := f.checkType(len(all) > 0 || f.wantsAuto()); err != nil {
+		return nil, err
 	}
 	for i := range all {
 		d := &all[i]
+		if d.path == "" {
+			return nil, noFile(strings.TrimSpace(d.flag + " " + d.value))
+		}
 		if d.path != "-" {
 			info, err := os.Stat(d.path)
 			if err != nil {
-				return nil, usage("%w", err)
+				return nil, noSuchFile(d.flag, d.value, err)
 			}
 			if info.IsDir() {
 				return nil, usage("%s is a folder, not a file", d.path)
@@ -160,6 +167,21 @@ func (f *evidenceFlags) list(env environment, stdinTaken bool) ([]evidenceFile, 
 		d.size, d.digest = int64(len(d.content)), attest.DigestOf(d.content)
 	}
 	return all, nil
+}
+
+// checkType looks at --type, if there are documents: it is about those of
+// --evidence.
+func (f *evidenceFlags) checkType(some bool) error {
+	switch {
+	case f.extras.kind == "" || !some:
+		return nil
+	case len(f.extras.evidence) == 0:
+		return usage("--type %s says what the files of --evidence are, and there are none (hint: the other flags say it themselves; --sbom-format is of --sbom auto)", f.extras.kind)
+	}
+	if err := attest.CheckWanted(f.extras.kind); err != nil {
+		return usage("--type: %w", err)
+	}
+	return nil
 }
 
 // together is the size of all documents.

@@ -4,10 +4,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -147,6 +145,9 @@ func (f *verifyFlags) verifyImage(cmd *cobra.Command, env environment, trusted t
 	}
 	opts := append(slices.Clone(trusted.options), verifier.WithRegistry(client))
 	if f.bundles != "" {
+		if err := isFolder("--bundles", f.bundles); err != nil {
+			return verifier.Decision{}, err
+		}
 		opts = append(opts, verifier.WithSource(verifier.Directory(f.bundles)))
 	}
 	v, err := verifier.New(trusted.root, p, opts...)
@@ -179,9 +180,6 @@ func (f *registryFlags) client(ref oci.Reference) (*oci.Client, error) {
 func verifyOffline(ctx context.Context, v *verifier.Verifier, ref oci.Reference, folder string) (verifier.Decision, error) {
 	artifact := oci.Artifact{Registry: ref.Registry, Repository: ref.Repository, Tag: ref.Tag, Digest: ref.Digest}
 	found, err := verifier.Directory(folder).Bundles(ctx, artifact)
-	if errors.Is(err, fs.ErrNotExist) {
-		return verifier.Decision{}, usage("--bundles: %w", err)
-	}
 	if err != nil {
 		return verifier.Decision{}, err
 	}

@@ -309,8 +309,14 @@ func TestPlatforms(t *testing.T) {
 	if receipts := j.attest(t, image, "--type", "custom", "--predicate", j.File(t, "review", `{"Data": "looks good"}`), "--platform", "all"); len(receipts) != 2 {
 		t.Errorf("%d receipts of a predicate", len(receipts))
 	}
-	j.run(t, 2, "attest", image, "--sbom", sbom, "--platform", "linux/s390x")
-	j.run(t, 2, "attest", l.PushSmall(t, "acme/app", "small"), "--sbom", sbom, "--platform", "plan9/386")
+	j.run(t, 1, "attest", image, "--sbom", sbom, "--platform", "linux/s390x") // is not there
+	arm64 := j.attest(t, image, "--sbom", sbom, "--platform", "linux/arm64")[0].Digest
+	for _, name := range []string{"linux/aarch64", "linux/arm64/v8"} { // other words for it
+		if receipts := j.attest(t, image, "--sbom", name+"="+sbom); len(receipts) != 1 || receipts[0].Digest != arm64 {
+			t.Errorf("%s: %v", name, receipts)
+		}
+	}
+	j.run(t, 1, "attest", l.PushSmall(t, "acme/app", "small"), "--sbom", sbom, "--platform", "plan9/386")
 }
 
 // TestAllOrNone: one unreadable document of several, and nothing is attested.

@@ -95,6 +95,10 @@ func TestSBOMAndEvidence(t *testing.T) {
 
 	sbom := filepath.Join(t.TempDir(), "sbom.json")
 	want(t, "sbom", l.Hallmark(t, "", "sbom", image, "-o", sbom, "--syft", stock.Tool(t, "syft")), 0, "CycloneDX of "+image, "is an index")
+	arm64 := filepath.Join(t.TempDir(), "arm64.json")
+	want(t, "sbom of a platform", l.Hallmark(t, "", "sbom", image, "--platform", "linux/aarch64", "-o", arm64, "--syft", stock.Tool(t, "syft")), 0, "CycloneDX of linux/arm64 ")
+	want(t, "about the wrong platform", l.Hallmark(t, token, "attest", image, "--sbom", "linux/amd64="+arm64), 2, "is about")
+	want(t, "sbom of none", l.Hallmark(t, "", "sbom", image, "--platform", "linux/amd46", "--syft", stock.Tool(t, "syft")), 1, "has no such image (hint: it has linux/amd64, linux/arm64)")
 	report := scan()
 	want(t, "sign", l.Hallmark(t, token, "sign", image, "--sbom", sbom, "--scan", write(t, "scan.json", report), "--test", write(t, "tests.xml", tests)), 0)
 	spdx := filepath.Join(t.TempDir(), "sbom.spdx.json")

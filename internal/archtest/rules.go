@@ -24,11 +24,12 @@ func rooms() []room {
 	product := []string{"attest/...", "policy/...", "signer/...", "verifier/...", "deploy/...", "internal/obs", "internal/devissuer", "internal/program", "internal/freeport"}
 	everything := append([]string{"e2e/...", "internal/..."}, product...)
 	return []room{
-		{"policy", []string{"policy/vers"}, pure},
+		{"policy", []string{"attest/platform", "policy/vers", "internal/near"}, pure},
 		{"policy/vers", nil, pure},
 		{"policy/document", []string{"attest", "policy"}, "the one place that knows both the formats of evidence and what policies see of them; " + pure},
-		{"attest", nil, pure},
-		{"attest/oci", []string{"attest"}, "the registry client carries statements, whoever made them and whatever they are for"},
+		{"attest", []string{"internal/near"}, pure},
+		{"attest/platform", []string{"internal/near"}, "policies and whoever picks images of an index have one meaning of a platform's name; " + pure},
+		{"attest/oci", []string{"attest", "attest/platform"}, "the registry client carries statements, whoever made them and whatever they are for"},
 		{"attest/helm", []string{"attest"}, "charts are parsed, not judged"},
 		{"attest/helm/render", []string{"attest", "attest/helm"}, "charts are rendered, not judged"},
 
@@ -66,6 +67,7 @@ func rooms() []room {
 
 		{"internal/obs", nil, leaf},
 		{"internal/devissuer", nil, leaf},
+		{"internal/near", nil, leaf},
 		{"internal/program", nil, leaf},
 		{"internal/freeport", nil, leaf},
 		{"internal/reference", nil, leaf},

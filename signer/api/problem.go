@@ -41,6 +41,7 @@ var problemTypes = []struct {
 	{oci.ErrForeignRegistry, http.StatusForbidden, "foreign-registry"},
 	{oci.ErrBadReference, http.StatusBadRequest, "bad-reference"},
 	{oci.ErrNotFound, http.StatusNotFound, "artifact-not-found"},
+	{oci.ErrNoPlatform, http.StatusNotFound, "platform-not-found"},
 	{oci.ErrDigestMismatch, http.StatusBadGateway, "registry-served-other-bytes"},
 	{oci.ErrBadManifest, http.StatusUnprocessableEntity, "bad-manifest"},
 	{oci.ErrTooLarge, http.StatusUnprocessableEntity, "artifact-too-large"},
