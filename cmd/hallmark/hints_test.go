@@ -58,7 +58,7 @@ func TestHints(t *testing.T) {
 		"revoke digets":    {[]string{"revoke", "digets", "--dir", "x"}, nil, exitUsage, `unknown command "digets"`},
 		"fingerprint":      {[]string{"chart", "keyring", "--key", "ABCD", "--server", other.URL}, nil, exitUsage, "--key: want 40 hex digits"},
 		"in groups of gpg": {[]string{"chart", "keyring", "--key", "1561 394B 1561 394B 1561  394B 1561 394B 1561 394b", "--server", other.URL}, nil, exitUndecided, "/charts/keyring answered 404"},
-		"root of XML":      {verify("--trusted-root", junit), nil, exitUndecided, "junit.xml: invalid trusted root: it is not JSON (hint: "},
+		"root of XML":      {verify("--trusted-root", junit), nil, exitUsage, "junit.xml: invalid trusted root: it is not JSON (hint: "},
 		"TUF root of XML":  {verify("--tuf-url", other.URL, "--tuf-root", junit), nil, exitUsage, "junit.xml is not the root.json of a trust repository"},
 		"an age":           {verify("--revocations-max-age", "1x"), nil, exitUsage, "want a duration such as 24h or 7d"},
 		"days are an age":  {verify("--revocations-max-age", "1d"), nil, exitUsage, "whom to trust?"},
