@@ -31,7 +31,7 @@ func (s *Service) Attest(ctx context.Context, req Request) (Receipt, error) {
 	req.PredicateType = predicateType
 	req.vex = carried{Document: attest.Document{PredicateType: predicateType, Predicate: req.Predicate}}.isVEX()
 	return s.run(ctx, req, func(p Principal, a oci.Artifact, req Request) (draft, error) {
-		if _, err := s.isAbout(ctx, a, a, evidenceIn(req.PredicateType, req.Predicate)); err != nil {
+		if _, err := s.kinship().isAbout(ctx, a, a, evidenceIn(req.PredicateType, req.Predicate)); err != nil {
 			return draft{}, fmt.Errorf("predicate: %w", err)
 		}
 		return s.draftAttestation(p, a, req)

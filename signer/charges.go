@@ -73,6 +73,7 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 	if n > maxCharges {
 		return nil, fmt.Errorf("%w: %d statements, at most %d in one request (hint: attest the platforms one by one)", ErrBadRequest, n, maxCharges)
 	}
+	kinship := s.kinship()
 	var all []*charge
 	for _, d := range documents {
 		ev := d.Evidence
@@ -81,10 +82,10 @@ func (s *Service) charges(ctx context.Context, a oci.Artifact, req Request) ([]*
 		}
 		for _, subject := range about[d.platform] {
 			c := &charge{carried: d, artifact: subject, of: platformOf(images, subject)}
-			if c.kin, err = s.isAbout(ctx, a, subject, ev); err != nil {
+			if c.kin, err = kinship.isAbout(ctx, a, subject, ev); err != nil {
 				return nil, fmt.Errorf("%s: %w", d.name, err)
 			}
-			if err := s.ofSibling(ctx, a, subject, ev); err != nil {
+			if err := ofSibling(a, subject, images, ev); err != nil {
 				return nil, fmt.Errorf("%s: %w", d.name, err)
 			}
 			all = append(all, c)

@@ -18,9 +18,40 @@ import (
 // of one platform. Gates count by the same rule, so that nothing is attested that
 // could never count.
 
+// kinship asks the registry what the digests that documents name have to do with
+// the subjects of a request: once for the same, and not without end.
+type kinship struct {
+	registry Registry
+	known    map[string][]attest.Digest
+}
+
+// maxKin bounds the questions of one request. One that is in order has one for each
+// document at most.
+const maxKin = maxDocuments
+
+func (s *Service) kinship() kinship {
+	return kinship{registry: s.cfg.Registry, known: make(map[string][]attest.Digest)}
+}
+
+func (k kinship) of(ctx context.Context, subject oci.Artifact, named []attest.Digest) ([]attest.Digest, error) {
+	question := fmt.Sprint(subject.Digest, named)
+	if kin, known := k.known[question]; known {
+		return kin, nil
+	}
+	if len(k.known) == maxKin {
+		return nil, fmt.Errorf("%w: more than %d other digests are named (hint: attest the documents one by one)", ErrBadRequest, maxKin)
+	}
+	kin, err := k.registry.Relatives(ctx, subject, named)
+	if err != nil {
+		return nil, fmt.Errorf("look up what a document is about: %w", err)
+	}
+	k.known[question] = kin
+	return kin, nil
+}
+
 // isAbout refuses a document that names another artifact, and returns the
 // relatives of the subject that it names. a is what the request names.
-func (s *Service) isAbout(ctx context.Context, a, subject oci.Artifact, ev attest.Evidence) ([]attest.Digest, error) {
+func (k kinship) isAbout(ctx context.Context, a, subject oci.Artifact, ev attest.Evidence) ([]attest.Digest, error) {
 	if ev.About(subject.Digest) == nil {
 		return nil, nil
 	}
@@ -32,9 +63,9 @@ func (s *Service) isAbout(ctx context.Context, a, subject oci.Artifact, ev attes
 	for i, name := range names {
 		named[i] = attest.Digest(name)
 	}
-	kin, err := s.cfg.Registry.Relatives(ctx, subject, named)
+	kin, err := k.of(ctx, subject, named)
 	if err != nil {
-		return nil, fmt.Errorf("look up what a document is about: %w", err)
+		return nil, err
 	}
 	if err := ev.About(append([]attest.Digest{subject.Digest}, kin...)...); err != nil {
 		return nil, fmt.Errorf("%w: %w (hint: %s)", ErrBadRequest, err, HintOtherArtifact(ev, subject.Digest))

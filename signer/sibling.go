@@ -3,7 +3,6 @@
 package signer
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/hallmark-dev/hallmark/attest"
@@ -13,26 +12,14 @@ import (
 // ofSibling refuses an SBOM about one image of an index that is of another one. What
 // syft writes names a manifest that no registry may have, and says nothing for or
 // against then; but the manifest of another image of the same index is that image.
-// a is what the request names, of which subject is a platform.
-func (s *Service) ofSibling(ctx context.Context, a, subject oci.Artifact, ev attest.Evidence) error {
-	if a.Kind != oci.KindIndex || ev.SBOM == nil {
+// a is what the request names, of whose images subject is one.
+func ofSibling(a, subject oci.Artifact, images []oci.PlatformImage, ev attest.Evidence) error {
+	if ev.SBOM == nil || subject.Digest == a.Digest { // an SBOM of one platform may stand for the index
 		return nil
 	}
-	switch named := attest.Digest(ev.SBOM.Digest); named {
-	case "", a.Digest, subject.Digest:
-		return nil
-	default:
-		if subject.Digest == a.Digest { // an SBOM of one platform may stand for the index
-			return nil
-		}
-		images, err := s.cfg.Registry.Images(ctx, a)
-		if err != nil {
-			return err
-		}
-		for _, i := range images {
-			if i.Digest == named {
-				return fmt.Errorf("%w: it is about %s %s, not about %s", ErrBadRequest, i.Platform, named, subject.Digest)
-			}
+	for _, i := range images {
+		if named := attest.Digest(ev.SBOM.Digest); i.Digest == named && named != subject.Digest {
+			return fmt.Errorf("%w: it is about %s %s, not about %s", ErrBadRequest, i.Platform, named, subject.Digest)
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ func TestParse(t *testing.T) {
 	for name, says := range map[string]string{
 		"linux/amd64": "", "linux/arm/v7": "", "linux/i386": "", "wasi/wasm": "",
 		"linux/amr64": `"linux/amr64": no architecture is called "amr64" (hint: arm64)`, "linuks/amd64": `no operating system is called "linuks" (hint: linux)`,
-		"linux": "must be a platform", "": "must be a platform", "linux/": "must be a platform", "linux/amd64/v1/x": "must be a platform", " linux/amd64": "must be a platform",
+		"linux": "must be a platform", "": "must be a platform", "linux/": "must be a platform", "linux/amd64/v1/x": "must be a platform", strings.Repeat(" ", 1) + "linux/amd64": "must be a platform",
 		"Linux/amd64": "must be a platform", "linux/\x1b[2J": "must be a platform", "linux/" + strings.Repeat("a", 64): "must be a platform", "linux/unknown": "is no platform",
 	} {
 		if _, err := platform.Parse(name); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {

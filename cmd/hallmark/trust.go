@@ -28,10 +28,12 @@ type trustFlags struct {
 	trustedRoot, revocations string
 	tufURL, tufRoot          string
 	maxAge                   time.Duration
+	decides                  bool // by revocations
 }
 
 func (f *trustFlags) register(cmd *cobra.Command) {
 	f.registerRoot(cmd)
+	f.decides = true
 	flags := cmd.Flags()
 	flags.StringVar(&f.revocations, "revocations", "", "revocations.json `file` (default: with --tuf-url that of the repository)")
 	flags.Var((*ageValue)(&f.maxAge), "revocations-max-age", "refuse to decide by revocations that are older, such as 24h or 7d, or without any (default: use what there is)")
@@ -116,7 +118,7 @@ func (f *trustFlags) read(ctx context.Context, env environment) (trusted, error)
 			return t, usage("%w", err)
 		}
 	}
-	if path != "" && f.revocations == "" && f.maxAge == 0 {
+	if f.decides && path != "" && f.revocations == "" && f.maxAge == 0 {
 		hint := "--tuf-url instead of it, or --revocations FILE"
 		if f.trustedRoot == "" {
 			hint = "unset TRUSTED_ROOT, or --tuf-url"
