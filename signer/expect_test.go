@@ -58,6 +58,8 @@ type narrowRegistry struct {
 }
 
 func (r *narrowRegistry) Room(_ context.Context, _ oci.Artifact, want oci.Attachments) error {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
 	if len(r.w.attached)+want.Bundles > r.places {
 		return oci.ErrTooMany
 	}
