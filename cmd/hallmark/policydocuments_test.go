@@ -167,7 +167,7 @@ func TestCutPlatform(t *testing.T) {
 	}
 	for value, want := range map[string][2]string{
 		"a.json": {"", "a.json"}, "linux/arm64=a.json": {"linux/arm64", "a.json"}, "linux/arm/v7=/x/a=b": {"linux/arm/v7", "/x/a=b"}, "all=a": {"all", "a"}, "index=-": {"index", "-"},
-		"linux/amd64=a.json": {"", "linux/amd64=a.json"}, "a=b": {"", "a=b"}, "/tmp/x=y": {"", "/tmp/x=y"}, "./linux/arm64=y": {"", "./linux/arm64=y"},
+		"linux/amd64=a.json": {"", "linux/amd64=a.json"}, "a=b": {"", "a=b"}, "/srv/x=y": {"", "/srv/x=y"}, "./linux/arm64=y": {"", "./linux/arm64=y"},
 		"sha256:" + strings.Repeat("a", 64) + "=x": {"sha256:" + strings.Repeat("a", 64), "x"}, "sha256:a=x": {"", "sha256:a=x"}, "linux/arm64=": {"linux/arm64", ""},
 		"Linux/x86_64=a": {"Linux/x86_64", "a"}, "linux/x86-64=a": {"linux/x86-64", "a"}, "linux(+x)/amd64=a": {"linux(+x)/amd64", "a"},
 	} {
